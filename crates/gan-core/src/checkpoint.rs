@@ -1,0 +1,376 @@
+//! Checkpoints: one safetensors file that holds the whole state of a run, whole or not at all.
+//!
+//! Tensors are named `PART.KEY`. One metadata entry, `gan`, holds JSON with the format's version,
+//! paper, iteration, seed, configuration, the data's shape, and a SHA-256 of all of it and of every
+//! tensor's name, type, shape and bytes. Nothing in the file depends on time, place or threads: equal
+//! states give equal bytes. A file is written under another name, flushed to disk, then renamed.
+
+use crate::algorithm::Algorithm;
+use crate::data::DataInfo;
+use crate::error::FileError;
+use crate::source::Source;
+use crate::state::{StateReader, StateWriter};
+use candle_core::{DType, Device, Result, Tensor, bail};
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+const FORMAT: u32 = 1;
+const ENTRY: &str = "gan";
+const TEMPORARY: &str = ".saving-";
+
+/// What a checkpoint says of the run it belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// Version of the format.
+    pub format: u32,
+    /// The paper's name.
+    pub paper: String,
+    /// Iterations done.
+    pub iteration: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The paper's configuration, complete.
+    pub config: Value,
+    /// Shape of the data.
+    pub data: DataInfo,
+    /// Hash of the above and of the tensors, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Header {
+    /// The header of a run's checkpoints; iteration and hash are filled in when one is written.
+    pub fn new(paper: &str, seed: u64, config: &Value, data: &DataInfo) -> Self {
+        Self {
+            format: FORMAT,
+            paper: paper.into(),
+            iteration: 0,
+            seed,
+            config: config.clone(),
+            data: data.clone(),
+            sha256: String::new(),
+        }
+    }
+}
+
+/// All state of a run by name: parts and source.
+pub fn state(
+    algorithm: &mut dyn Algorithm,
+    source: &dyn Source,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors = BTreeMap::new();
+    let mut writer = StateWriter::new(&mut tensors);
+    for (name, part) in algorithm.parts() {
+        part.save(&mut writer.part(name))?;
+    }
+    source.save(&mut writer.part("source"))?;
+    Ok(tensors)
+}
+
+/// Writes `tensors` back into the run.
+///
+/// # Errors
+/// Strict: a missing, left over or mis-shaped tensor; the run's state is then undefined.
+pub fn restore(
+    tensors: &BTreeMap<String, Tensor>,
+    algorithm: &mut dyn Algorithm,
+    source: &mut dyn Source,
+) -> Result<()> {
+    let mut used = BTreeSet::new();
+    let mut reader = StateReader::new(tensors, &mut used);
+    for (name, part) in algorithm.parts() {
+        part.load(&mut reader.part(name))?;
+    }
+    source.load(&mut reader.part("source"))?;
+    match tensors.keys().find(|key| !used.contains(*key)) {
+        Some(key) => bail!("the saved state has {key}, which this paper does not know"),
+        None => Ok(()),
+    }
+}
+
+/// A tensor's bytes, little-endian.
+struct Bytes {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Bytes {
+    fn new(tensor: &Tensor) -> Result<Self> {
+        let flat = tensor.to_device(&Device::Cpu)?.flatten_all()?;
+        let (dtype, bytes) = match tensor.dtype() {
+            DType::F32 => {
+                let values = flat.to_vec1::<f32>()?;
+                (Dtype::F32, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+            }
+            DType::F64 => {
+                let values = flat.to_vec1::<f64>()?;
+                (Dtype::F64, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+            }
+            DType::I64 => {
+                let values = flat.to_vec1::<i64>()?;
+                (Dtype::I64, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+            }
+            other => bail!("state of type {other:?} cannot be saved"),
+        };
+        Ok(Self {
+            dtype,
+            shape: tensor.dims().to_vec(),
+            bytes,
+        })
+    }
+}
+
+impl View for &Bytes {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Hash of the header (its own hash left empty) and of all tensors, in the order of their names.
+fn hash<'a>(
+    header: &Header,
+    tensors: impl Iterator<Item = (&'a str, Dtype, &'a [usize], &'a [u8])>,
+) -> std::result::Result<String, serde_json::Error> {
+    let bare = Header {
+        sha256: String::new(),
+        ..header.clone()
+    };
+    let mut hash = Sha256::new();
+    let mut field = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    field(serde_json::to_string(&bare)?.as_bytes());
+    for (name, dtype, shape, bytes) in tensors {
+        field(name.as_bytes());
+        field(format!("{dtype:?} {shape:?}").as_bytes());
+        field(bytes);
+    }
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Writes a file whole or not at all: `write` fills a temporary file beside `path`, which is flushed
+/// to disk and renamed.
+pub fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> std::result::Result<(), FileError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let wrap = |e: std::io::Error| FileError::writing(path, &e);
+    let temporary = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(dir)
+        .map_err(wrap)?
+        .into_temp_path();
+    write(&temporary).map_err(wrap)?;
+    File::open(&temporary)
+        .and_then(|file| file.sync_all())
+        .map_err(wrap)?;
+    temporary.persist(path).map_err(|e| wrap(e.error))?;
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(wrap)
+}
+
+/// A checkpoint read from disk and verified.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// What it says of its run.
+    pub header: Header,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Checkpoint {
+    /// Writes the state of a run after `header.iteration` iterations.
+    pub fn write(
+        path: &Path,
+        header: &Header,
+        algorithm: &mut dyn Algorithm,
+        source: &dyn Source,
+    ) -> Result<()> {
+        let state = state(algorithm, source)?;
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in &state {
+            tensors.insert(name.as_str(), Bytes::new(tensor)?);
+        }
+        let views = tensors
+            .iter()
+            .map(|(name, t)| (*name, t.dtype, &t.shape[..], &t.bytes[..]));
+        let header = Header {
+            sha256: hash(header, views).map_err(candle_core::Error::wrap)?,
+            ..header.clone()
+        };
+        let json = serde_json::to_string(&header).map_err(candle_core::Error::wrap)?;
+        let entry = HashMap::from([(ENTRY.to_string(), json)]);
+        Ok(write_whole(path, |file| {
+            safetensors::serialize_to_file(&tensors, Some(entry), file).map_err(|e| match e {
+                safetensors::SafeTensorError::IoError(e) => e,
+                e => std::io::Error::other(e),
+            })
+        })?)
+    }
+
+    /// Reads and verifies a checkpoint.
+    ///
+    /// # Errors
+    /// A file that is missing, cut short, changed anywhere, or of another format; by name.
+    pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
+        let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
+        Self::parse(path, &bytes).map_err(|problem| {
+            FileError::new(
+                path,
+                format!("is damaged or no checkpoint of this program ({problem})"),
+                "resume from the checkpoint before it",
+            )
+        })
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Self, String> {
+        let text = |e: safetensors::SafeTensorError| e.to_string();
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(text)?;
+        let file = SafeTensors::deserialize(bytes).map_err(text)?;
+        let json = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(ENTRY))
+            .ok_or("it lacks the entry `gan`")?;
+        let header: Header =
+            serde_json::from_str(json).map_err(|e| format!("its entry `gan`: {e}"))?;
+        if header.format != FORMAT {
+            return Err(format!(
+                "it has format {}, this program reads format {FORMAT}",
+                header.format
+            ));
+        }
+        let views: BTreeMap<_, _> = file.tensors().into_iter().collect();
+        let fields = views
+            .iter()
+            .map(|(name, t)| (name.as_str(), t.dtype(), t.shape(), t.data()));
+        let found = hash(&header, fields).map_err(|e| e.to_string())?;
+        if found != header.sha256 {
+            return Err("its contents do not match its hash".into());
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, view) in views {
+            let dtype = DType::try_from(view.dtype()).map_err(|e| e.to_string())?;
+            let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
+            tensors.insert(name, tensor.map_err(|e| e.to_string())?);
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            header,
+            tensors,
+        })
+    }
+
+    /// Writes the state into the run.
+    ///
+    /// # Errors
+    /// A state that does not fit; the run's state is then undefined.
+    pub fn restore(&self, algorithm: &mut dyn Algorithm, source: &mut dyn Source) -> Result<()> {
+        restore(&self.tensors, algorithm, source)
+    }
+
+    /// The state, by name.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
+    }
+}
+
+/// A run's folder of checkpoints: `step-00001000.safetensors`.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    keep: usize,
+    header: Header,
+}
+
+impl Store {
+    /// Opens the folder, making it where it is missing, and removes what an interrupted write left.
+    pub fn open(dir: &Path, keep: usize, header: Header) -> std::result::Result<Self, FileError> {
+        std::fs::create_dir_all(dir).map_err(|e| FileError::writing(dir, &e))?;
+        let entries = std::fs::read_dir(dir).map_err(|e| FileError::reading(dir, &e))?;
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                let path = entry.path();
+                std::fs::remove_file(&path).map_err(|e| FileError::writing(&path, &e))?;
+            }
+        }
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            keep,
+            header,
+        })
+    }
+
+    /// Writes the checkpoint after `t` iterations and removes all but the newest `keep`.
+    pub fn save(
+        &mut self,
+        t: u64,
+        algorithm: &mut dyn Algorithm,
+        source: &dyn Source,
+    ) -> Result<PathBuf> {
+        self.header.iteration = t;
+        let path = self.dir.join(format!("step-{t:08}.safetensors"));
+        Checkpoint::write(&path, &self.header, algorithm, source)?;
+        let all = Self::list(&self.dir)?;
+        for (_, old) in all.iter().rev().skip(self.keep.max(1)) {
+            std::fs::remove_file(old).map_err(|e| FileError::writing(old, &e))?;
+        }
+        Ok(path)
+    }
+
+    /// Iteration and file of each checkpoint in the folder, oldest first.
+    pub fn list(dir: &Path) -> std::result::Result<Vec<(u64, PathBuf)>, FileError> {
+        let entries = std::fs::read_dir(dir).map_err(|e| FileError::reading(dir, &e))?;
+        let mut all: Vec<_> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let number = name.to_str()?.strip_prefix("step-")?;
+                let t = number.strip_suffix(".safetensors")?.parse().ok()?;
+                Some((t, entry.path()))
+            })
+            .collect();
+        all.sort();
+        Ok(all)
+    }
+
+    /// The newest checkpoint that is intact, and what is wrong with those after it.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn newest(
+        dir: &Path,
+    ) -> std::result::Result<(Option<Checkpoint>, Vec<FileError>), FileError> {
+        let mut damaged = Vec::new();
+        for (_, path) in Self::list(dir)?.iter().rev() {
+            match Checkpoint::read(path) {
+                Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+                Err(error) => damaged.push(error),
+            }
+        }
+        Ok((None, damaged))
+    }
+}

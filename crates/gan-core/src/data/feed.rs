@@ -1,0 +1,289 @@
+//! The order in which a run sees its pictures, prepared ahead on a thread of its own.
+//!
+//! The order is a permutation per epoch, drawn from the seed; batches run across the border of an
+//! epoch. The position is one count, so that a checkpoint holds it and the thread cannot change it.
+
+use super::Pictures;
+use crate::FileError;
+use crate::rng::{self, Key};
+use crate::source::Range;
+use candle_core::bail;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+/// Batches that the thread keeps ready.
+const AHEAD: usize = 2;
+
+/// What a batch looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pictures.
+    pub b: usize,
+    /// Height wanted, where it differs from the data's: the data's divided by a power of two.
+    pub res: Option<usize>,
+    /// Range of values.
+    pub range: Range,
+}
+
+/// One batch, as plain vectors.
+#[derive(Debug)]
+pub struct Batch {
+    /// Values in the range asked for.
+    pub values: Vec<f32>,
+    /// `[b, c, h, w]`
+    pub dims: [usize; 4],
+    /// One a picture, where the set has labels.
+    pub labels: Option<Vec<u32>>,
+}
+
+/// A position in a data set and the thread that reads on from there.
+#[derive(Debug)]
+pub struct Feed {
+    pictures: Arc<dyn Pictures>,
+    seed: u64,
+    role: &'static str,
+    cursor: u64,
+    running: Option<(Shape, Receiver<Result<Batch, FileError>>)>,
+}
+
+impl Feed {
+    /// Starts at the first epoch; `role` keeps the orders of two feeds of one run apart.
+    pub fn new(pictures: Arc<dyn Pictures>, seed: u64, role: &'static str) -> Self {
+        Self {
+            pictures,
+            seed,
+            role,
+            cursor: 0,
+            running: None,
+        }
+    }
+
+    /// Pictures handed out since the start of the run.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Continues after `cursor` pictures.
+    pub fn seek(&mut self, cursor: u64) {
+        self.cursor = cursor;
+        self.running = None;
+    }
+
+    /// The next batch.
+    pub fn next(&mut self, shape: Shape) -> candle_core::Result<Batch> {
+        let info = self.pictures.info();
+        if shape.b == 0 {
+            bail!("a batch of no pictures was asked for")
+        }
+        let factor = match shape.res {
+            None => 1,
+            Some(res) if res > 0 && info.height % res == 0 => info.height / res,
+            Some(res) => bail!("pictures of height {} cannot be averaged to {res}", info.height),
+        };
+        if !factor.is_power_of_two() || info.width % factor != 0 {
+            bail!(
+                "pictures of {}x{} cannot be averaged by {factor}",
+                info.height,
+                info.width
+            )
+        }
+        let batches = match self.running.take() {
+            Some((running, batches)) if running == shape => batches,
+            _ => self.start(shape, factor),
+        };
+        let Ok(batch) = batches.recv() else {
+            bail!("the thread that reads pictures has ended")
+        };
+        let batch = batch?;
+        self.cursor += shape.b as u64;
+        self.running = Some((shape, batches));
+        Ok(batch)
+    }
+
+    fn start(&self, shape: Shape, factor: usize) -> Receiver<Result<Batch, FileError>> {
+        let (send, receive) = sync_channel(AHEAD);
+        let (pictures, seed, role) = (self.pictures.clone(), self.seed, self.role);
+        let mut cursor = self.cursor;
+        std::thread::spawn(move || {
+            let mut order = Order::new(seed, role, pictures.info().len);
+            loop {
+                let batch = read(&*pictures, &mut order, cursor, shape, factor);
+                let failed = batch.is_err();
+                // The channel closes when the feed is dropped or seeks elsewhere.
+                if send.send(batch).is_err() || failed {
+                    return;
+                }
+                cursor += shape.b as u64;
+            }
+        });
+        receive
+    }
+}
+
+/// The permutation of the epoch that was asked for last.
+struct Order {
+    seed: u64,
+    role: &'static str,
+    epoch: Option<u64>,
+    len: usize,
+    permutation: Vec<usize>,
+}
+
+impl Order {
+    fn new(seed: u64, role: &'static str, len: usize) -> Self {
+        Self {
+            seed,
+            role,
+            epoch: None,
+            len,
+            permutation: Vec::new(),
+        }
+    }
+
+    /// The picture at this position of the run.
+    fn at(&mut self, position: u64) -> usize {
+        let (epoch, i) = (position / self.len as u64, position % self.len as u64);
+        if self.epoch != Some(epoch) {
+            self.permutation = rng::permutation(Key::new(self.seed, self.role, epoch, 0), self.len);
+            self.epoch = Some(epoch);
+        }
+        self.permutation.get(i as usize).copied().unwrap_or(0)
+    }
+}
+
+fn read(
+    pictures: &dyn Pictures,
+    order: &mut Order,
+    cursor: u64,
+    shape: Shape,
+    factor: usize,
+) -> Result<Batch, FileError> {
+    let info = pictures.info();
+    let mut bytes = Vec::with_capacity(shape.b * info.pixels());
+    let mut labels = info
+        .classes
+        .is_some()
+        .then(|| Vec::with_capacity(shape.b));
+    for k in 0..shape.b as u64 {
+        let i = order.at(cursor + k);
+        pictures.read(i, &mut bytes)?;
+        if let (Some(labels), Some(label)) = (&mut labels, pictures.label(i)) {
+            labels.push(label);
+        }
+    }
+    let scale = |x: f32| match shape.range {
+        Range::Signed => x / 127.5 - 1.,
+        Range::Unit => x / 255.,
+    };
+    let (h, w) = (info.height / factor, info.width / factor);
+    let values = if factor == 1 {
+        bytes.iter().map(|&x| scale(f32::from(x))).collect()
+    } else {
+        let share = (factor * factor) as f32;
+        let mut values = Vec::with_capacity(shape.b * info.channels * h * w);
+        for plane in bytes.chunks_exact(info.height * info.width) {
+            let mut sums = vec![0f32; h * w];
+            for (y, row) in plane.chunks_exact(info.width).enumerate() {
+                let sums = sums.iter_mut().skip(y / factor * w);
+                for (sum, pixels) in sums.zip(row.chunks_exact(factor)) {
+                    *sum += pixels.iter().map(|&x| f32::from(x)).sum::<f32>();
+                }
+            }
+            values.extend(sums.into_iter().map(|sum| scale(sum / share)));
+        }
+        values
+    };
+    Ok(Batch {
+        values,
+        dims: [shape.b, info.channels, h, w],
+        labels,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DataInfo, InMemory};
+    use super::*;
+
+    fn feed(seed: u64) -> Feed {
+        let info = DataInfo {
+            channels: 1,
+            height: 2,
+            width: 4,
+            classes: Some(10),
+            len: 10,
+        };
+        let bytes = (0..80).map(|i| (i / 8 * 8 + i % 8) as u8).collect();
+        let set = InMemory::new(info, bytes, Some((0..10).collect())).expect("a set");
+        Feed::new(Arc::new(set), seed, "order")
+    }
+
+    fn shape(b: usize) -> Shape {
+        Shape {
+            b,
+            res: None,
+            range: Range::Unit,
+        }
+    }
+
+    fn labels(feed: &mut Feed, b: usize) -> Vec<u32> {
+        feed.next(shape(b)).expect("a batch").labels.expect("labels")
+    }
+
+    #[test]
+    fn an_epoch_holds_each_picture_once_and_the_next_has_another_order() {
+        let mut feed = feed(1);
+        let all: Vec<u32> = (0..5).flat_map(|_| labels(&mut feed, 4)).collect();
+        let (mut first, mut second) = (all[..10].to_vec(), all[10..].to_vec());
+        assert_ne!(first, second);
+        first.sort_unstable();
+        second.sort_unstable();
+        assert_eq!(first, (0..10).collect::<Vec<_>>());
+        assert_eq!(second, first);
+    }
+
+    #[test]
+    fn the_order_depends_on_the_seed_alone_and_not_on_batches_or_restarts() {
+        let (mut whole, mut parts, mut other) = (feed(1), feed(1), feed(2));
+        let want = labels(&mut whole, 12);
+        let mut got = labels(&mut parts, 3);
+        got.extend(labels(&mut parts, 4));
+        let cursor = parts.cursor();
+        let mut parts = feed(1);
+        parts.seek(cursor);
+        got.extend(labels(&mut parts, 5));
+        assert_eq!(got, want);
+        assert_ne!(labels(&mut other, 12), want);
+    }
+
+    #[test]
+    fn ranges_and_averages() {
+        let mut feed = feed(1);
+        let unit = feed.next(shape(1)).expect("a batch");
+        feed.seek(0);
+        let signed = feed
+            .next(Shape {
+                range: Range::Signed,
+                ..shape(1)
+            })
+            .expect("a batch");
+        for (u, s) in unit.values.iter().zip(&signed.values) {
+            assert!((u * 2. - 1. - s).abs() < 1e-6);
+        }
+        feed.seek(0);
+        let half = feed
+            .next(Shape {
+                res: Some(1),
+                ..shape(1)
+            })
+            .expect("a batch");
+        assert_eq!(half.dims, [1, 1, 1, 2]);
+        let mean = |i: usize| {
+            let v = &unit.values;
+            (v[i] + v[i + 1] + v[i + 4] + v[i + 5]) / 4.
+        };
+        assert!((half.values[0] - mean(0)).abs() < 1e-6);
+        assert!((half.values[1] - mean(2)).abs() < 1e-6);
+        assert!(feed.next(Shape { res: Some(3), ..shape(1) }).is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! Data sets: pictures with or without labels, the order in which a run sees them, and their readers.
+
+mod feed;
+pub mod idx;
+
+pub use feed::{Batch, Feed, Shape};
+
+use crate::FileError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// What a paper may know of a data set before it sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DataInfo {
+    /// Channels of a picture: 1 or 3.
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Number of classes, for a set with labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+    /// Number of pictures (of the larger side, for an unpaired set).
+    pub len: usize,
+}
+
+impl DataInfo {
+    /// Values in one picture.
+    pub fn pixels(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+}
+
+/// Pictures of one size, by number.
+pub trait Pictures: Debug + Send + Sync {
+    /// Sizes and counts; `len` is at least 1.
+    fn info(&self) -> &DataInfo;
+    /// Appends picture `i` < `len` to `into`: `channels·height·width` bytes, channels first.
+    fn read(&self, i: usize, into: &mut Vec<u8>) -> Result<(), FileError>;
+    /// The class of picture `i`.
+    fn label(&self, i: usize) -> Option<u32>;
+}
+
+/// A data set as a run sees it.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// Pictures, with labels or without.
+    Images(Arc<dyn Pictures>),
+    /// Two sets without a correspondence, of any two counts.
+    Unpaired {
+        /// The domain X.
+        a: Arc<dyn Pictures>,
+        /// The domain Y.
+        b: Arc<dyn Pictures>,
+    },
+}
+
+impl Data {
+    /// Sizes and counts.
+    pub fn info(&self) -> DataInfo {
+        match self {
+            Data::Images(pictures) => pictures.info().clone(),
+            Data::Unpaired { a, b } => DataInfo {
+                len: a.info().len.max(b.info().len),
+                ..a.info().clone()
+            },
+        }
+    }
+}
+
+/// Pictures held in memory.
+pub struct InMemory {
+    info: DataInfo,
+    bytes: Vec<u8>,
+    labels: Option<Vec<u8>>,
+}
+
+impl Debug for InMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "InMemory({:?})", self.info)
+    }
+}
+
+impl InMemory {
+    /// `bytes` holds `info.len` pictures, channels first; `labels`, where there are some, one a picture.
+    ///
+    /// # Errors
+    /// When the lengths do not fit, or a label is not below `info.classes`; the sentence says which.
+    pub fn new(info: DataInfo, bytes: Vec<u8>, labels: Option<Vec<u8>>) -> Result<Self, String> {
+        if info.len == 0 || info.pixels() == 0 {
+            return Err("there are no pictures".into());
+        }
+        if bytes.len() != info.len * info.pixels() {
+            return Err(format!(
+                "{} pictures of {} values need {} bytes, there are {}",
+                info.len,
+                info.pixels(),
+                info.len * info.pixels(),
+                bytes.len()
+            ));
+        }
+        if let Some(labels) = &labels {
+            if labels.len() != info.len {
+                return Err(format!(
+                    "{} pictures have {} labels",
+                    info.len,
+                    labels.len()
+                ));
+            }
+            let classes = info.classes.unwrap_or(0);
+            if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
+                return Err(format!("label {label} among {classes} classes"));
+            }
+        }
+        Ok(Self {
+            info,
+            bytes,
+            labels,
+        })
+    }
+}
+
+impl Pictures for InMemory {
+    fn info(&self) -> &DataInfo {
+        &self.info
+    }
+
+    fn read(&self, i: usize, into: &mut Vec<u8>) -> Result<(), FileError> {
+        let n = self.info.pixels();
+        into.extend(self.bytes.iter().skip(i * n).take(n));
+        Ok(())
+    }
+
+    fn label(&self, i: usize) -> Option<u32> {
+        self.labels.as_ref()?.get(i).map(|&label| u32::from(label))
+    }
+}

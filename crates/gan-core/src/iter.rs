@@ -1,0 +1,230 @@
+//! What a step may use besides its own state: batches, randomness, the one way to update, the log.
+
+use crate::optim::Optimizer;
+use crate::source::{Draws, Range, Side, Source, Want};
+use candle_core::{CpuStorage, DType, Result, Storage, Tensor, bail};
+
+/// What one iteration leaves behind for whoever looks at the run.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Named scalars, as tensors: reading one waits for a GPU, so they are read when they are logged.
+    pub scalars: Vec<(String, Tensor)>,
+    /// The last pictures that the iteration trained on, in [−1, 1], by role.
+    pub pictures: Option<(String, Tensor)>,
+    /// On a GPU: 0 while every gradient so far was finite, else NaN.
+    pub unread: Option<Tensor>,
+}
+
+/// One update, as a recorder sees it.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// The iteration, from 0.
+    pub t: u64,
+    /// The update's name, as the reference names it: `d`, `g`, `d0`, …
+    pub name: &'a str,
+    /// The loss terms; the first is the one minimised.
+    pub terms: &'a [(&'a str, &'a Tensor)],
+    /// `NET.KEY` and its gradient; none where the loss does not reach the parameter.
+    pub gradients: &'a [(String, Option<Tensor>)],
+}
+
+/// Called for each update before it is applied.
+pub type Recorder<'a> = dyn FnMut(&Update<'_>) -> Result<()> + 'a;
+
+/// One iteration. Implements [`Draws`]; made anew for each iteration, which resets the counts of roles.
+pub struct Iter<'a> {
+    /// The iteration's number, from 0.
+    pub t: u64,
+    source: &'a mut dyn Source,
+    seen: &'a mut Seen,
+    recorder: Option<&'a mut Recorder<'a>>,
+}
+
+impl<'a> Iter<'a> {
+    /// Starts iteration `t`; what it leaves behind goes to `seen`, whose scalars are cleared.
+    pub fn new(t: u64, source: &'a mut dyn Source, seen: &'a mut Seen) -> Self {
+        seen.scalars.clear();
+        source.begin(t);
+        Self {
+            t,
+            source,
+            seen,
+            recorder: None,
+        }
+    }
+
+    /// Shows every update to `recorder`.
+    pub fn recorded(mut self, recorder: &'a mut Recorder<'a>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// One update: the gradient of the first term with respect to `opt`'s parameters only, checked,
+    /// recorded, and applied at once. Logs every term as `loss/UPDATE/TERM` and `grad_norm/NET`.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not finite (nothing is applied then); a parameter without a
+    /// gradient, unless the optimizer is [`Optimizer::partial`].
+    pub fn minimise(
+        &mut self,
+        opt: &mut Optimizer,
+        update: &str,
+        terms: &[(&str, &Tensor)],
+    ) -> Result<()> {
+        let Some((_, loss)) = terms.first() else {
+            bail!("update {update} has no loss term")
+        };
+        if loss.elem_count() != 1 {
+            bail!("update {update}: the loss has the shape {:?}, expected one number", loss.dims())
+        }
+        let gradients = opt.gradients(loss)?;
+        for (term, value) in terms {
+            self.log(&format!("loss/{update}/{term}"), value);
+        }
+        self.check(update, terms, &gradients)?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder(&Update {
+                t: self.t,
+                name: update,
+                terms,
+                gradients: &gradients,
+            })?;
+        }
+        opt.apply(&gradients)
+    }
+
+    /// Refuses what is not finite and logs the norm of each network's gradient.
+    fn check(
+        &mut self,
+        update: &str,
+        terms: &[(&str, &Tensor)],
+        gradients: &[(String, Option<Tensor>)],
+    ) -> Result<()> {
+        let mut norms: Vec<(&str, Tensor)> = Vec::new();
+        let mut first_bad = None;
+        for (key, gradient) in gradients {
+            let Some(gradient) = gradient else { continue };
+            let square = square_sum(gradient)?;
+            if gradient.device().is_cpu() && !square.to_scalar::<f32>()?.is_finite() {
+                first_bad.get_or_insert(key.as_str());
+            }
+            let net = key.split('.').next().unwrap_or(key);
+            match norms.last_mut() {
+                Some((last, sum)) if *last == net => *sum = (&*sum + square)?,
+                _ => norms.push((net, square)),
+            }
+        }
+        let on_cpu = terms.iter().all(|(_, value)| value.device().is_cpu());
+        for (term, value) in terms {
+            if on_cpu && !value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?.iter().all(|x| x.is_finite()) {
+                bail!(
+                    "iteration {}, update {update}: the loss {term} is not finite; nothing was updated. \
+                     Lower the learning rate, or look at the last samples for what went wrong",
+                    self.t
+                )
+            }
+        }
+        if let Some(key) = first_bad {
+            bail!(
+                "iteration {}, update {update}: the gradient of {key} is not finite; nothing was updated. \
+                 Lower the learning rate, or look at the last samples for what went wrong",
+                self.t
+            )
+        }
+        for (net, square) in norms {
+            if !on_cpu {
+                let flag = square.affine(0., 0.)?;
+                self.seen.unread = Some(match self.seen.unread.take() {
+                    Some(unread) => (unread + flag)?,
+                    None => flag,
+                });
+            }
+            self.log(&format!("grad_norm/{net}"), &square.sqrt()?);
+        }
+        Ok(())
+    }
+
+    /// Logs one number under a name of the dictionary: `score/real`, `wasserstein`, `lr/NET`, …
+    pub fn log(&mut self, name: &str, value: &Tensor) {
+        self.seen.scalars.push((name.to_string(), value.detach()));
+    }
+
+    /// Pictures `[b, c, h, w]`.
+    pub fn images(&mut self, role: &str, b: usize, range: Range) -> Result<Tensor> {
+        let want = Want::Images {
+            b,
+            res: None,
+            range,
+        };
+        self.pictures(role, want, range)
+    }
+
+    /// Pictures `[b, c, res, …]`, averaged down to the height `res`.
+    pub fn images_at(&mut self, role: &str, b: usize, res: usize, range: Range) -> Result<Tensor> {
+        let want = Want::Images {
+            b,
+            res: Some(res),
+            range,
+        };
+        self.pictures(role, want, range)
+    }
+
+    /// Pictures `[b, c, h, w]` of one side of an unpaired set.
+    pub fn one(&mut self, role: &str, side: Side, b: usize, range: Range) -> Result<Tensor> {
+        self.pictures(role, Want::One { side, b, range }, range)
+    }
+
+    fn pictures(&mut self, role: &str, want: Want, range: Range) -> Result<Tensor> {
+        let tensors = self.source.batch(&[role], want)?;
+        let [pictures] = &tensors[..] else {
+            bail!("{role}: the source gave {} tensors, expected one", tensors.len())
+        };
+        let signed = match range {
+            Range::Signed => pictures.clone(),
+            Range::Unit => pictures.affine(2., -1.)?,
+        };
+        self.seen.pictures = Some((role.to_string(), signed));
+        Ok(pictures.clone())
+    }
+}
+
+/// Σ x² as a tensor without dimensions; on the CPU in one pass, in an order that is always the same.
+fn square_sum(x: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() || x.dtype() != DType::F32 || !x.is_contiguous() {
+        return x.detach().to_dtype(DType::F32)?.sqr()?.sum_all();
+    }
+    let (storage, layout) = x.storage_and_layout();
+    let (Storage::Cpu(CpuStorage::F32(values)), Some((from, to))) =
+        (&*storage, layout.contiguous_offsets())
+    else {
+        bail!("a contiguous f32 tensor on the CPU was expected")
+    };
+    const LANES: usize = 16;
+    let mut sums = [0f32; LANES];
+    let chunks = values.get(from..to).unwrap_or(&[]).chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().map(|x| x * x).sum();
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += x * x;
+        }
+    }
+    Tensor::new(sums.iter().sum::<f32>() + rest, x.device())
+}
+
+impl Draws for Iter<'_> {
+    fn normal(&mut self, role: &str, shape: &[usize]) -> Result<Tensor> {
+        self.source.normal(role, shape)
+    }
+
+    fn uniform(&mut self, role: &str, shape: &[usize]) -> Result<Tensor> {
+        self.source.uniform(role, shape)
+    }
+
+    fn mask(&mut self, role: &str, p: f64, shape: &[usize]) -> Result<Tensor> {
+        self.source.mask(role, p, shape)
+    }
+
+    fn choices(&mut self, role: &str, n: usize, below: usize) -> Result<Vec<usize>> {
+        self.source.choices(role, n, below)
+    }
+}

@@ -1,0 +1,50 @@
+//! What two or more GAN papers share.
+//!
+//! A paper owns one iteration ([`Algorithm::step`]); this crate owns the loop around it: data,
+//! clock, logs, pictures, checkpoints, interruption ([`train()`]). The seams are
+//!
+//! - [`Iter::minimise`], through which every gradient passes: it is checked, recorded and applied;
+//! - [`Source`], from which every batch and every random number comes: live, or recorded for parity;
+//! - [`Stateful`], by which every part of a run is saved into and loaded from a checkpoint.
+//!
+//! Architecture invariants:
+//!
+//! - No paper's name occurs in this crate. Code enters it when two papers use it.
+//! - Dependencies point one way: `xtask → gan-PAPER → gan-core → candle`.
+//! - All randomness comes from [`rng`], a pure function of (seed, role, iteration, index).
+//! - A [`candle_core::Var`] is never replaced: optimizers, frozen views and averages share it.
+//! - This crate prints nothing, reads no command line and sets no environment variable.
+
+pub mod algorithm;
+pub mod checkpoint;
+pub mod data;
+mod error;
+pub mod grad;
+pub mod image;
+pub mod init;
+pub mod iter;
+pub mod loss;
+pub mod observe;
+pub mod optim;
+pub mod params;
+pub mod rng;
+pub mod source;
+pub mod state;
+pub mod train;
+pub mod weights;
+
+pub use algorithm::{
+    Algorithm, Context, Erased, Law, Pace, Paper, PaperInfo, Preset, Probe, Recipe, Sampler, Takes,
+    Task,
+};
+pub use checkpoint::{Checkpoint, Header, Store};
+pub use data::DataInfo;
+pub use error::FileError;
+pub use iter::{Iter, Recorder, Seen, Update};
+pub use observe::{Event, Observer};
+pub use optim::{Optimizer, Rule};
+pub use params::{Ema, Net, Params};
+pub use source::{Draws, LiveSource, Range, Side, Source, Want};
+pub use state::{StateReader, StateWriter, Stateful};
+pub use train::{Outcome, Plan, train};
+pub use weights::Weights;

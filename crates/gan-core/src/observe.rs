@@ -1,0 +1,60 @@
+//! Whoever wants to see a run: terminal, files, a user's own program.
+
+use candle_core::{Result, Tensor};
+use std::path::Path;
+
+/// What happens in a run, in this order within an iteration. `t` counts the iterations that are done.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The loop begins; `from` iterations were done before.
+    Started {
+        /// Iterations done before.
+        from: u64,
+        /// Iterations of the whole run.
+        steps: u64,
+    },
+    /// An iteration has ended.
+    Stepped {
+        /// Iterations done.
+        t: u64,
+    },
+    /// The scalars of an iteration that is logged.
+    Logged {
+        /// Iterations done.
+        t: u64,
+        /// Names and values.
+        scalars: &'a [(String, f32)],
+    },
+    /// Pictures of the fixed noise or inputs.
+    Sampled {
+        /// Iterations done.
+        t: u64,
+        /// Named columns of pictures `[n, c, h, w]` in [−1, 1].
+        columns: &'a [(&'a str, Tensor)],
+    },
+    /// A checkpoint is about to be written: what is buffered goes to disk first, so that no log ends before it.
+    Saving {
+        /// Iterations done.
+        t: u64,
+    },
+    /// A checkpoint was written.
+    Saved {
+        /// Iterations done.
+        t: u64,
+        /// The checkpoint.
+        path: &'a Path,
+    },
+    /// The loop has ended.
+    Ended {
+        /// Iterations done.
+        t: u64,
+        /// Whether the run was stopped before its last iteration.
+        interrupted: bool,
+    },
+}
+
+/// Sees a run's events. An error ends the run.
+pub trait Observer {
+    /// Called for every event.
+    fn on(&mut self, event: &Event<'_>) -> Result<()>;
+}

@@ -1,0 +1,365 @@
+//! A network's parameters by name, and the network built over them: once live, once frozen.
+
+use crate::init;
+use crate::rng::Key;
+use crate::state::{StateReader, StateWriter, Stateful};
+use crate::weights::Weights;
+use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Leaf names of what a forward pass moves and no optimizer or clip may touch.
+const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+
+type InitRule = dyn Fn(&str, &Shape, Init) -> Init + Send + Sync;
+
+/// A network's variables, in the order in which the network asked for them (PyTorch's `parameters()`).
+///
+/// Clones share the variables. Each is initialised from (seed, `NET.KEY`).
+#[derive(Clone)]
+pub struct Params {
+    name: Arc<str>,
+    seed: u64,
+    device: Device,
+    init: Arc<InitRule>,
+    vars: Arc<Mutex<Vec<(String, Var)>>>,
+}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.vars().iter().map(|(key, _)| key.clone()).collect();
+        write!(f, "Params({}: {})", self.name, keys.join(" "))
+    }
+}
+
+impl Params {
+    fn new(
+        name: &str,
+        seed: u64,
+        device: &Device,
+        init: impl Fn(&str, &Shape, Init) -> Init + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            seed,
+            device: device.clone(),
+            init: Arc::new(init),
+            vars: Arc::default(),
+        }
+    }
+
+    /// Empty parameters with the same name, seed, device and rule.
+    fn like(other: &Params) -> Self {
+        Self {
+            vars: Arc::default(),
+            ..other.clone()
+        }
+    }
+
+    fn vars(&self) -> MutexGuard<'_, Vec<(String, Var)>> {
+        self.vars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The network's name, as the reference names it: `d`, `g`, `d_x`, …
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Key and variable of everything that is trained.
+    pub fn trainable(&self) -> Vec<(String, Var)> {
+        self.vars()
+            .iter()
+            .filter(|(key, _)| !is_buffer(key))
+            .cloned()
+            .collect()
+    }
+
+    /// Key and variable of everything, buffers included.
+    pub fn all(&self) -> Vec<(String, Var)> {
+        self.vars().clone()
+    }
+
+    /// How many numbers are trained.
+    pub fn count(&self) -> usize {
+        self.trainable()
+            .iter()
+            .map(|(_, var)| var.elem_count())
+            .sum()
+    }
+
+    /// Clips every trained number to [−c, c]; buffers stay as they are.
+    pub fn clip(&self, c: f64) -> Result<()> {
+        for (_, var) in self.trainable() {
+            var.set(&var.detach().clamp(-c, c)?)?;
+        }
+        Ok(())
+    }
+
+    /// A view whose tensors are the variables: a loss through it has gradients for them.
+    pub fn live(&self) -> VarBuilder<'static> {
+        self.view(Kind::Live)
+    }
+
+    /// A view of the same storage without gradients; it may not ask for new names.
+    pub fn frozen(&self) -> VarBuilder<'static> {
+        self.view(Kind::Frozen)
+    }
+
+    fn view(&self, kind: Kind) -> VarBuilder<'static> {
+        let view = View {
+            params: self.clone(),
+            kind,
+        };
+        VarBuilder::from_backend(Box::new(view), DType::F32, self.device.clone())
+    }
+
+    /// Copies every value of `weights` into the variable of the same key.
+    ///
+    /// # Errors
+    /// Strict: keys that are missing, left over or of another shape are listed, and nothing is changed.
+    pub fn load_weights(&self, weights: &Weights) -> Result<()> {
+        let vars = self.vars();
+        let mut faults = Vec::new();
+        for (key, var) in vars.iter() {
+            match weights.get(key) {
+                None => faults.push(format!("{key} is missing")),
+                Some(t) if t.dims() != var.dims() => faults.push(format!(
+                    "{key} is {:?}, expected {:?}",
+                    t.dims(),
+                    var.dims()
+                )),
+                Some(_) => {}
+            }
+        }
+        for key in weights.keys() {
+            if !vars.iter().any(|(known, _)| known == key) {
+                faults.push(format!("{key} is not expected"));
+            }
+        }
+        if !faults.is_empty() {
+            let more = faults.len().saturating_sub(4);
+            faults.truncate(4);
+            if more > 0 {
+                faults.push(format!("and {more} more"));
+            }
+            bail!("the weights do not fit: {}", faults.join(", "))
+        }
+        for (key, var) in vars.iter() {
+            if let Some(t) = weights.get(key) {
+                var.set(&t.to_dtype(DType::F32)?.to_device(&self.device)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stateful for Params {
+    fn save(&self, to: &mut StateWriter<'_>) -> Result<()> {
+        self.vars()
+            .iter()
+            .try_for_each(|(key, var)| to.tensor(key, var))
+    }
+
+    fn load(&mut self, from: &mut StateReader<'_>) -> Result<()> {
+        self.vars()
+            .iter()
+            .try_for_each(|(key, var)| from.var(key, var))
+    }
+
+    fn params(&self) -> Option<&Params> {
+        Some(self)
+    }
+}
+
+fn is_buffer(key: &str) -> bool {
+    key.rsplit('.')
+        .next()
+        .is_some_and(|leaf| BUFFERS.contains(&leaf))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Live,
+    Frozen,
+}
+
+struct View {
+    params: Params,
+    kind: Kind,
+}
+
+impl SimpleBackend for View {
+    fn get(&self, shape: Shape, key: &str, hint: Init, _: DType, _: &Device) -> Result<Tensor> {
+        let params = &self.params;
+        let mut vars = params.vars();
+        let var = match vars.iter().find(|(known, _)| known == key) {
+            Some((_, var)) => {
+                if var.shape() != &shape {
+                    bail!(
+                        "{}.{key} is {:?} already, now asked for as {shape:?}",
+                        params.name,
+                        var.shape()
+                    )
+                }
+                var.clone()
+            }
+            None if self.kind == Kind::Frozen => bail!(
+                "{}.{key}: the frozen build asks for a name that the live one did not",
+                params.name
+            ),
+            None => {
+                let init = if is_buffer(key) {
+                    hint
+                } else {
+                    (params.init)(key, &shape, hint)
+                };
+                let role = format!("{}.{key}", params.name);
+                let values = init::values(init, &shape, Key::new(params.seed, &role, 0, 0))?;
+                let var = Var::from_vec(values, shape, &params.device)?;
+                vars.push((key.to_string(), var.clone()));
+                var
+            }
+        };
+        // A buffer is handed out as the Var's own tensor, so that `Var::from_tensor` shares it: a
+        // forward pass through either build moves the same statistics.
+        Ok(if self.kind == Kind::Frozen && !is_buffer(key) {
+            var.as_detached_tensor()
+        } else {
+            var.as_tensor().clone()
+        })
+    }
+
+    fn get_unchecked(&self, key: &str, _: DType, _: &Device) -> Result<Tensor> {
+        bail!("{}.{key}: asked for without a shape", self.params.name)
+    }
+
+    fn contains_tensor(&self, key: &str) -> bool {
+        self.params.vars().iter().any(|(known, _)| known == key)
+    }
+}
+
+/// A network built twice over the same storage.
+///
+/// Gradients flow through both builds to their inputs; only `live` gives gradients for the weights.
+#[derive(Debug)]
+pub struct Net<M> {
+    /// The variables.
+    pub params: Params,
+    /// For the network's own update.
+    pub live: M,
+    /// For everyone else's update, and where no gradient is wanted.
+    pub frozen: M,
+}
+
+impl<M> Net<M> {
+    /// Builds the network; `name` is its name among [`crate::Algorithm::parts`].
+    ///
+    /// `build` is called twice; the second call may not ask for other names.
+    pub fn new(
+        cx: &crate::Context,
+        name: &str,
+        init: impl Fn(&str, &Shape, Init) -> Init + Send + Sync + 'static,
+        build: impl Fn(VarBuilder<'static>) -> Result<M>,
+    ) -> Result<Self> {
+        let params = Params::new(name, cx.seed, &cx.device, init);
+        Ok(Self {
+            live: build(params.live())?,
+            frozen: build(params.frozen())?,
+            params,
+        })
+    }
+
+    /// Builds the network and fills it from `weights`, strictly.
+    pub fn open(
+        weights: &Weights,
+        device: &Device,
+        name: &str,
+        build: impl Fn(VarBuilder<'static>) -> Result<M>,
+    ) -> Result<Self> {
+        let params = Params::new(name, 0, device, |_, _, _| Init::Const(0.));
+        let net = Self {
+            live: build(params.live())?,
+            frozen: build(params.frozen())?,
+            params,
+        };
+        net.params.load_weights(weights)?;
+        Ok(net)
+    }
+}
+
+impl<M> Stateful for Net<M> {
+    fn save(&self, to: &mut StateWriter<'_>) -> Result<()> {
+        self.params.save(to)
+    }
+
+    fn load(&mut self, from: &mut StateReader<'_>) -> Result<()> {
+        self.params.load(from)
+    }
+
+    fn params(&self) -> Option<&Params> {
+        Some(&self.params)
+    }
+}
+
+/// An exponential moving average of a network's weights, with a network over it.
+#[derive(Debug)]
+pub struct Ema<M> {
+    /// The average's variables.
+    pub params: Params,
+    /// The network that reads them.
+    pub module: M,
+    decay: f64,
+}
+
+impl<M> Ema<M> {
+    /// Starts as a copy of `net`. Under [`Ema::update`], average ← decay·average + (1 − decay)·weight.
+    pub fn new(
+        net: &Net<M>,
+        decay: f64,
+        build: impl Fn(VarBuilder<'static>) -> Result<M>,
+    ) -> Result<Self> {
+        let params = Params::like(&net.params);
+        build(params.live())?; // makes the variables
+        let ema = Self {
+            module: build(params.frozen())?,
+            params,
+            decay,
+        };
+        ema.blend(&net.params, 0.)?;
+        Ok(ema)
+    }
+
+    /// Moves the average towards `params`; buffers are copied.
+    pub fn update(&self, params: &Params) -> Result<()> {
+        self.blend(params, self.decay)
+    }
+
+    fn blend(&self, params: &Params, decay: f64) -> Result<()> {
+        for ((key, average), (_, weight)) in self.params.all().iter().zip(params.all()) {
+            if is_buffer(key) || decay == 0. {
+                average.set(&weight.copy()?.detach())?;
+            } else {
+                // In this form an average that equals its weight stays exactly where it is.
+                let gap = (weight.detach() - average.detach())?;
+                average.set(&(average.detach() + (gap * (1. - decay))?)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<M> Stateful for Ema<M> {
+    fn save(&self, to: &mut StateWriter<'_>) -> Result<()> {
+        self.params.save(to)
+    }
+
+    fn load(&mut self, from: &mut StateReader<'_>) -> Result<()> {
+        self.params.load(from)
+    }
+
+    fn params(&self) -> Option<&Params> {
+        Some(&self.params)
+    }
+}

@@ -1,0 +1,77 @@
+//! A network's weights alone, as one safetensors file: for inference and for sharing.
+
+use crate::checkpoint::write_whole;
+use crate::error::FileError;
+use crate::params::Params;
+use candle_core::{Device, Result, Tensor};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+/// Named tensors read from a file.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// Where they were read from.
+    pub path: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Weights {
+    /// Reads a safetensors file.
+    ///
+    /// # Errors
+    /// A file that is missing, truncated or of another format.
+    pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
+        let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
+        let tensors =
+            candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|_| {
+                FileError::new(
+                    path,
+                    "is not a safetensors file, or is cut short",
+                    "fetch or export it again",
+                )
+            })?;
+        Ok(Self::from_tensors(path, tensors.into_iter().collect()))
+    }
+
+    /// Tensors that are in memory already; `path` is what errors name.
+    pub fn from_tensors(path: &Path, tensors: BTreeMap<String, Tensor>) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            tensors,
+        }
+    }
+
+    /// The tensor of that key.
+    pub fn get(&self, key: &str) -> Option<&Tensor> {
+        self.tensors.get(key)
+    }
+
+    /// The shape of that key's tensor.
+    pub fn dims(&self, key: &str) -> Option<&[usize]> {
+        self.tensors.get(key).map(Tensor::dims)
+    }
+
+    /// All keys, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Keys and tensors, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(key, t)| (key.as_str(), t))
+    }
+}
+
+impl Params {
+    /// Writes the network's weights and buffers under its own key names.
+    pub fn write_weights(&self, path: &Path) -> Result<()> {
+        let tensors: HashMap<String, Tensor> = self
+            .all()
+            .into_iter()
+            .map(|(key, var)| Ok((key, var.detach().to_device(&Device::Cpu)?)))
+            .collect::<Result<_>>()?;
+        Ok(write_whole(path, |file| {
+            candle_core::safetensors::save(&tensors, file).map_err(std::io::Error::other)
+        })?)
+    }
+}
