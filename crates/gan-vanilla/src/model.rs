@@ -1,0 +1,110 @@
+//! The two networks: perceptrons with one hidden layer. Key names are those of a PyTorch `Sequential`.
+
+use candle_core::{D, Module, Result, Tensor, bail};
+use candle_nn::{Linear, VarBuilder, linear, ops};
+use gan_core::{DataInfo, Draws, Law, Probe, Sampler, Takes, Weights};
+
+/// LeakyReLU's slope for negative values, PyTorch's default.
+const SLOPE: f64 = 0.01;
+
+/// D: pictures as vectors `[b, pixels]` to probabilities `[b, 1]` that they are data.
+#[derive(Clone, Debug)]
+pub struct Discriminator {
+    hidden: Linear,
+    out: Linear,
+}
+
+impl Discriminator {
+    /// Keys `disc.0.{weight, bias}`, `disc.2.{weight, bias}`.
+    pub fn new(pixels: usize, hidden: usize, vb: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            hidden: linear(pixels, hidden, vb.pp("disc.0"))?,
+            out: linear(hidden, 1, vb.pp("disc.2"))?,
+        })
+    }
+}
+
+impl Module for Discriminator {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let h = ops::leaky_relu(&self.hidden.forward(x)?, SLOPE)?; // [b, hidden]
+        ops::sigmoid(&self.out.forward(&h)?) // [b, 1]
+    }
+}
+
+/// G: noise `[b, z]` to pictures as vectors `[b, pixels]` in [−1, 1].
+#[derive(Clone, Debug)]
+pub struct Generator {
+    hidden: Linear,
+    out: Linear,
+    z_dim: usize,
+    picture: (usize, usize, usize),
+}
+
+impl Generator {
+    /// Keys `gen.0.{weight, bias}`, `gen.2.{weight, bias}`; `data` gives the shape of a picture.
+    pub fn new(z_dim: usize, hidden: usize, data: &DataInfo, vb: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            hidden: linear(z_dim, hidden, vb.pp("gen.0"))?,
+            out: linear(hidden, data.pixels(), vb.pp("gen.2"))?,
+            z_dim,
+            picture: (data.channels, data.height, data.width),
+        })
+    }
+
+    /// Sizes of a saved generator: z, hidden, and the picture, square and grey or RGB.
+    ///
+    /// # Errors
+    /// Other keys or shapes, naming the first that differs.
+    pub fn sizes(weights: &Weights) -> Result<(usize, usize, DataInfo)> {
+        let dims = |key: &str| match weights.dims(key) {
+            Some(&[rows, columns]) => Ok((rows, columns)),
+            Some(dims) => bail!("{key} is {dims:?}, expected two dimensions"),
+            None => bail!("{key} is missing"),
+        };
+        let ((hidden, z_dim), (pixels, _)) = (dims("gen.0.weight")?, dims("gen.2.weight")?);
+        for channels in [1, 3] {
+            let side = (pixels / channels).isqrt();
+            if side > 0 && side * side * channels == pixels {
+                let data = DataInfo {
+                    channels,
+                    height: side,
+                    width: side,
+                    classes: None,
+                    len: 1,
+                };
+                return Ok((z_dim, hidden, data));
+            }
+        }
+        bail!("gen.2.weight makes {pixels} pixels, expected a square picture, grey or RGB")
+    }
+}
+
+impl Module for Generator {
+    fn forward(&self, z: &Tensor) -> Result<Tensor> {
+        let h = ops::leaky_relu(&self.hidden.forward(z)?, SLOPE)?; // [b, hidden]
+        self.out.forward(&h)?.tanh() // [b, pixels]
+    }
+}
+
+impl Sampler for Generator {
+    fn takes(&self) -> Takes {
+        Takes::Latent {
+            shape: vec![self.z_dim],
+            law: Law::Normal,
+        }
+    }
+
+    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
+        let Probe::Latent(z) = input else {
+            bail!("this generator takes noise, not pictures")
+        };
+        let (c, h, w) = self.picture;
+        let fake = self.forward(z)?.reshape((z.dim(0)?, c, h, w))?;
+        Ok(vec![("fake", fake)])
+    }
+}
+
+/// Mean probability, for the log.
+pub(crate) fn score(p: &Tensor) -> Result<Tensor> {
+    p.detach().flatten_all()?.mean(D::Minus1)
+}
