@@ -1,1 +1,130 @@
-//! x
+//! The runner of all papers, as a library, so that tests can run it with papers of their own.
+//!
+//! Architecture invariants:
+//!
+//! - Only [`registry`] knows the papers' names; help, tests and reports sweep the slice it holds.
+//! - One file a command. Nothing here knows how a paper trains; nothing in a paper knows of files.
+//! - The environment is set here alone, by starting the program again once ([`process::settle`]).
+
+pub mod bench;
+pub mod cli;
+pub mod data;
+pub mod dataset;
+pub mod folder;
+pub mod list;
+pub mod observers;
+pub mod parity;
+pub mod process;
+pub mod registry;
+pub mod sample;
+pub mod settings;
+pub mod tfevents;
+pub mod tidy;
+pub mod train;
+pub mod weights;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use gan_core::Recipe;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Stack of the thread that trains: candle walks a graph by recursion.
+const STACK: usize = 64 << 20;
+
+/// What a command ends with; errors are 1, wrong usage 2.
+pub const INTERRUPTED: u8 = 130;
+
+/// The program: settles the environment, then [`run`].
+pub fn main(papers: &[&dyn Recipe]) -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&args) {
+        Ok(cli) => match process::settle(cli.threads) {
+            Ok(()) => run(papers, args),
+            Err(error) => report(&error),
+        },
+        Err(error) => error.exit(),
+    }
+}
+
+/// Runs one command line with these papers. Does not touch the environment.
+pub fn run(papers: &[&dyn Recipe], args: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to be done when the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
+        }
+    };
+    // Everything that touches a device stays on this one thread.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let worker = thread.spawn_scoped(scope, || command(papers, cli));
+        match worker.map(|worker| worker.join()) {
+            Ok(Ok(Ok(code))) => ExitCode::from(code),
+            Ok(Ok(Err(error))) => report(&error),
+            Ok(Err(_)) => ExitCode::FAILURE, // a panic has been printed
+            Err(error) => report(&error.into()),
+        }
+    })
+}
+
+fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
+    match cli.command {
+        Command::Train(args) => train::train(papers, &args),
+        Command::Sample(args) => sample::sample(papers, &args).map(|()| 0),
+        Command::List => list::list(papers).map(|()| 0),
+        Command::Info(args) => list::info(papers, &args).map(|()| 0),
+        Command::Data(args) => data::data(&args).map(|()| 0),
+        Command::Weights(args) => weights::weights(papers, &args).map(|()| 0),
+        Command::Parity(args) => parity::parity(papers, &args),
+        Command::Bench(args) => bench::bench(papers, &args).map(|()| 0),
+        Command::Tidy => {
+            let faults = tidy::tidy(&dataset::workspace()?)?;
+            faults.iter().for_each(|fault| println!("{fault}"));
+            if faults.is_empty() {
+                println!("tidy: no violation of the house rules");
+            }
+            Ok(u8::from(!faults.is_empty()))
+        }
+    }
+}
+
+/// A mistake in how the program was called; exit code 2.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Prints an error as one line and gives its exit code.
+fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", one_line(error));
+    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+}
+
+/// The chain of an error as one line; candle's own backtraces are left out.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = text.lines().next().unwrap_or_default();
+        // candle repeats what it wraps.
+        if !line.ends_with(text) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(text);
+        }
+    }
+    line
+}

@@ -100,6 +100,8 @@ pub struct PaperInfo {
     pub arxiv: &'static str,
     /// Reference recordings (`paper` in their metadata) that its training replays.
     pub fixtures: &'static [&'static str],
+    /// Labels of its benchmarks, as the reference's own has them, and the data each is run on.
+    pub bench: &'static [(&'static str, DataInfo)],
 }
 
 /// What kind of data a paper learns from.

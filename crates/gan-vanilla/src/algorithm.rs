@@ -93,6 +93,16 @@ impl Paper for Vanilla {
         year: 2014,
         arxiv: "1406.2661",
         fixtures: &["vanilla"],
+        bench: &[(
+            "vanilla",
+            DataInfo {
+                channels: 1,
+                height: 28,
+                width: 28,
+                classes: None,
+                len: 1,
+            },
+        )],
     };
 
     fn task(_: &Config) -> Task {

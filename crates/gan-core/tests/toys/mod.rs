@@ -63,6 +63,7 @@ const fn info(name: &'static str) -> PaperInfo {
         year: 2000,
         arxiv: "",
         fixtures: &[],
+        bench: &[],
     }
 }
 

@@ -1,0 +1,191 @@
+//! `bench`: the time of a registered training step, in the form of the reference's own benchmark.
+
+use crate::cli::BenchArgs;
+use crate::settings::nearest;
+use crate::{Usage, process};
+use anyhow::{Context as _, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use cpu_time::ProcessTime;
+use gan_core::rng::CounterRng;
+use gan_core::{
+    Context, DataInfo, Draws, Iter, Preset, Range, Recipe, Seen, Source, StateReader, StateWriter,
+    Stateful, Want,
+};
+use serde_json::json;
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// Iterations before the clock starts, as in the reference.
+const WARM_UP: u64 = 2;
+
+/// Runs `bench`.
+pub fn bench(papers: &[&dyn Recipe], args: &BenchArgs) -> Result<()> {
+    let known: Vec<&str> = papers
+        .iter()
+        .flat_map(|recipe| recipe.info().bench.iter().map(|(label, _)| *label))
+        .collect();
+    let labels: Vec<&str> = match args.labels.is_empty() {
+        true => known.clone(),
+        false => args.labels.iter().map(String::as_str).collect(),
+    };
+    for label in &labels {
+        if !known.contains(label) {
+            bail!(Usage(format!("no benchmark is called {label:?}; {}", nearest(label, &known))))
+        }
+    }
+    let [label] = labels[..] else {
+        return labels.into_iter().try_for_each(|label| apart(label, args));
+    };
+    for recipe in papers {
+        if let Some((_, data)) = recipe.info().bench.iter().find(|(known, _)| *known == label) {
+            return time(*recipe, label, data, args);
+        }
+    }
+    Ok(())
+}
+
+/// One label in a process of its own, so that the peak memory is its own.
+fn apart(label: &str, args: &BenchArgs) -> Result<()> {
+    let status = std::process::Command::new(std::env::current_exe()?)
+        .args(["bench", label, "--device", &args.device])
+        .args(["--steps", &args.steps.to_string(), "--seconds", &args.seconds.to_string()])
+        .status()?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!("the benchmark of {label} ended with {status}"),
+    }
+}
+
+fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> Result<()> {
+    let device = process::device(&args.device)?;
+    let config = recipe.preset(Preset::Bench, data)?;
+    let cx = Context {
+        device: device.clone(),
+        seed: 1,
+        data: data.clone(),
+    };
+    let mut algorithm = recipe.build(&config, &cx)?;
+    let mut source = Made {
+        rng: CounterRng::new(1, &device),
+        data: data.clone(),
+        device: device.clone(),
+        made: HashMap::new(),
+    };
+    let mut seen = Seen::default();
+    let (mut walls, mut cpus) = (Vec::new(), Vec::new());
+    let begin = Instant::now();
+    for t in 0..WARM_UP + args.steps {
+        let (wall, cpu) = (Instant::now(), ProcessTime::now());
+        algorithm.step(&mut Iter::new(t, &mut source, &mut seen))?;
+        device.synchronize()?;
+        if t >= WARM_UP {
+            walls.push(wall.elapsed().as_secs_f64());
+            cpus.push(cpu.elapsed().as_secs_f64());
+        }
+        if walls.len() >= 2 && begin.elapsed().as_secs_f64() > args.seconds {
+            break;
+        }
+    }
+    let iterations = walls.len();
+    walls.sort_by(f64::total_cmp);
+    cpus.sort_by(f64::total_cmp);
+    let middle = |i: usize| walls.get(i).copied().unwrap_or_default();
+    let median = (middle((iterations - 1) / 2) + middle(iterations / 2)) / 2.;
+    let round = |seconds: f64| (seconds * 1e6).round() / 1e6;
+    let line = json!({
+        "paper": label,
+        "batch": config.get("batch"),
+        "median_s": round(median),
+        "min_s": round(middle(0)),
+        "min_cpu_s": round(cpus.first().copied().unwrap_or_default()),
+        "iterations": iterations,
+        "peak_rss_mib": peak_rss_mib()?,
+        "threads": process::threads(),
+        "device": process::describe(&device),
+    });
+    println!("{line}");
+    Ok(())
+}
+
+/// The largest resident memory of this process so far.
+fn peak_rss_mib() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    Ok(kib.context("/proc/self/status has no VmHWM")? / 1024)
+}
+
+/// Pictures made once, noise made anew.
+struct Made {
+    rng: CounterRng,
+    data: DataInfo,
+    device: Device,
+    made: HashMap<String, Vec<Tensor>>,
+}
+
+impl Made {
+    fn pictures(&mut self, role: &str, b: usize, res: Option<usize>, range: Range) -> Result<Tensor, candle_core::Error> {
+        let h = res.unwrap_or(self.data.height);
+        let w = self.data.width * h / self.data.height.max(1);
+        let unit = self.rng.uniform(role, &[b, self.data.channels, h, w])?;
+        match range {
+            Range::Unit => Ok(unit),
+            Range::Signed => unit.affine(2., -1.),
+        }
+    }
+}
+
+impl Source for Made {
+    fn begin(&mut self, t: u64) {
+        self.rng.begin(t);
+    }
+
+    fn batch(&mut self, roles: &[&str], want: Want) -> candle_core::Result<Vec<Tensor>> {
+        let key = format!("{roles:?} {want:?}");
+        if let Some(made) = self.made.get(&key) {
+            return Ok(made.clone());
+        }
+        let role = roles.first().copied().unwrap_or("real");
+        let made = match want {
+            Want::Images { b, res, range } => vec![self.pictures(role, b, res, range)?],
+            Want::One { b, range, .. } => vec![self.pictures(role, b, None, range)?],
+            Want::Labelled { b, range } => {
+                let classes = self.data.classes.unwrap_or(10);
+                let labels = self.rng.choices("labels", b, classes)?;
+                let labels: Vec<u32> = labels.into_iter().map(|label| label as u32).collect();
+                let labels = Tensor::from_vec(labels, b, &self.device)?.to_dtype(DType::U32)?;
+                vec![self.pictures(role, b, None, range)?, labels]
+            }
+        };
+        self.made.insert(key, made.clone());
+        Ok(made)
+    }
+}
+
+impl Draws for Made {
+    fn normal(&mut self, role: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
+        self.rng.normal(role, shape)
+    }
+
+    fn uniform(&mut self, role: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
+        self.rng.uniform(role, shape)
+    }
+
+    fn mask(&mut self, role: &str, p: f64, shape: &[usize]) -> candle_core::Result<Tensor> {
+        self.rng.mask(role, p, shape)
+    }
+
+    fn choices(&mut self, role: &str, n: usize, below: usize) -> candle_core::Result<Vec<usize>> {
+        self.rng.choices(role, n, below)
+    }
+}
+
+impl Stateful for Made {
+    fn save(&self, _: &mut StateWriter<'_>) -> candle_core::Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _: &mut StateReader<'_>) -> candle_core::Result<()> {
+        Ok(())
+    }
+}

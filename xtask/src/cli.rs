@@ -1,0 +1,243 @@
+//! The command line: names, help and types of all options.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gan_core::Preset;
+use std::path::PathBuf;
+
+/// Trains, resumes, samples and checks GAN papers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  \
+        cargo xtask train vanilla                       learns digits in a minute or two\n  \
+        cargo xtask train vanilla --set lr=1e-4 --seed 2\n  \
+        cargo xtask train vanilla --resume              goes on with the newest run\n  \
+        cargo xtask sample runs/vanilla/0001 -n 100\n  \
+        cargo xtask info vanilla                        the paper, its settings, what they mean"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Threads of the CPU kernels [default: all cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trains a paper, or goes on with a run
+    Train(TrainArgs),
+    /// Makes pictures with a trained run or a weights file
+    Sample(SampleArgs),
+    /// Lists the papers
+    List,
+    /// Shows a paper, its settings and what they mean
+    Info(InfoArgs),
+    /// Looks at data sets
+    Data(DataArgs),
+    /// Looks at weights files and checkpoints
+    Weights(WeightsArgs),
+    /// Replays reference recordings and compares losses, gradients and weights
+    Parity(ParityArgs),
+    /// Times training steps; one JSON line each
+    Bench(BenchArgs),
+    /// Checks the house rules
+    Tidy,
+}
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask train vanilla\n  \
+    cargo xtask train vanilla --steps 2000 --out runs/quick\n  \
+    cargo xtask train vanilla --out runs/quick --resume --steps 4000\n  \
+    cargo xtask train vanilla --config runs/quick/config.toml --seed 2\n\n\
+    Ctrl-C finishes the iteration, saves, and says how to go on; a second one ends at once.")]
+pub struct TrainArgs {
+    /// The paper; `list` shows them
+    pub paper: String,
+    /// Choice of settings [default: demo]
+    #[arg(long, value_enum)]
+    pub preset: Option<PresetArg>,
+    /// A data set's name (`data ls`) or a folder [default: mnist]
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Iterations of the whole run [default: the preset's]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Seed of weights, noise and order [default: 1]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// The run's folder [default: runs/PAPER/0001, 0002, …]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Goes on with the run in --out (or the newest of the paper), from its newest checkpoint or from FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "config")]
+    pub resume: Option<Option<PathBuf>>,
+    /// Reads everything from a run's config.toml; other options override it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Overrides a setting of the paper (`info PAPER` lists them); repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// auto, cpu, cuda or cuda:I
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// Iterations between two records of the scalars; 0: never [default: 50]
+    #[arg(long, value_name = "N")]
+    pub log_every: Option<u64>,
+    /// Iterations between two grids; 0: never [default: one epoch]
+    #[arg(long, value_name = "N")]
+    pub sample_every: Option<u64>,
+    /// Iterations between two checkpoints; 0: at the end only [default: a twentieth of the run]
+    #[arg(long, value_name = "N")]
+    pub save_every: Option<u64>,
+    /// Checkpoints to keep [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+    /// Prints what would be done and ends
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prints errors only
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `sample`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask sample runs/vanilla/0001\n  \
+    cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.png\n  \
+    cargo xtask sample vanilla --weights g.safetensors -n 16 --seed 7")]
+pub struct SampleArgs {
+    /// A run's folder, or a paper's name together with --weights
+    pub run: String,
+    /// A generator's weights (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Pictures to make (with --interpolate: rows) [default: 64; rows: 8]
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub n: Option<u16>,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// Pictures on the way from one noise vector to another, a row a pair
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
+    pub interpolate: Option<u16>,
+    /// The picture to write (PNG) [default: in the run's folder, or PAPER.png]
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:I
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+}
+
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// The paper
+    pub paper: String,
+}
+
+/// Options of `data`.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// What to look at.
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+/// The commands of `data`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Lists the embedded data sets
+    Ls,
+    /// Shows counts, sizes and classes of a data set, and writes a contact sheet
+    Inspect {
+        /// A data set's name or a folder
+        data: String,
+        /// The contact sheet to write (PNG)
+        #[arg(long, value_name = "PATH")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Options of `weights`.
+#[derive(Debug, Args)]
+pub struct WeightsArgs {
+    /// What to look at.
+    #[command(subcommand)]
+    pub command: WeightsCommand,
+}
+
+/// The commands of `weights`.
+#[derive(Debug, Subcommand)]
+pub enum WeightsCommand {
+    /// Says what a weights file or checkpoint is and lists its tensors
+    Inspect {
+        /// A safetensors file
+        file: PathBuf,
+    },
+}
+
+/// Options of `parity`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask parity tests/fixtures/*.safetensors\n\n\
+    A group's error is max|a−b| / max|b| over its tensors. Exit code 1 when an error is over its limit, \
+    2 for a recording that this version cannot replay.")]
+pub struct ParityArgs {
+    /// Reference recordings
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// auto, cpu, cuda or cuda:I
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    pub device: String,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask bench vanilla --threads 2\n\n\
+    Pictures are made once, noise is drawn in the step, losses are not read. Several labels run in a \
+    process each, so that the peak memory is their own.")]
+pub struct BenchArgs {
+    /// What to time [default: all]
+    #[arg(value_name = "LABEL")]
+    pub labels: Vec<String>,
+    /// Iterations timed at most
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    pub steps: u64,
+    /// Stop timing after this many seconds (two iterations at least)
+    #[arg(long, default_value_t = 20., value_name = "S")]
+    pub seconds: f64,
+    /// auto, cpu, cuda or cuda:I
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    pub device: String,
+}
+
+/// A preset's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PresetArg {
+    /// Learns visibly on two cores in minutes
+    Demo,
+    /// The paper's own setting
+    Paper,
+    /// Tiny networks and few iterations, for tests
+    Smoke,
+}
+
+impl From<PresetArg> for Preset {
+    fn from(preset: PresetArg) -> Self {
+        match preset {
+            PresetArg::Demo => Preset::Demo,
+            PresetArg::Paper => Preset::Paper,
+            PresetArg::Smoke => Preset::Smoke,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `data`: what data sets there are and what is in them.
+
+use crate::cli::{DataArgs, DataCommand};
+use crate::dataset;
+use anyhow::{Result, bail};
+use candle_core::{Device, Tensor};
+use gan_core::FileError;
+use gan_core::data::{Data, Pictures, idx};
+use gan_core::image::grid;
+use std::path::Path;
+
+/// Pictures on a contact sheet.
+const SHEET: usize = 100;
+
+/// Runs `data`.
+pub fn data(args: &DataArgs) -> Result<()> {
+    match &args.command {
+        DataCommand::Ls => {
+            for set in dataset::EMBEDDED {
+                println!("{:8} {}", set.name, set.about);
+                println!("{:8} {}", "", dataset::locate(set.name)?.display());
+            }
+            Ok(())
+        }
+        DataCommand::Inspect { data, out } => inspect(data, out.as_deref()),
+    }
+}
+
+fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
+    println!("{}", dataset::locate(name)?.display());
+    for (part, split) in [("train", idx::Split::Train), ("test", idx::Split::Test)] {
+        let set = match dataset::open(name, split) {
+            Ok(Data::Images(set)) => set,
+            Ok(Data::Unpaired { .. }) => continue,
+            Err(error) if part == "test" => {
+                println!("  test   not usable: {error}");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let info = set.info();
+        println!(
+            "  {part:6} {} pictures, {} x {}, {} channel{}",
+            info.len,
+            info.height,
+            info.width,
+            info.channels,
+            if info.channels == 1 { "" } else { "s" }
+        );
+        if let Some(classes) = info.classes {
+            let mut counts = vec![0u64; classes];
+            for label in (0..info.len).filter_map(|i| set.label(i)) {
+                if let Some(count) = counts.get_mut(label as usize) {
+                    *count += 1;
+                }
+            }
+            let counts: Vec<_> = counts.iter().enumerate().map(|(class, n)| format!("{class}: {n}")).collect();
+            println!("         {classes} classes ({})", counts.join(", "));
+        }
+        if let (Some(path), "train") = (out, part) {
+            sheet(&*set, path)?;
+            println!("         contact sheet: {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// The first pictures of a set as one grid.
+fn sheet(set: &dyn Pictures, path: &Path) -> Result<()> {
+    let info = set.info();
+    let n = info.len.min(SHEET);
+    let mut bytes = Vec::new();
+    for i in 0..n {
+        set.read(i, &mut bytes)?;
+    }
+    let values: Vec<f32> = bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.).collect();
+    let pictures = Tensor::from_vec(values, (n, info.channels, info.height, info.width), &Device::Cpu)?;
+    let png = grid(&pictures, 10)?.png()?;
+    match std::fs::write(path, png) {
+        Ok(()) => Ok(()),
+        Err(e) => bail!(FileError::writing(path, &e)),
+    }
+}

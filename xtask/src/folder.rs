@@ -1,0 +1,151 @@
+//! A run's folder: where things are, who may write, how a new one is made.
+
+use crate::settings::Settings;
+use anyhow::{Result, bail};
+use gan_core::FileError;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// A run's folder, locked while this value lives. The lock is the system's, so a killed run leaves none.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Makes a folder for a new run: `out`, or the next free number under `runs/PAPER`.
+    ///
+    /// # Errors
+    /// A folder that holds a run already, cannot be written, or is locked.
+    pub fn create(out: Option<&Path>, paper: &str) -> Result<Self> {
+        let path = match out {
+            Some(path) => path.to_path_buf(),
+            None => next_free(paper)?,
+        };
+        std::fs::create_dir_all(&path).map_err(|e| FileError::writing(&path, &e))?;
+        let folder = Self::lock(path)?;
+        if folder.config().exists() {
+            bail!(FileError::new(
+                &folder.path,
+                "holds a run already",
+                "add --resume to go on with it, or choose another --out"
+            ))
+        }
+        Ok(folder)
+    }
+
+    /// Opens the folder of an existing run.
+    ///
+    /// # Errors
+    /// A folder without a run, or one that is locked.
+    pub fn open(path: &Path) -> Result<Self> {
+        require_run(path)?;
+        Self::lock(path.to_path_buf())
+    }
+
+    fn lock(path: PathBuf) -> Result<Self> {
+        let file = path.join(".lock");
+        let lock = File::create(&file).map_err(|e| FileError::writing(&file, &e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => bail!(FileError::new(
+                &path,
+                "another process is training in this folder",
+                "wait for it or stop it, or choose another --out"
+            )),
+            Err(TryLockError::Error(e)) => bail!(FileError::writing(&file, &e)),
+        }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.toml`
+    pub fn config(&self) -> PathBuf {
+        config(&self.path)
+    }
+
+    /// `checkpoints/`
+    pub fn checkpoints(&self) -> PathBuf {
+        checkpoints(&self.path)
+    }
+
+    /// Writes `config.toml`, whole or not at all.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        let write = |file: &Path| std::fs::write(file, text);
+        Ok(gan_core::checkpoint::write_whole(&self.config(), write)?)
+    }
+}
+
+/// `config.toml` of a run's folder.
+pub fn config(run: &Path) -> PathBuf {
+    run.join("config.toml")
+}
+
+/// The checkpoints of a run's folder.
+pub fn checkpoints(run: &Path) -> PathBuf {
+    run.join("checkpoints")
+}
+
+/// Refuses a path that is no run's folder.
+pub fn require_run(path: &Path) -> Result<()> {
+    if config(path).is_file() {
+        return Ok(());
+    }
+    let problem = if path.is_dir() {
+        "holds no run (there is no config.toml)"
+    } else {
+        "no such folder"
+    };
+    bail!(FileError::new(path, problem, "check the name; runs are under runs/PAPER"))
+}
+
+/// The settings of a run.
+pub fn settings(run: &Path) -> Result<Settings> {
+    require_run(run)?;
+    Settings::read(&config(run))
+}
+
+/// The newest run of a paper: the highest number under `runs/PAPER`.
+pub fn newest(paper: &str) -> Result<PathBuf> {
+    match numbers(paper).into_iter().max() {
+        Some(number) => Ok(numbered(paper, number)),
+        None => bail!(FileError::new(
+            &Path::new("runs").join(paper),
+            "there is no run to go on with",
+            "name one with --out, or start one without --resume"
+        )),
+    }
+}
+
+fn next_free(paper: &str) -> Result<PathBuf> {
+    let mut number = numbers(paper).into_iter().max().unwrap_or(0) + 1;
+    loop {
+        let path = numbered(paper, number);
+        let parent = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(parent).map_err(|e| FileError::writing(parent, &e))?;
+        // Two runs that start at once must not share a number.
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(e) => bail!(FileError::writing(&path, &e)),
+        }
+    }
+}
+
+fn numbered(paper: &str, number: u32) -> PathBuf {
+    Path::new("runs").join(paper).join(format!("{number:04}"))
+}
+
+fn numbers(paper: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir(Path::new("runs").join(paper));
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}

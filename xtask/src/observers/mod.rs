@@ -1,0 +1,32 @@
+//! Whoever watches a run from here: the terminal and the files of the run's folder.
+
+pub mod csv;
+pub mod pictures;
+pub mod tensorboard;
+pub mod terminal;
+
+use gan_core::FileError;
+use std::path::{Path, PathBuf};
+
+/// Thousands apart: 14,063.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `step-00000282-fake.png` in `dir`.
+pub fn picture_name(dir: &Path, t: u64, column: &str) -> PathBuf {
+    dir.join(format!("step-{t:08}-{column}.png"))
+}
+
+/// Wraps an I/O error of a file that is being written.
+fn writing(path: &Path) -> impl Fn(std::io::Error) -> candle_core::Error + '_ {
+    |e| FileError::writing(path, &e).into()
+}

@@ -1,0 +1,497 @@
+//! `parity`: replays a reference recording and compares losses, gradients and final weights with it.
+//!
+//! A recording holds initial weights (`init.NET.KEY`), every batch, noise and choice in the order of
+//! use (`draw.NNNN.ROLE`), losses (`loss.T.UPDATE.TERM`), gradients (`grad.T.UPDATE.NET.KEY`) and the
+//! state after its iterations (`final.NET.KEY`). The run takes its draws from there, so an algorithm
+//! needs no path of its own for this. A group's error is max|a−b| / max|b| over all its tensors.
+
+use crate::cli::ParityArgs;
+use crate::process;
+use anyhow::{Context as _, Result, anyhow, bail};
+use candle_core::{DType, Device, Tensor};
+use gan_core::optim::{Optimizer, Rule, schedule};
+use gan_core::{
+    Context, DataInfo, Draws, FileError, Iter, Net, Recipe, Seen, Source, StateReader, StateWriter,
+    Stateful, Update, Want, Weights, checkpoint,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+const FORMAT: &str = "gan-reference/1";
+
+/// Recordings whose code does not exist yet; each leaves this list with the code that it checks.
+const LATER: [&str; 3] = ["layers", "resize", "metrics"];
+
+/// One group of tensors of a recording.
+#[derive(Debug)]
+pub struct Group {
+    /// `loss.d`, `grad.g`, `final.d`, `buffers.g`, or a tensor's name.
+    pub name: String,
+    /// max|a−b| / max|b|
+    pub error: f64,
+    /// What is accepted.
+    pub limit: f64,
+}
+
+/// How a recording compares.
+#[derive(Debug)]
+pub struct Report {
+    /// What was replayed.
+    pub name: String,
+    /// All groups, sorted by name.
+    pub groups: Vec<Group>,
+}
+
+impl Report {
+    /// Groups whose error is over the limit.
+    pub fn failed(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| !within(group))
+    }
+}
+
+fn within(group: &Group) -> bool {
+    group.error <= group.limit // false for NaN
+}
+
+/// A recording that this version has no code for.
+#[derive(Debug)]
+pub struct NotYet(String);
+
+impl std::fmt::Display for NotYet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotYet {}
+
+/// Runs `parity`; gives the exit code.
+pub fn parity(papers: &[&dyn Recipe], args: &ParityArgs) -> Result<u8> {
+    let device = process::device(&args.device)?;
+    let mut code = 0;
+    for file in &args.files {
+        let report = match check(papers, file, &device) {
+            Ok(report) => report,
+            Err(error) if error.is::<NotYet>() => {
+                println!("{}: {error}", file.display());
+                code = code.max(2);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        println!("{}: {}", file.display(), report.name);
+        for group in &report.groups {
+            let verdict = if within(group) { "ok" } else { "OVER" };
+            println!("  {:28} error {:.1e}  limit {:.1e}  {verdict}", group.name, group.error, group.limit);
+        }
+        if report.failed().next().is_some() {
+            code = 1;
+        }
+    }
+    Ok(code)
+}
+
+/// Replays one recording.
+///
+/// # Errors
+/// A file that is not a recording, or one of a paper that is not known; a run that asks for other
+/// draws than were recorded, or in another order.
+pub fn check(papers: &[&dyn Recipe], file: &Path, device: &Device) -> Result<Report> {
+    let recording = Recording::read(file)?;
+    if recording.name == "optim" {
+        return optimizers(&recording, device);
+    }
+    if LATER.contains(&recording.name.as_str()) {
+        bail!(NotYet(format!("recordings of {} cannot be replayed yet", recording.name)))
+    }
+    let paper: String = recording.meta("paper")?;
+    let recipe = papers
+        .iter()
+        .find(|recipe| recipe.info().fixtures.contains(&paper.as_str()))
+        .ok_or_else(|| anyhow!(NotYet(format!("recordings of {paper} cannot be replayed yet"))))?;
+    replay(*recipe, &paper, &recording, device)
+}
+
+struct Recording {
+    path: PathBuf,
+    name: String,
+    tensors: BTreeMap<String, Tensor>,
+    metadata: HashMap<String, String>,
+}
+
+impl Recording {
+    fn read(path: &Path) -> Result<Self> {
+        let fault = |problem: &str| FileError::new(path, problem, "record it again");
+        let weights = Weights::read(path)?;
+        let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes)
+            .map_err(|_| fault("has no readable header"))?;
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        if metadata.get("format").map(String::as_str) != Some(FORMAT) {
+            bail!(fault(&format!("is no recording of the format {FORMAT}")))
+        }
+        let name = metadata.get("name").cloned().ok_or_else(|| fault("has no name"))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            name,
+            tensors: weights.iter().map(|(k, t)| (k.to_string(), t.clone())).collect(),
+            metadata,
+        })
+    }
+
+    /// An entry of the metadata; all but plain strings are JSON.
+    fn meta<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Result<T> {
+        let text = self
+            .metadata
+            .get(key)
+            .with_context(|| format!("{}: the recording lacks {key}", self.path.display()))?;
+        serde_json::from_str(text)
+            .or_else(|_| serde_json::from_value(Value::String(text.clone())))
+            .with_context(|| format!("{}: the recording's {key}", self.path.display()))
+    }
+
+    fn tensor(&self, key: &str) -> Result<&Tensor> {
+        let found = self.tensors.get(key);
+        found.with_context(|| format!("{}: the recording lacks {key}", self.path.display()))
+    }
+
+    fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &Tensor)> {
+        let start = prefix.to_string();
+        self.tensors
+            .iter()
+            .filter_map(move |(key, t)| Some((key.strip_prefix(&start)?, t)))
+    }
+}
+
+/// What a replayed run did.
+#[derive(Default)]
+struct Tape {
+    events: Vec<String>,
+    values: BTreeMap<String, Tensor>,
+}
+
+fn replay(recipe: &dyn Recipe, paper: &str, recording: &Recording, device: &Device) -> Result<Report> {
+    let (config, data) = recipe.reference(paper, &recording.meta("config")?)?;
+    let cx = Context {
+        device: device.clone(),
+        seed: 1,
+        data,
+    };
+    let mut algorithm = recipe.build(&config, &cx)?;
+    let tape = Rc::new(RefCell::new(Tape::default()));
+    let mut source = Recorded {
+        draws: recording.with_prefix("draw.").map(|(k, t)| (k.to_string(), t.clone())).collect(),
+        next: 0,
+        device: device.clone(),
+        tape: tape.clone(),
+    };
+    let mut state = checkpoint::state(&mut *algorithm, &source)?;
+    for (key, value) in recording.with_prefix("init.") {
+        if !state.contains_key(key) {
+            bail!("{}: the recording starts with {key}, this paper has no such weight", recording.path.display())
+        }
+        state.insert(key.to_string(), value.clone());
+    }
+    checkpoint::restore(&state, &mut *algorithm, &mut source)
+        .with_context(|| recording.path.display().to_string())?;
+    let mut seen = Seen::default();
+    for t in 0..recording.meta("iterations")? {
+        let mut recorder = |update: &Update<'_>| {
+            let mut tape = tape.borrow_mut();
+            tape.events.push(format!("update.{t}.{}", update.name));
+            for (term, value) in update.terms {
+                tape.values.insert(format!("loss.{t}.{}.{term}", update.name), value.copy()?);
+            }
+            for (key, gradient) in update.gradients {
+                if let Some(gradient) = gradient {
+                    tape.values.insert(format!("grad.{t}.{}.{key}", update.name), gradient.copy()?);
+                }
+            }
+            Ok(())
+        };
+        let mut it = Iter::new(t, &mut source, &mut seen).recorded(&mut recorder);
+        algorithm.step(&mut it)?;
+    }
+    for (key, value) in checkpoint::state(&mut *algorithm, &source)? {
+        tape.borrow_mut().values.insert(format!("final.{key}"), value);
+    }
+    let tape = tape.borrow();
+    let events: Vec<String> = recording.meta("events")?;
+    if let Some(i) = (0..events.len().max(tape.events.len())).find(|&i| events.get(i) != tape.events.get(i)) {
+        let none = "nothing".to_string();
+        bail!(
+            "{}: event {i} of the recording is {}, this run did {}",
+            recording.path.display(),
+            events.get(i).unwrap_or(&none),
+            tape.events.get(i).unwrap_or(&none)
+        )
+    }
+    compare(recording, &tape.values, group)
+}
+
+/// The group in whose maximum a tensor is measured.
+fn group(key: &str) -> Option<String> {
+    let parts: Vec<&str> = key.split('.').collect();
+    let buffer = key.ends_with("running_mean") || key.ends_with("running_var");
+    match parts[..] {
+        ["loss", _, _, term] => Some(format!("loss.{term}")),
+        ["grad", _, _, net, ..] => Some(format!("grad.{net}")),
+        ["final", net, ..] if buffer => Some(format!("buffers.{net}")),
+        ["final", net, ..] => Some(format!("final.{net}")),
+        _ => None,
+    }
+}
+
+fn compare(
+    recording: &Recording,
+    got: &BTreeMap<String, Tensor>,
+    group: impl Fn(&str) -> Option<String>,
+) -> Result<Report> {
+    let limits: BTreeMap<String, f64> = recording.meta("limit")?;
+    let ignored: Vec<String> = match recording.metadata.contains_key("ignore") {
+        true => recording.meta("ignore")?,
+        false => Vec::new(),
+    };
+    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (key, want) in &recording.tensors {
+        let Some(group) = group(key) else { continue };
+        let skip = if key.starts_with("grad.") { 3 } else { 1 };
+        let weight = key.split('.').skip(skip).collect::<Vec<_>>().join(".");
+        if ignored.contains(&weight) {
+            continue;
+        }
+        let Some(value) = got.get(key) else {
+            bail!("{}: this run has no {key}", recording.path.display())
+        };
+        if value.dims() != want.dims() {
+            bail!("{}: {key} is {:?}, recorded {:?}", recording.path.display(), value.dims(), want.dims())
+        }
+        let (value, want) = (numbers(value)?, numbers(want)?);
+        let (difference, size) = sums.entry(group).or_default();
+        for (a, b) in value.iter().zip(&want) {
+            // NaN must not get lost in a maximum.
+            let d = (a - b).abs();
+            *difference = if d.is_nan() { f64::INFINITY } else { difference.max(d) };
+            *size = size.max(b.abs());
+        }
+    }
+    let groups = sums.into_iter().map(|(name, (difference, size))| {
+        let limit = limits.get(&name).copied();
+        Ok(Group {
+            error: if size > 0. { difference / size } else { difference },
+            limit: limit.with_context(|| format!("{}: the recording has no limit for {name}", recording.path.display()))?,
+            name,
+        })
+    });
+    Ok(Report {
+        name: recording.name.clone(),
+        groups: groups.collect::<Result<_>>()?,
+    })
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    let tensor = tensor.to_device(&Device::Cpu)?.flatten_all()?;
+    Ok(tensor.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+/// Hands out a recording's draws in their order and refuses any other.
+struct Recorded {
+    draws: Vec<(String, Tensor)>,
+    next: usize,
+    device: Device,
+    tape: Rc<RefCell<Tape>>,
+}
+
+impl Recorded {
+    fn take(&mut self, role: &str, dims: Option<&[usize]>) -> candle_core::Result<Tensor> {
+        let Some((key, value)) = self.draws.get(self.next) else {
+            candle_core::bail!("draw {role} was asked for after the recording's {} draws", self.draws.len())
+        };
+        let recorded = key.split_once('.').map_or("", |(_, role)| role);
+        if recorded != role {
+            candle_core::bail!("draw {}: {role} was asked for, {recorded} was recorded", self.next)
+        }
+        // Perceptrons' recordings hold pictures as rows; the step flattens them anyway.
+        let value = match dims {
+            Some(dims) if value.elem_count() == dims.iter().product::<usize>() => value.reshape(dims)?,
+            Some(dims) => candle_core::bail!(
+                "draw {} ({role}): {dims:?} was asked for, {:?} was recorded",
+                self.next,
+                value.dims()
+            ),
+            None => value.clone(),
+        };
+        self.tape.borrow_mut().events.push(format!("draw.{key}"));
+        self.next += 1;
+        value.to_device(&self.device)
+    }
+
+    fn pictures(&mut self, role: &str, b: usize) -> candle_core::Result<Tensor> {
+        let value = self.take(role, None)?;
+        if value.dim(0)? != b {
+            candle_core::bail!("{role}: a batch of {b} was asked for, {:?} was recorded", value.dims())
+        }
+        match value.dims() {
+            &[b, pixels] => value.reshape((b, 1, 1, pixels)),
+            _ => Ok(value),
+        }
+    }
+}
+
+impl Draws for Recorded {
+    fn normal(&mut self, role: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
+        self.take(role, Some(shape))
+    }
+
+    fn uniform(&mut self, role: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
+        self.take(role, Some(shape))
+    }
+
+    fn mask(&mut self, role: &str, _: f64, shape: &[usize]) -> candle_core::Result<Tensor> {
+        self.take(role, Some(shape))
+    }
+
+    fn choices(&mut self, role: &str, n: usize, below: usize) -> candle_core::Result<Vec<usize>> {
+        let values = self.take(role, Some(&[n]))?.to_dtype(DType::I64)?.to_vec1::<i64>()?;
+        values
+            .into_iter()
+            .map(|value| match usize::try_from(value) {
+                Ok(value) if value < below => Ok(value),
+                _ => candle_core::bail!("{role}: {value} was recorded, expected 0 to {below}"),
+            })
+            .collect()
+    }
+}
+
+impl Source for Recorded {
+    fn begin(&mut self, t: u64) {
+        self.tape.borrow_mut().events.push(format!("iteration.{t}"));
+    }
+
+    fn batch(&mut self, roles: &[&str], want: Want) -> candle_core::Result<Vec<Tensor>> {
+        match (roles, want) {
+            ([role], Want::Images { b, .. } | Want::One { b, .. }) => Ok(vec![self.pictures(role, b)?]),
+            ([x, y], Want::Labelled { b, .. }) => {
+                let pictures = self.pictures(x, b)?;
+                Ok(vec![pictures, self.take(y, Some(&[b]))?.to_dtype(DType::U32)?])
+            }
+            _ => candle_core::bail!("{roles:?} do not fit {want:?}"),
+        }
+    }
+}
+
+impl Stateful for Recorded {
+    fn save(&self, _: &mut StateWriter<'_>) -> candle_core::Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _: &mut StateReader<'_>) -> candle_core::Result<()> {
+        Ok(())
+    }
+}
+
+/// One optimizer of the recording `optim`.
+#[derive(Deserialize)]
+struct Recipes {
+    name: String,
+    kind: String,
+    lr: f64,
+    #[serde(default)]
+    beta1: f64,
+    #[serde(default)]
+    beta2: f64,
+    #[serde(default)]
+    eps: f64,
+    #[serde(default)]
+    alpha: f64,
+    #[serde(default)]
+    momentum: f64,
+    #[serde(default)]
+    momentum_step: f64,
+    lr_decay: Option<f64>,
+    lr_halves_at: Option<u64>,
+}
+
+impl Recipes {
+    fn rule(&self, t: u64) -> Result<Rule> {
+        Ok(match self.kind.as_str() {
+            "adam" => Rule::Adam {
+                beta1: self.beta1,
+                beta2: self.beta2,
+                eps: self.eps,
+            },
+            "rmsprop" => Rule::RmsProp {
+                alpha: self.alpha,
+                eps: self.eps,
+            },
+            "sgd" => Rule::Sgd {
+                momentum: self.momentum + self.momentum_step * t as f64,
+            },
+            kind => bail!(NotYet(format!("optimizers of kind {kind} cannot be replayed yet"))),
+        })
+    }
+
+    fn lr(&self, t: u64) -> f64 {
+        match (self.lr_decay, self.lr_halves_at) {
+            (Some(decay), _) => schedule::exponential(self.lr, decay, 0., t),
+            (None, Some(at)) => schedule::halved(self.lr, &[at], t),
+            (None, None) => self.lr,
+        }
+    }
+}
+
+/// Each optimizer over the recorded gradients: g is the gradient of Σ w·g.
+fn optimizers(recording: &Recording, device: &Device) -> Result<Report> {
+    let recipes: Vec<Recipes> = recording.meta("config")?;
+    let start = recording.tensor("w0")?.to_device(device)?;
+    let gradients = recording.tensor("grads")?.to_device(device)?;
+    let (steps, n) = gradients.dims2()?;
+    let mut got = BTreeMap::new();
+    for recipe in &recipes {
+        let cx = Context {
+            device: device.clone(),
+            seed: 1,
+            data: DataInfo {
+                channels: 1,
+                height: 1,
+                width: n,
+                classes: None,
+                len: 1,
+            },
+        };
+        let net = Net::new(&cx, "o", gan_core::init::as_layers, |vb| vb.get(n, "w"))?;
+        for (_, var) in net.params.trainable() {
+            var.set(&start)?;
+        }
+        let mut opt = Optimizer::new(recipe.rule(0)?, recipe.lr(0), &[&net.params])?;
+        let mut source = Recorded {
+            draws: Vec::new(),
+            next: 0,
+            device: device.clone(),
+            tape: Rc::default(),
+        };
+        let mut seen = Seen::default();
+        let mut after: BTreeMap<String, Vec<Tensor>> = BTreeMap::new();
+        for t in 0..steps as u64 {
+            (opt.rule, opt.lr) = (recipe.rule(t)?, recipe.lr(t));
+            let loss = (&net.live * gradients.get(t as usize)?)?.sum_all()?;
+            Iter::new(t, &mut source, &mut seen).minimise(&mut opt, "o", &[("o", &loss)])?;
+            let mut state = BTreeMap::new();
+            opt.save(&mut StateWriter::new(&mut state))?;
+            net.params.save(&mut StateWriter::new(&mut state))?;
+            for (key, value) in state {
+                let key = key.rsplit('.').next().unwrap_or(&key).to_string();
+                after.entry(format!("{}.{key}", recipe.name)).or_default().push(value.copy()?);
+            }
+        }
+        for (key, values) in after {
+            got.insert(key, Tensor::stack(&values, 0)?);
+        }
+    }
+    let inputs = ["w0", "grads"];
+    compare(recording, &got, |key| (!inputs.contains(&key)).then(|| key.to_string()))
+}

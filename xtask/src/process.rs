@@ -1,0 +1,108 @@
+//! What belongs to the process: environment, signals, device.
+
+use crate::Usage;
+use anyhow::{Context, Result, bail};
+use candle_core::Device;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Variables that libraries read once at their first use, and what they must be.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("CANDLE_GRAD_DO_NOT_DETACH", "1"),
+    ("CANDLE_NUM_THREADS", "1"),
+    ("MIMALLOC_PURGE_DELAY", "-1"),
+];
+
+/// Tells the second start from the first, so that an environment that cannot be set does not loop.
+const SETTLED: &str = "GAN_XTASK_SETTLED";
+
+/// Starts the program again, as the same process, where the environment is not what the libraries need.
+///
+/// # Errors
+/// When the program cannot be started again.
+pub fn settle(threads: Option<u16>) -> Result<()> {
+    let threads = match threads {
+        Some(threads) => usize::from(threads),
+        None => std::env::var("RAYON_NUM_THREADS")
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .filter(|&n| n > 0)
+            .map_or_else(|| std::thread::available_parallelism().map(Into::into), Ok)
+            .unwrap_or(1),
+    };
+    // candle reads the processor list from disk at every product when this is not set.
+    let threads = ("RAYON_NUM_THREADS", threads.to_string());
+    let wanted = ENVIRONMENT.map(|(name, value)| (name, value.to_string()));
+    let wrong: Vec<_> = wanted
+        .into_iter()
+        .chain([threads])
+        .filter(|(name, value)| std::env::var(name).as_ref() != Ok(value))
+        .collect();
+    if wrong.is_empty() || std::env::var_os(SETTLED).is_some() {
+        return Ok(());
+    }
+    let program = std::env::current_exe().context("the program's own file is not known")?;
+    let error = Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .envs(wrong)
+        .env(SETTLED, "1")
+        .exec();
+    Err(error).context("the program could not be started again with its environment")
+}
+
+/// Threads of the CPU kernels, as settled.
+pub fn threads() -> usize {
+    candle_core::utils::get_num_threads()
+}
+
+/// A flag that Ctrl-C or SIGTERM sets; a second one ends the process at once, with exit code 130.
+///
+/// Writing past a file size limit becomes an ordinary error instead of a signal that kills.
+pub fn watch_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, i32::from(crate::INTERRUPTED), stop.clone())?;
+        flag::register(signal, stop.clone())?;
+    }
+    flag::register(SIGXFSZ, Arc::default())?;
+    Ok(stop)
+}
+
+/// `auto`, `cpu`, `cuda` or `cuda:I`.
+///
+/// # Errors
+/// An unknown name; `cuda` where this build or this machine has none: never a silent fallback.
+pub fn device(name: &str) -> Result<Device> {
+    let cuda = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" if !cfg!(feature = "cuda") => return Ok(Device::Cpu),
+        "auto" => return Ok(Device::new_cuda(0).unwrap_or(Device::Cpu)),
+        "cuda" => Some(0),
+        _ => name.strip_prefix("cuda:").and_then(|i| i.parse().ok()),
+    };
+    let Some(i) = cuda else {
+        bail!(Usage(format!(
+            "--device {name} is not known, expected auto, cpu, cuda or cuda:I"
+        )))
+    };
+    if !cfg!(feature = "cuda") {
+        bail!(Usage(format!(
+            "--device {name}: this program was built without CUDA; use cargo xtask-cuda, or --device cpu"
+        )))
+    }
+    Device::new_cuda(i).with_context(|| {
+        format!("--device {name}: no such GPU, or no driver; check nvidia-smi, or use --device cpu")
+    })
+}
+
+/// A device in words.
+pub fn describe(device: &Device) -> String {
+    match device {
+        Device::Cpu => format!("cpu, {} threads", threads()),
+        other => format!("{:?}", other.location()).to_lowercase(),
+    }
+}

@@ -1,0 +1,6 @@
+//! The papers. An eleventh is one folder and one line here.
+
+use gan_core::Recipe;
+
+/// Every paper that the runner knows.
+pub const PAPERS: &[&dyn Recipe] = &[&gan_vanilla::RECIPE];

@@ -1,0 +1,113 @@
+//! `sample`: pictures of a trained run or a weights file, as one grid.
+
+use crate::cli::SampleArgs;
+use crate::{Usage, dataset, folder, process, settings};
+use anyhow::{Context as _, Result, bail};
+use candle_core::{Device, Tensor};
+use gan_core::data::idx;
+use gan_core::image::grid;
+use gan_core::rng::CounterRng;
+use gan_core::train::fixed_noise;
+use gan_core::{
+    Context, FileError, Law, LiveSource, Probe, Recipe, Sampler, Store, Takes, Weights,
+};
+use std::path::{Path, PathBuf};
+
+/// Runs `sample`.
+pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
+    let device = process::device(&args.device)?;
+    if let Some(file) = &args.weights {
+        let recipe = settings::paper(papers, &args.run)?;
+        let weights = Weights::read(file)?;
+        let sampler = recipe
+            .open(&weights, &device)
+            .with_context(|| format!("{}: not a generator of {}", file.display(), args.run))?;
+        return write(&*sampler, args, &device, PathBuf::from(format!("{}.png", args.run)));
+    }
+    let run = Path::new(&args.run);
+    if !run.exists() && papers.iter().any(|recipe| recipe.info().name == args.run) {
+        bail!(Usage(format!(
+            "{}: a paper alone has nothing to sample from; name a run's folder, or add --weights FILE",
+            args.run
+        )))
+    }
+    let settings = folder::settings(run)?;
+    let recipe = settings::paper(papers, &settings.paper)?;
+    let data = dataset::open(&settings.data, idx::Split::Train)?;
+    let cx = Context {
+        device: device.clone(),
+        seed: settings.seed,
+        data: data.info(),
+    };
+    let mut algorithm = recipe.build(&settings.config, &cx)?;
+    let mut source = LiveSource::new(&data, settings.seed, &device);
+    let dir = folder::checkpoints(run);
+    let (checkpoint, damaged) = Store::newest(&dir)?;
+    damaged.iter().for_each(|error| eprintln!("warning: {error}"));
+    let Some(checkpoint) = checkpoint else {
+        bail!(FileError::new(&dir, "holds no intact checkpoint", "train the run first"))
+    };
+    checkpoint.restore(&mut *algorithm, &mut source)?;
+    let t = checkpoint.header.iteration;
+    let sampler = algorithm.sampler(t);
+    let name = match args.interpolate {
+        Some(_) => format!("interpolation-{t:08}-seed{}.png", args.seed),
+        None => format!("sample-{t:08}-seed{}.png", args.seed),
+    };
+    write(&*sampler, args, &device, run.join("samples").join(name))
+}
+
+fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathBuf) -> Result<()> {
+    let takes = sampler.takes();
+    let n = args.n.map(usize::from);
+    let (probe, columns) = match args.interpolate {
+        None => {
+            let n = n.unwrap_or(64);
+            let columns = (n as f64).sqrt().ceil() as usize;
+            (fixed_noise(&takes, n, args.seed, device)?, columns)
+        }
+        Some(steps) => {
+            let steps = usize::from(steps);
+            let ends = fixed_noise(&takes, 2 * n.unwrap_or(8), args.seed, device)?;
+            (between(&takes, ends, steps)?, steps)
+        }
+    };
+    let mut draws = CounterRng::new(args.seed, device);
+    let made = sampler.sample(&probe, &mut draws)?;
+    let Some((_, pictures)) = made.last() else {
+        bail!("the generator made no pictures")
+    };
+    let path = args.out.clone().unwrap_or(usual);
+    let png = grid(pictures, columns)?.png()?;
+    std::fs::write(&path, png).map_err(|e| FileError::writing(&path, &e))?;
+    println!("{} pictures: {}", pictures.dim(0)?, path.display());
+    Ok(())
+}
+
+/// `steps` latent vectors from each even row of `ends` to the odd one after it.
+fn between(takes: &Takes, ends: Probe, steps: usize) -> Result<Probe> {
+    let (Takes::Latent { shape, law }, Probe::Latent(z)) = (takes, ends) else {
+        bail!(Usage("--interpolate: this generator takes pictures, not noise".into()))
+    };
+    let width: usize = shape.iter().product();
+    let values = z.flatten_all()?.to_vec1::<f32>()?;
+    let mut path = Vec::new();
+    for pair in values.chunks_exact(2 * width) {
+        let (a, b) = pair.split_at(width);
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        let angle = (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).clamp(-1., 1.).acos();
+        for i in 0..steps {
+            let t = i as f64 / (steps - 1) as f64;
+            // Along the great circle for normal noise, whose vectors all but lie on a sphere; else straight.
+            let (p, q) = match law {
+                Law::Normal if angle.sin() > 1e-6 => {
+                    (((1. - t) * angle).sin() / angle.sin(), (t * angle).sin() / angle.sin())
+                }
+                _ => (1. - t, t),
+            };
+            path.extend(a.iter().zip(b).map(|(&a, &b)| (p * f64::from(a) + q * f64::from(b)) as f32));
+        }
+    }
+    let dims = [&[path.len() / width], &shape[..]].concat();
+    Ok(Probe::Latent(Tensor::from_vec(path, dims, z.device())?))
+}

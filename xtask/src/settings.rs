@@ -1,0 +1,180 @@
+//! How a run's settings come about: preset, config file, `--set`; and how they are written down.
+
+use crate::Usage;
+use anyhow::{Context, Result, bail};
+use gan_core::{FileError, Recipe};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// All that `train` needs to do the same again: what `config.toml` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The paper's name.
+    pub paper: String,
+    /// The preset that the paper's settings started from.
+    pub preset: String,
+    /// Name or folder of the data set.
+    pub data: String,
+    /// Seed of weights, noise and order.
+    pub seed: u64,
+    /// Iterations of the whole run.
+    pub steps: u64,
+    /// Iterations between two records of the scalars.
+    pub log_every: u64,
+    /// Iterations between two grids.
+    pub sample_every: u64,
+    /// Iterations between two checkpoints.
+    pub save_every: u64,
+    /// Checkpoints to keep.
+    pub keep: u32,
+    /// The paper's own settings, complete.
+    pub config: Value,
+    /// What the run was made with; for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_with: Option<MadeWith>,
+}
+
+/// Versions and machine of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MadeWith {
+    /// Version of this program.
+    pub version: String,
+    /// The commit it was built from, when git knows it.
+    pub commit: String,
+    /// Device and threads.
+    pub device: String,
+}
+
+impl Settings {
+    /// Reads a `config.toml`.
+    ///
+    /// # Errors
+    /// A missing file, a syntax error with its line, an unknown or missing key.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| FileError::reading(path, &e))?;
+        let settings = toml::from_str(&text).map_err(|e| {
+            let line = e.span().map_or(0, |span| text.get(..span.start).unwrap_or("").lines().count().max(1));
+            FileError::new(
+                path,
+                format!("line {line}: {}", e.message()),
+                "compare it with the config.toml of another run",
+            )
+        })?;
+        Ok(settings)
+    }
+
+    /// The settings as TOML, each of the paper's keys under its own description.
+    pub fn to_toml(&self, recipe: &dyn Recipe) -> Result<String> {
+        let mut text = String::from(
+            "# The complete settings of this run. `train PAPER --config FILE` repeats it.\n",
+        );
+        let bare = Self {
+            config: Value::Null,
+            made_with: None,
+            ..self.clone()
+        };
+        let Value::Object(entries) = serde_json::to_value(&bare)? else {
+            bail!("settings are not a table")
+        };
+        // serde_json sorts keys; the order of the fields reads better.
+        for key in ["paper", "preset", "data", "seed", "steps", "log_every", "sample_every", "save_every", "keep"] {
+            if let Some(value) = entries.get(key) {
+                writeln!(text, "{key} = {}", toml_value(value)?)?;
+            }
+        }
+        writeln!(text, "\n[config]")?;
+        for (key, about) in keys(recipe) {
+            if let Some(value) = self.config.get(&key) {
+                writeln!(text, "# {about}\n{key} = {}", toml_value(value)?)?;
+            }
+        }
+        if let Some(made_with) = &self.made_with {
+            writeln!(text, "\n[made_with]\n{}", toml::to_string(made_with)?.trim_end())?;
+        }
+        Ok(text)
+    }
+}
+
+fn toml_value(value: &Value) -> Result<String> {
+    Ok(toml::Value::try_from(value)?.to_string())
+}
+
+/// Keys of a paper's settings with their descriptions, in the order of the struct's fields.
+pub fn keys(recipe: &dyn Recipe) -> Vec<(String, String)> {
+    let schema = recipe.schema();
+    let Some(Value::Object(properties)) = schema.get("properties") else {
+        return Vec::new();
+    };
+    properties
+        .iter()
+        .map(|(key, property)| {
+            let about = property.get("description").and_then(Value::as_str);
+            (key.clone(), about.unwrap_or_default().replace('\n', " "))
+        })
+        .collect()
+}
+
+/// The paper of that name.
+///
+/// # Errors
+/// An unknown name, with the nearest known one.
+pub fn paper<'a>(papers: &[&'a dyn Recipe], name: &str) -> Result<&'a dyn Recipe> {
+    match papers.iter().find(|recipe| recipe.info().name == name) {
+        Some(recipe) => Ok(*recipe),
+        None => {
+            let names: Vec<_> = papers.iter().map(|recipe| recipe.info().name).collect();
+            bail!(Usage(format!(
+                "no paper is called {name:?}; {}",
+                nearest(name, &names)
+            )))
+        }
+    }
+}
+
+/// A suggestion: the nearest of the known names, or all of them.
+pub fn nearest(name: &str, known: &[&str]) -> String {
+    let best = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((similarity, candidate)) if similarity > 0.7 => format!("did you mean {candidate:?}?"),
+        _ => format!("known: {}", known.join(" ")),
+    }
+}
+
+/// Applies `--set key=value` to a paper's settings and checks the result.
+///
+/// # Errors
+/// A word without `=`, an unknown key (with the nearest known one), a value of the wrong type.
+pub fn apply(recipe: &dyn Recipe, config: &Value, set: &[String]) -> Result<Value> {
+    let mut config = config.clone();
+    let keys = keys(recipe);
+    for word in set {
+        let Some((key, text)) = word.split_once('=') else {
+            bail!(Usage(format!("--set {word}: expected KEY=VALUE")))
+        };
+        let key = key.trim();
+        if !keys.iter().any(|(known, _)| known == key) {
+            let known: Vec<_> = keys.iter().map(|(known, _)| known.as_str()).collect();
+            bail!(Usage(format!(
+                "--set {word}: {} has no setting {key:?}; {}",
+                recipe.info().name,
+                nearest(key, &known)
+            )))
+        }
+        // What is not TOML is a word: `--set opt=adam` needs no quotes.
+        let value = match toml::from_str::<toml::Table>(&format!("value = {text}")) {
+            Ok(mut table) => table.remove("value").map(serde_json::to_value).transpose()?,
+            Err(_) => Some(Value::String(text.trim().to_string())),
+        };
+        config[key] = value.unwrap_or_default();
+        config = recipe
+            .check(&config)
+            .map_err(|e| Usage(format!("--set {word}: {}", e.to_string().lines().next().unwrap_or_default())))?;
+    }
+    recipe.check(&config).context("the settings of this paper")
+}

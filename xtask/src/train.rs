@@ -1,0 +1,467 @@
+//! `train`: resolves what is asked for, says so, and runs the loop with the folder's observers.
+
+use crate::cli::TrainArgs;
+use crate::folder::{self, RunFolder};
+use crate::observers::csv::Csv;
+use crate::observers::pictures::Pictures;
+use crate::observers::tensorboard::TensorBoard;
+use crate::observers::terminal::Terminal;
+use crate::observers::thousands;
+use crate::settings::{self, MadeWith, Settings};
+use crate::{INTERRUPTED, Usage, dataset, process};
+use anyhow::{Context as _, Result, bail};
+use candle_core::Device;
+use gan_core::data::{Data, idx};
+use gan_core::train::{Plan, fixed_noise};
+use gan_core::{
+    Algorithm, Checkpoint, Context, DataInfo, FileError, Header, LiveSource, Observer, Outcome,
+    Preset, Recipe, Store, Takes,
+};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Pictures in a grid.
+const GRID: usize = 64;
+/// Pictures in a row of a grid.
+const COLUMNS: usize = 8;
+
+/// What a run starts with.
+struct Start {
+    settings: Settings,
+    data: Data,
+    /// The folder of the run to go on with, and its checkpoint if it got as far as one.
+    run: Option<(RunFolder, Option<Checkpoint>)>,
+}
+
+/// Runs `train`; gives the exit code.
+pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
+    let recipe = settings::paper(papers, &args.paper)?;
+    let device = process::device(&args.device)?;
+    let start = match &args.resume {
+        Some(file) => resumed(recipe, args, file.as_deref())?,
+        None => fresh(recipe, args)?,
+    };
+    let (settings, info) = (&start.settings, start.data.info());
+    let cx = Context {
+        device: device.clone(),
+        seed: settings.seed,
+        data: info.clone(),
+    };
+    // Built before a folder is made, so that a setting that cannot be built leaves nothing behind.
+    let mut algorithm = recipe
+        .build(&settings.config, &cx)
+        .map_err(|e| usage(&args.paper, &e))?;
+    let mut source = LiveSource::new(&start.data, settings.seed, &device);
+    let checkpoint = start.run.as_ref().and_then(|(_, checkpoint)| checkpoint.as_ref());
+    let from = checkpoint.map_or(0, |checkpoint| checkpoint.header.iteration);
+    let out = match (&start.run, &args.out) {
+        (Some((folder, _)), _) => folder.path().to_path_buf(),
+        (None, Some(out)) => out.clone(),
+        (None, None) => Path::new("runs").join(&args.paper).join("(next number)"),
+    };
+    if args.dry_run {
+        print!("{}", plan(recipe, settings, &info, &device, from, &out));
+        println!("dry run: nothing was done");
+        return Ok(0);
+    }
+    if let Some(checkpoint) = checkpoint {
+        checkpoint
+            .restore(&mut *algorithm, &mut source)
+            .with_context(|| checkpoint.path.display().to_string())?;
+    }
+    let going_on = start.run.is_some();
+    let folder = match start.run {
+        Some((folder, _)) => folder,
+        None => RunFolder::create(args.out.as_deref(), &args.paper)?,
+    };
+    if going_on && from == 0 {
+        // The run was stopped before its first checkpoint: it starts again, and so do its logs.
+        for path in ["scalars.csv", "samples", "tensorboard"].map(|name| folder.path().join(name)) {
+            remove(&path)?;
+        }
+    }
+    if !args.quiet {
+        print!("{}", plan(recipe, settings, &info, &device, from, folder.path()));
+    }
+    write_config(recipe, settings, &device, &folder)?;
+    let mut run = Run {
+        settings,
+        info: &info,
+        device: &device,
+        folder: &folder,
+        quiet: args.quiet,
+    };
+    run.train(&mut *algorithm, &mut source, from)
+}
+
+fn usage(paper: &str, error: &candle_core::Error) -> Usage {
+    let text = error.to_string();
+    Usage(format!("{paper}: {}", text.lines().next().unwrap_or_default()))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
+    match removed {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => bail!(FileError::writing(path, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// The settings of a new run: preset or file, then what the command line overrides.
+fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
+    let base = args.config.as_deref().map(Settings::read).transpose()?;
+    if let (Some(base), Some(path)) = (&base, &args.config) {
+        if base.paper != args.paper {
+            bail!(FileError::new(
+                path,
+                format!("belongs to {}, not to {}", base.paper, args.paper),
+                "name the paper it belongs to"
+            ))
+        }
+        if args.preset.is_some() {
+            bail!(Usage("--preset and --config exclude each other: the file holds all settings".into()))
+        }
+    }
+    let name = match (&args.data, &base) {
+        (Some(name), _) => absolute(name),
+        (None, Some(base)) => base.data.clone(),
+        (None, None) => "mnist".into(),
+    };
+    let data = dataset::open(&name, idx::Split::Train)?;
+    let info = data.info();
+    let preset = args.preset.map_or(Preset::Demo, Preset::from);
+    let config = match &base {
+        Some(base) => recipe.check(&base.config).map_err(|e| usage("the file's settings", &e))?,
+        None => recipe.preset(preset, &info)?,
+    };
+    let config = settings::apply(recipe, &config, &args.set)?;
+    let pace = recipe.pace(&config, &info)?;
+    let kept = base.as_ref();
+    let steps = args.steps.or(kept.map(|b| b.steps)).unwrap_or(pace.steps);
+    if steps == 0 {
+        bail!(Usage("--steps 0: a run has at least one iteration".into()))
+    }
+    let settings = Settings {
+        paper: args.paper.clone(),
+        preset: kept.map_or(preset.name().into(), |b| b.preset.clone()),
+        data: name,
+        seed: args.seed.or(kept.map(|b| b.seed)).unwrap_or(1),
+        steps,
+        log_every: args.log_every.or(kept.map(|b| b.log_every)).unwrap_or((steps / 10).clamp(1, 50)),
+        sample_every: args.sample_every.or(kept.map(|b| b.sample_every)).unwrap_or(pace.sample_every),
+        save_every: args.save_every.or(kept.map(|b| b.save_every)).unwrap_or((steps / 20).max(1)),
+        keep: args.keep.or(kept.map(|b| b.keep)).unwrap_or(3),
+        config,
+        made_with: None,
+    };
+    Ok(Start {
+        settings,
+        data,
+        run: None,
+    })
+}
+
+/// A folder's name without the current directory in it, so that a run goes on from anywhere.
+fn absolute(name: &str) -> String {
+    match std::fs::canonicalize(name) {
+        Ok(path) if !dataset::EMBEDDED.iter().any(|set| set.name == name) => path.display().to_string(),
+        _ => name.to_string(),
+    }
+}
+
+/// The settings of a run that goes on: its own, but for what may change.
+fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Result<Start> {
+    let path = match (&args.out, file) {
+        (Some(out), _) => out.clone(),
+        (None, Some(file)) => run_of(file)?,
+        (None, None) => folder::newest(&args.paper)?,
+    };
+    let folder = RunFolder::open(&path)?;
+    let mut settings = folder::settings(&path)?;
+    if settings.paper != args.paper {
+        bail!(FileError::new(
+            &folder.config(),
+            format!("is a run of {}, not of {}", settings.paper, args.paper),
+            "name the paper of the run"
+        ))
+    }
+    refuse_changes(recipe, args, &settings)?;
+    settings.steps = args.steps.unwrap_or(settings.steps);
+    settings.log_every = args.log_every.unwrap_or(settings.log_every);
+    settings.sample_every = args.sample_every.unwrap_or(settings.sample_every);
+    settings.save_every = args.save_every.unwrap_or(settings.save_every);
+    settings.keep = args.keep.unwrap_or(settings.keep);
+    settings.config = recipe
+        .check(&settings.config)
+        .map_err(|e| FileError::new(&folder.config(), usage("its settings", &e).0, "restore the file"))?;
+    let data = dataset::open(&settings.data, idx::Split::Train)?;
+    let checkpoint = match file {
+        Some(file) => Some(Checkpoint::read(file)?),
+        None => newest(&folder)?,
+    };
+    if let Some(checkpoint) = &checkpoint {
+        check(checkpoint, &settings, &data.info())?;
+        if checkpoint.header.iteration >= settings.steps {
+            bail!(Usage(format!(
+                "{}: all {} iterations are done; add --steps N to train on",
+                path.display(),
+                thousands(checkpoint.header.iteration)
+            )))
+        }
+    }
+    Ok(Start {
+        settings,
+        data,
+        run: Some((folder, checkpoint)),
+    })
+}
+
+/// The run's folder of a checkpoint `RUN/checkpoints/step-….safetensors`.
+fn run_of(file: &Path) -> Result<PathBuf> {
+    match file.parent().and_then(Path::parent) {
+        Some(run) if run.as_os_str().is_empty() => Ok(PathBuf::from(".")),
+        Some(run) => Ok(run.to_path_buf()),
+        None => bail!(FileError::new(file, "lies in no run's folder", "name the folder with --out")),
+    }
+}
+
+fn newest(folder: &RunFolder) -> Result<Option<Checkpoint>> {
+    let dir = folder.checkpoints();
+    if !dir.is_dir() {
+        return Ok(None);
+    }
+    let (checkpoint, damaged) = Store::newest(&dir)?;
+    for error in &damaged {
+        eprintln!("warning: {error}");
+    }
+    match (&checkpoint, damaged.is_empty()) {
+        (Some(checkpoint), false) => {
+            eprintln!("warning: going on from {}", checkpoint.path.display());
+        }
+        (None, false) => bail!(FileError::new(
+            &dir,
+            "no checkpoint in it is intact",
+            "start the run again in another folder"
+        )),
+        _ => {}
+    }
+    Ok(checkpoint)
+}
+
+/// Refuses options that would make it another run, by name.
+fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) -> Result<()> {
+    let mut changed = Vec::new();
+    if args.preset.is_some_and(|preset| Preset::from(preset).name() != settings.preset) {
+        changed.push("--preset".to_string());
+    }
+    if args.data.as_ref().is_some_and(|data| absolute(data) != settings.data) {
+        changed.push("--data".into());
+    }
+    if args.seed.is_some_and(|seed| seed != settings.seed) {
+        changed.push("--seed".into());
+    }
+    let wanted = settings::apply(recipe, &settings.config, &args.set)?;
+    for (key, _) in settings::keys(recipe) {
+        if wanted.get(&key) != settings.config.get(&key) {
+            changed.push(format!("--set {key}"));
+        }
+    }
+    if !changed.is_empty() {
+        bail!(Usage(format!(
+            "{} would change a run that has begun; leave it out, or start a new run without --resume",
+            changed.join(", ")
+        )))
+    }
+    Ok(())
+}
+
+/// Refuses a checkpoint of another paper, configuration, seed or data set.
+fn check(checkpoint: &Checkpoint, settings: &Settings, info: &DataInfo) -> Result<()> {
+    let header = &checkpoint.header;
+    let difference = if header.paper != settings.paper {
+        format!("is a checkpoint of {}, not of {}", header.paper, settings.paper)
+    } else if header.config != settings.config {
+        let keys = settings.config.as_object().into_iter().flatten();
+        let keys: Vec<_> = keys
+            .filter(|(key, value)| header.config.get(key) != Some(value))
+            .map(|(key, value)| {
+                let saved = header.config.get(key).map_or("nothing".into(), ToString::to_string);
+                format!("{key} is {saved} in it, {value} in config.toml")
+            })
+            .collect();
+        format!("was saved with other settings ({})", keys.join(", "))
+    } else if header.seed != settings.seed {
+        format!("was saved with seed {}, not {}", header.seed, settings.seed)
+    } else if &header.data != info {
+        format!("was saved with other data ({:?}, now {:?})", header.data, info)
+    } else {
+        return Ok(());
+    };
+    bail!(FileError::new(&checkpoint.path, difference, "resume it in its own run's folder"))
+}
+
+/// What will be done, in a few lines.
+fn plan(
+    recipe: &dyn Recipe,
+    settings: &Settings,
+    info: &DataInfo,
+    device: &Device,
+    from: u64,
+    out: &Path,
+) -> String {
+    let paper = recipe.info();
+    let config = settings.config.as_object().into_iter().flatten();
+    let config: Vec<_> = config.map(|(key, value)| format!("{key}={value}")).collect();
+    let every = |n: u64| match n {
+        0 => "never".to_string(),
+        n => format!("every {}", thousands(n)),
+    };
+    let steps = match from {
+        0 => thousands(settings.steps),
+        from => format!("{} to {}", thousands(from), thousands(settings.steps)),
+    };
+    format!(
+        "{}: {} ({}, arXiv {})\n  \
+         data    {}: {} pictures of {}x{}x{}\n  \
+         preset  {}: {}\n  \
+         steps   {steps}; scalars {}, grids {}, checkpoints {}\n  \
+         device  {}\n  \
+         seed    {}\n  \
+         output  {}\n",
+        paper.name,
+        paper.title,
+        paper.year,
+        paper.arxiv,
+        settings.data,
+        thousands(info.len as u64),
+        info.channels,
+        info.height,
+        info.width,
+        settings.preset,
+        config.join(" "),
+        every(settings.log_every),
+        every(settings.sample_every),
+        every(settings.save_every),
+        process::describe(device),
+        settings.seed,
+        out.display()
+    )
+}
+
+fn write_config(
+    recipe: &dyn Recipe,
+    settings: &Settings,
+    device: &Device,
+    folder: &RunFolder,
+) -> Result<()> {
+    let written = Settings {
+        made_with: Some(MadeWith {
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: commit(),
+            device: process::describe(device),
+        }),
+        ..settings.clone()
+    };
+    folder.write_config(&written.to_toml(recipe)?)
+}
+
+/// The workspace's commit, when git is there to tell.
+fn commit() -> String {
+    let run = || {
+        let root = dataset::workspace().ok()?;
+        let git = std::process::Command::new("git")
+            .args(["describe", "--always", "--dirty", "--abbrev=12"])
+            .current_dir(root)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(git.stdout).ok()?;
+        (git.status.success() && !text.trim().is_empty()).then(|| text.trim().to_string())
+    };
+    run().unwrap_or_else(|| "unknown".into())
+}
+
+/// A run under way.
+struct Run<'a> {
+    settings: &'a Settings,
+    info: &'a DataInfo,
+    device: &'a Device,
+    folder: &'a RunFolder,
+    quiet: bool,
+}
+
+impl Run<'_> {
+    fn train(
+        &mut self,
+        algorithm: &mut dyn Algorithm,
+        source: &mut LiveSource,
+        from: u64,
+    ) -> Result<u8> {
+        let (settings, dir) = (self.settings, self.folder.path());
+        let header = Header::new(&settings.paper, settings.seed, &settings.config, self.info);
+        let mut store = Store::open(&self.folder.checkpoints(), settings.keep as usize, header)?;
+        let takes = algorithm.sampler(from).takes();
+        let probe = match &takes {
+            Takes::Latent { .. } => Some(fixed_noise(&takes, GRID, settings.seed, self.device)?),
+            Takes::Image { .. } => None,
+        };
+        let mut csv = Csv::open(&dir.join("scalars.csv"), from)?;
+        let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from)?;
+        let mut pictures = Pictures::open(&dir.join("samples"), COLUMNS, from)?;
+        let mut terminal = Terminal::new();
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut csv, &mut board, &mut pictures];
+        if !self.quiet {
+            observers.push(&mut terminal);
+        }
+        let stop = process::watch_signals()?;
+        let plan = Plan {
+            from,
+            steps: settings.steps,
+            log_every: settings.log_every,
+            sample_every: settings.sample_every,
+            save_every: settings.save_every,
+            probe,
+            seed: settings.seed,
+            stop: &stop,
+        };
+        let start = Instant::now();
+        let outcome = gan_core::train(algorithm, source, &plan, Some(&mut store), &mut observers)?;
+        let weights = dir.join("weights");
+        std::fs::create_dir_all(&weights).map_err(|e| FileError::writing(&weights, &e))?;
+        for (name, part) in algorithm.parts() {
+            if let Some(params) = part.params() {
+                params.write_weights(&weights.join(format!("{name}.safetensors")))?;
+            }
+        }
+        Ok(self.end(from, outcome, start))
+    }
+
+    /// Says what was made and how to go on; gives the exit code.
+    fn end(&self, from: u64, outcome: Outcome, start: Instant) -> u8 {
+        let (settings, dir) = (self.settings, self.folder.path().display());
+        let resume = format!("cargo xtask train {} --out {dir} --resume", settings.paper);
+        match outcome {
+            Outcome::Interrupted(t) => {
+                // Said also under --quiet: whoever pressed Ctrl-C wants to know that nothing is lost.
+                println!("stopped and saved after {} iterations", thousands(t));
+                println!("  go on   {resume}");
+                INTERRUPTED
+            }
+            Outcome::Done => {
+                if !self.quiet {
+                    let done = thousands(settings.steps - from);
+                    println!("done: {done} iterations in {:.0} s", start.elapsed().as_secs_f64());
+                    println!("  pictures  {dir}/samples");
+                    println!("  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard");
+                    println!("  weights   {dir}/weights");
+                    println!("  sample    cargo xtask sample {dir}");
+                    println!("  go on     {resume} --steps {}", 2 * settings.steps);
+                }
+                0
+            }
+        }
+    }
+}

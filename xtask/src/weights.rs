@@ -1,0 +1,59 @@
+//! `weights inspect`: what a weights file or checkpoint is.
+
+use crate::cli::{WeightsArgs, WeightsCommand};
+use crate::observers::thousands;
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use gan_core::{Checkpoint, Recipe, Weights};
+use std::path::Path;
+
+/// Runs `weights`.
+pub fn weights(papers: &[&dyn Recipe], args: &WeightsArgs) -> Result<()> {
+    match &args.command {
+        WeightsCommand::Inspect { file } => inspect(papers, file),
+    }
+}
+
+fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
+    let weights = Weights::read(file)?;
+    // Every checkpoint keeps the positions of its source; what has them is one, and must be intact.
+    let is_checkpoint = weights.keys().any(|key| key.starts_with("source."));
+    println!("{}", file.display());
+    if is_checkpoint {
+        let header = Checkpoint::read(file)?.header;
+        println!(
+            "  checkpoint of {} after {} iterations, seed {}, intact",
+            header.paper,
+            thousands(header.iteration),
+            header.seed
+        );
+    } else {
+        let mut reasons = Vec::new();
+        let found = papers.iter().find(|recipe| match recipe.open(&weights, &Device::Cpu) {
+            Ok(_) => true,
+            Err(error) => {
+                let text = error.to_string();
+                let reason = text.lines().next().unwrap_or_default().to_string();
+                reasons.push(format!("{}: {reason}", recipe.info().name));
+                false
+            }
+        });
+        match found {
+            Some(recipe) => println!("  generator of {}", recipe.info().name),
+            None => {
+                println!("  no generator that this program knows");
+                reasons.iter().for_each(|reason| println!("    {reason}"));
+            }
+        }
+    }
+    let numbers: usize = weights.iter().map(|(_, t)| t.elem_count()).sum();
+    println!("  {} tensors, {} numbers", weights.keys().count(), thousands(numbers as u64));
+    for (key, tensor) in weights.iter() {
+        println!("  {key:40} {}", shape(tensor));
+    }
+    Ok(())
+}
+
+fn shape(tensor: &Tensor) -> String {
+    format!("{:?} {:?}", tensor.dtype(), tensor.dims()).to_lowercase()
+}
