@@ -30,14 +30,22 @@ pub fn bench(papers: &[&dyn Recipe], args: &BenchArgs) -> Result<()> {
     };
     for label in &labels {
         if !known.contains(label) {
-            bail!(Usage(format!("no benchmark is called {label:?}; {}", nearest(label, &known))))
+            bail!(Usage(format!(
+                "no benchmark is called {label:?}; {}",
+                nearest(label, &known)
+            )))
         }
     }
     let [label] = labels[..] else {
         return labels.into_iter().try_for_each(|label| apart(label, args));
     };
     for recipe in papers {
-        if let Some((_, data)) = recipe.info().bench.iter().find(|(known, _)| *known == label) {
+        if let Some((_, data)) = recipe
+            .info()
+            .bench
+            .iter()
+            .find(|(known, _)| *known == label)
+        {
             return time(*recipe, label, data, args);
         }
     }
@@ -48,7 +56,12 @@ pub fn bench(papers: &[&dyn Recipe], args: &BenchArgs) -> Result<()> {
 fn apart(label: &str, args: &BenchArgs) -> Result<()> {
     let status = std::process::Command::new(std::env::current_exe()?)
         .args(["bench", label, "--device", &args.device])
-        .args(["--steps", &args.steps.to_string(), "--seconds", &args.seconds.to_string()])
+        .args([
+            "--steps",
+            &args.steps.to_string(),
+            "--seconds",
+            &args.seconds.to_string(),
+        ])
         .status()?;
     match status.success() {
         true => Ok(()),
@@ -124,7 +137,13 @@ struct Made {
 }
 
 impl Made {
-    fn pictures(&mut self, role: &str, b: usize, res: Option<usize>, range: Range) -> Result<Tensor, candle_core::Error> {
+    fn pictures(
+        &mut self,
+        role: &str,
+        b: usize,
+        res: Option<usize>,
+        range: Range,
+    ) -> Result<Tensor, candle_core::Error> {
         let h = res.unwrap_or(self.data.height);
         let w = self.data.width * h / self.data.height.max(1);
         let unit = self.rng.uniform(role, &[b, self.data.channels, h, w])?;

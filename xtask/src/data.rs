@@ -54,7 +54,11 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
                     *count += 1;
                 }
             }
-            let counts: Vec<_> = counts.iter().enumerate().map(|(class, n)| format!("{class}: {n}")).collect();
+            let counts: Vec<_> = counts
+                .iter()
+                .enumerate()
+                .map(|(class, n)| format!("{class}: {n}"))
+                .collect();
             println!("         {classes} classes ({})", counts.join(", "));
         }
         if let (Some(path), "train") = (out, part) {
@@ -74,7 +78,11 @@ fn sheet(set: &dyn Pictures, path: &Path) -> Result<()> {
         set.read(i, &mut bytes)?;
     }
     let values: Vec<f32> = bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.).collect();
-    let pictures = Tensor::from_vec(values, (n, info.channels, info.height, info.width), &Device::Cpu)?;
+    let pictures = Tensor::from_vec(
+        values,
+        (n, info.channels, info.height, info.width),
+        &Device::Cpu,
+    )?;
     let png = grid(&pictures, 10)?.png()?;
     match std::fs::write(path, png) {
         Ok(()) => Ok(()),

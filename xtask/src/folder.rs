@@ -100,7 +100,11 @@ pub fn require_run(path: &Path) -> Result<()> {
     } else {
         "no such folder"
     };
-    bail!(FileError::new(path, problem, "check the name; runs are under runs/PAPER"))
+    bail!(FileError::new(
+        path,
+        problem,
+        "check the name; runs are under runs/PAPER"
+    ))
 }
 
 /// The settings of a run.

@@ -86,7 +86,10 @@ pub fn parity(papers: &[&dyn Recipe], args: &ParityArgs) -> Result<u8> {
         println!("{}: {}", file.display(), report.name);
         for group in &report.groups {
             let verdict = if within(group) { "ok" } else { "OVER" };
-            println!("  {:28} error {:.1e}  limit {:.1e}  {verdict}", group.name, group.error, group.limit);
+            println!(
+                "  {:28} error {:.1e}  limit {:.1e}  {verdict}",
+                group.name, group.error, group.limit
+            );
         }
         if report.failed().next().is_some() {
             code = 1;
@@ -106,13 +109,20 @@ pub fn check(papers: &[&dyn Recipe], file: &Path, device: &Device) -> Result<Rep
         return optimizers(&recording, device);
     }
     if LATER.contains(&recording.name.as_str()) {
-        bail!(NotYet(format!("recordings of {} cannot be replayed yet", recording.name)))
+        bail!(NotYet(format!(
+            "recordings of {} cannot be replayed yet",
+            recording.name
+        )))
     }
     let paper: String = recording.meta("paper")?;
     let recipe = papers
         .iter()
         .find(|recipe| recipe.info().fixtures.contains(&paper.as_str()))
-        .ok_or_else(|| anyhow!(NotYet(format!("recordings of {paper} cannot be replayed yet"))))?;
+        .ok_or_else(|| {
+            anyhow!(NotYet(format!(
+                "recordings of {paper} cannot be replayed yet"
+            )))
+        })?;
     replay(*recipe, &paper, &recording, device)
 }
 
@@ -134,11 +144,17 @@ impl Recording {
         if metadata.get("format").map(String::as_str) != Some(FORMAT) {
             bail!(fault(&format!("is no recording of the format {FORMAT}")))
         }
-        let name = metadata.get("name").cloned().ok_or_else(|| fault("has no name"))?;
+        let name = metadata
+            .get("name")
+            .cloned()
+            .ok_or_else(|| fault("has no name"))?;
         Ok(Self {
             path: path.to_path_buf(),
             name,
-            tensors: weights.iter().map(|(k, t)| (k.to_string(), t.clone())).collect(),
+            tensors: weights
+                .iter()
+                .map(|(k, t)| (k.to_string(), t.clone()))
+                .collect(),
             metadata,
         })
     }
@@ -174,7 +190,12 @@ struct Tape {
     values: BTreeMap<String, Tensor>,
 }
 
-fn replay(recipe: &dyn Recipe, paper: &str, recording: &Recording, device: &Device) -> Result<Report> {
+fn replay(
+    recipe: &dyn Recipe,
+    paper: &str,
+    recording: &Recording,
+    device: &Device,
+) -> Result<Report> {
     let (config, data) = recipe.reference(paper, &recording.meta("config")?)?;
     let cx = Context {
         device: device.clone(),
@@ -184,7 +205,10 @@ fn replay(recipe: &dyn Recipe, paper: &str, recording: &Recording, device: &Devi
     let mut algorithm = recipe.build(&config, &cx)?;
     let tape = Rc::new(RefCell::new(Tape::default()));
     let mut source = Recorded {
-        draws: recording.with_prefix("draw.").map(|(k, t)| (k.to_string(), t.clone())).collect(),
+        draws: recording
+            .with_prefix("draw.")
+            .map(|(k, t)| (k.to_string(), t.clone()))
+            .collect(),
         next: 0,
         device: device.clone(),
         tape: tape.clone(),
@@ -192,7 +216,10 @@ fn replay(recipe: &dyn Recipe, paper: &str, recording: &Recording, device: &Devi
     let mut state = checkpoint::state(&mut *algorithm, &source)?;
     for (key, value) in recording.with_prefix("init.") {
         if !state.contains_key(key) {
-            bail!("{}: the recording starts with {key}, this paper has no such weight", recording.path.display())
+            bail!(
+                "{}: the recording starts with {key}, this paper has no such weight",
+                recording.path.display()
+            )
         }
         state.insert(key.to_string(), value.clone());
     }
@@ -204,11 +231,13 @@ fn replay(recipe: &dyn Recipe, paper: &str, recording: &Recording, device: &Devi
             let mut tape = tape.borrow_mut();
             tape.events.push(format!("update.{t}.{}", update.name));
             for (term, value) in update.terms {
-                tape.values.insert(format!("loss.{t}.{}.{term}", update.name), value.copy()?);
+                tape.values
+                    .insert(format!("loss.{t}.{}.{term}", update.name), value.copy()?);
             }
             for (key, gradient) in update.gradients {
                 if let Some(gradient) = gradient {
-                    tape.values.insert(format!("grad.{t}.{}.{key}", update.name), gradient.copy()?);
+                    tape.values
+                        .insert(format!("grad.{t}.{}.{key}", update.name), gradient.copy()?);
                 }
             }
             Ok(())
@@ -217,11 +246,15 @@ fn replay(recipe: &dyn Recipe, paper: &str, recording: &Recording, device: &Devi
         algorithm.step(&mut it)?;
     }
     for (key, value) in checkpoint::state(&mut *algorithm, &source)? {
-        tape.borrow_mut().values.insert(format!("final.{key}"), value);
+        tape.borrow_mut()
+            .values
+            .insert(format!("final.{key}"), value);
     }
     let tape = tape.borrow();
     let events: Vec<String> = recording.meta("events")?;
-    if let Some(i) = (0..events.len().max(tape.events.len())).find(|&i| events.get(i) != tape.events.get(i)) {
+    if let Some(i) =
+        (0..events.len().max(tape.events.len())).find(|&i| events.get(i) != tape.events.get(i))
+    {
         let none = "nothing".to_string();
         bail!(
             "{}: event {i} of the recording is {}, this run did {}",
@@ -268,22 +301,40 @@ fn compare(
             bail!("{}: this run has no {key}", recording.path.display())
         };
         if value.dims() != want.dims() {
-            bail!("{}: {key} is {:?}, recorded {:?}", recording.path.display(), value.dims(), want.dims())
+            bail!(
+                "{}: {key} is {:?}, recorded {:?}",
+                recording.path.display(),
+                value.dims(),
+                want.dims()
+            )
         }
         let (value, want) = (numbers(value)?, numbers(want)?);
         let (difference, size) = sums.entry(group).or_default();
         for (a, b) in value.iter().zip(&want) {
             // NaN must not get lost in a maximum.
             let d = (a - b).abs();
-            *difference = if d.is_nan() { f64::INFINITY } else { difference.max(d) };
+            *difference = if d.is_nan() {
+                f64::INFINITY
+            } else {
+                difference.max(d)
+            };
             *size = size.max(b.abs());
         }
     }
     let groups = sums.into_iter().map(|(name, (difference, size))| {
         let limit = limits.get(&name).copied();
         Ok(Group {
-            error: if size > 0. { difference / size } else { difference },
-            limit: limit.with_context(|| format!("{}: the recording has no limit for {name}", recording.path.display()))?,
+            error: if size > 0. {
+                difference / size
+            } else {
+                difference
+            },
+            limit: limit.with_context(|| {
+                format!(
+                    "{}: the recording has no limit for {name}",
+                    recording.path.display()
+                )
+            })?,
             name,
         })
     });
@@ -309,15 +360,23 @@ struct Recorded {
 impl Recorded {
     fn take(&mut self, role: &str, dims: Option<&[usize]>) -> candle_core::Result<Tensor> {
         let Some((key, value)) = self.draws.get(self.next) else {
-            candle_core::bail!("draw {role} was asked for after the recording's {} draws", self.draws.len())
+            candle_core::bail!(
+                "draw {role} was asked for after the recording's {} draws",
+                self.draws.len()
+            )
         };
         let recorded = key.split_once('.').map_or("", |(_, role)| role);
         if recorded != role {
-            candle_core::bail!("draw {}: {role} was asked for, {recorded} was recorded", self.next)
+            candle_core::bail!(
+                "draw {}: {role} was asked for, {recorded} was recorded",
+                self.next
+            )
         }
         // Perceptrons' recordings hold pictures as rows; the step flattens them anyway.
         let value = match dims {
-            Some(dims) if value.elem_count() == dims.iter().product::<usize>() => value.reshape(dims)?,
+            Some(dims) if value.elem_count() == dims.iter().product::<usize>() => {
+                value.reshape(dims)?
+            }
             Some(dims) => candle_core::bail!(
                 "draw {} ({role}): {dims:?} was asked for, {:?} was recorded",
                 self.next,
@@ -333,7 +392,10 @@ impl Recorded {
     fn pictures(&mut self, role: &str, b: usize) -> candle_core::Result<Tensor> {
         let value = self.take(role, None)?;
         if value.dim(0)? != b {
-            candle_core::bail!("{role}: a batch of {b} was asked for, {:?} was recorded", value.dims())
+            candle_core::bail!(
+                "{role}: a batch of {b} was asked for, {:?} was recorded",
+                value.dims()
+            )
         }
         match value.dims() {
             &[b, pixels] => value.reshape((b, 1, 1, pixels)),
@@ -356,7 +418,10 @@ impl Draws for Recorded {
     }
 
     fn choices(&mut self, role: &str, n: usize, below: usize) -> candle_core::Result<Vec<usize>> {
-        let values = self.take(role, Some(&[n]))?.to_dtype(DType::I64)?.to_vec1::<i64>()?;
+        let values = self
+            .take(role, Some(&[n]))?
+            .to_dtype(DType::I64)?
+            .to_vec1::<i64>()?;
         values
             .into_iter()
             .map(|value| match usize::try_from(value) {
@@ -374,10 +439,15 @@ impl Source for Recorded {
 
     fn batch(&mut self, roles: &[&str], want: Want) -> candle_core::Result<Vec<Tensor>> {
         match (roles, want) {
-            ([role], Want::Images { b, .. } | Want::One { b, .. }) => Ok(vec![self.pictures(role, b)?]),
+            ([role], Want::Images { b, .. } | Want::One { b, .. }) => {
+                Ok(vec![self.pictures(role, b)?])
+            }
             ([x, y], Want::Labelled { b, .. }) => {
                 let pictures = self.pictures(x, b)?;
-                Ok(vec![pictures, self.take(y, Some(&[b]))?.to_dtype(DType::U32)?])
+                Ok(vec![
+                    pictures,
+                    self.take(y, Some(&[b]))?.to_dtype(DType::U32)?,
+                ])
             }
             _ => candle_core::bail!("{roles:?} do not fit {want:?}"),
         }
@@ -431,7 +501,9 @@ impl Recipes {
             "sgd" => Rule::Sgd {
                 momentum: self.momentum + self.momentum_step * t as f64,
             },
-            kind => bail!(NotYet(format!("optimizers of kind {kind} cannot be replayed yet"))),
+            kind => bail!(NotYet(format!(
+                "optimizers of kind {kind} cannot be replayed yet"
+            ))),
         })
     }
 
@@ -485,7 +557,10 @@ fn optimizers(recording: &Recording, device: &Device) -> Result<Report> {
             net.params.save(&mut StateWriter::new(&mut state))?;
             for (key, value) in state {
                 let key = key.rsplit('.').next().unwrap_or(&key).to_string();
-                after.entry(format!("{}.{key}", recipe.name)).or_default().push(value.copy()?);
+                after
+                    .entry(format!("{}.{key}", recipe.name))
+                    .or_default()
+                    .push(value.copy()?);
             }
         }
         for (key, values) in after {
@@ -493,5 +568,7 @@ fn optimizers(recording: &Recording, device: &Device) -> Result<Report> {
         }
     }
     let inputs = ["w0", "grads"];
-    compare(recording, &got, |key| (!inputs.contains(&key)).then(|| key.to_string()))
+    compare(recording, &got, |key| {
+        (!inputs.contains(&key)).then(|| key.to_string())
+    })
 }

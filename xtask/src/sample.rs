@@ -22,7 +22,12 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
         let sampler = recipe
             .open(&weights, &device)
             .with_context(|| format!("{}: not a generator of {}", file.display(), args.run))?;
-        return write(&*sampler, args, &device, PathBuf::from(format!("{}.png", args.run)));
+        return write(
+            &*sampler,
+            args,
+            &device,
+            PathBuf::from(format!("{}.png", args.run)),
+        );
     }
     let run = Path::new(&args.run);
     if !run.exists() && papers.iter().any(|recipe| recipe.info().name == args.run) {
@@ -43,9 +48,15 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
     let mut source = LiveSource::new(&data, settings.seed, &device);
     let dir = folder::checkpoints(run);
     let (checkpoint, damaged) = Store::newest(&dir)?;
-    damaged.iter().for_each(|error| eprintln!("warning: {error}"));
+    damaged
+        .iter()
+        .for_each(|error| eprintln!("warning: {error}"));
     let Some(checkpoint) = checkpoint else {
-        bail!(FileError::new(&dir, "holds no intact checkpoint", "train the run first"))
+        bail!(FileError::new(
+            &dir,
+            "holds no intact checkpoint",
+            "train the run first"
+        ))
     };
     checkpoint.restore(&mut *algorithm, &mut source)?;
     let t = checkpoint.header.iteration;
@@ -87,25 +98,35 @@ fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathB
 /// `steps` latent vectors from each even row of `ends` to the odd one after it.
 fn between(takes: &Takes, ends: Probe, steps: usize) -> Result<Probe> {
     let (Takes::Latent { shape, law }, Probe::Latent(z)) = (takes, ends) else {
-        bail!(Usage("--interpolate: this generator takes pictures, not noise".into()))
+        bail!(Usage(
+            "--interpolate: this generator takes pictures, not noise".into()
+        ))
     };
     let width: usize = shape.iter().product();
     let values = z.flatten_all()?.to_vec1::<f32>()?;
     let mut path = Vec::new();
     for pair in values.chunks_exact(2 * width) {
         let (a, b) = pair.split_at(width);
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-        let angle = (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).clamp(-1., 1.).acos();
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+        let angle = (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt())
+            .clamp(-1., 1.)
+            .acos();
         for i in 0..steps {
             let t = i as f64 / (steps - 1) as f64;
             // Along the great circle for normal noise, whose vectors all but lie on a sphere; else straight.
             let (p, q) = match law {
-                Law::Normal if angle.sin() > 1e-6 => {
-                    (((1. - t) * angle).sin() / angle.sin(), (t * angle).sin() / angle.sin())
-                }
+                Law::Normal if angle.sin() > 1e-6 => (
+                    ((1. - t) * angle).sin() / angle.sin(),
+                    (t * angle).sin() / angle.sin(),
+                ),
                 _ => (1. - t, t),
             };
-            path.extend(a.iter().zip(b).map(|(&a, &b)| (p * f64::from(a) + q * f64::from(b)) as f32));
+            path.extend(
+                a.iter()
+                    .zip(b)
+                    .map(|(&a, &b)| (p * f64::from(a) + q * f64::from(b)) as f32),
+            );
         }
     }
     let dims = [&[path.len() / width], &shape[..]].concat();

@@ -56,7 +56,9 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| FileError::reading(path, &e))?;
         let settings = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(0, |span| text.get(..span.start).unwrap_or("").lines().count().max(1));
+            let line = e.span().map_or(0, |span| {
+                text.get(..span.start).unwrap_or("").lines().count().max(1)
+            });
             FileError::new(
                 path,
                 format!("line {line}: {}", e.message()),
@@ -80,7 +82,17 @@ impl Settings {
             bail!("settings are not a table")
         };
         // serde_json sorts keys; the order of the fields reads better.
-        for key in ["paper", "preset", "data", "seed", "steps", "log_every", "sample_every", "save_every", "keep"] {
+        for key in [
+            "paper",
+            "preset",
+            "data",
+            "seed",
+            "steps",
+            "log_every",
+            "sample_every",
+            "save_every",
+            "keep",
+        ] {
             if let Some(value) = entries.get(key) {
                 writeln!(text, "{key} = {}", toml_value(value)?)?;
             }
@@ -92,7 +104,11 @@ impl Settings {
             }
         }
         if let Some(made_with) = &self.made_with {
-            writeln!(text, "\n[made_with]\n{}", toml::to_string(made_with)?.trim_end())?;
+            writeln!(
+                text,
+                "\n[made_with]\n{}",
+                toml::to_string(made_with)?.trim_end()
+            )?;
         }
         Ok(text)
     }
@@ -168,13 +184,19 @@ pub fn apply(recipe: &dyn Recipe, config: &Value, set: &[String]) -> Result<Valu
         }
         // What is not TOML is a word: `--set opt=adam` needs no quotes.
         let value = match toml::from_str::<toml::Table>(&format!("value = {text}")) {
-            Ok(mut table) => table.remove("value").map(serde_json::to_value).transpose()?,
+            Ok(mut table) => table
+                .remove("value")
+                .map(serde_json::to_value)
+                .transpose()?,
             Err(_) => Some(Value::String(text.trim().to_string())),
         };
         config[key] = value.unwrap_or_default();
-        config = recipe
-            .check(&config)
-            .map_err(|e| Usage(format!("--set {word}: {}", e.to_string().lines().next().unwrap_or_default())))?;
+        config = recipe.check(&config).map_err(|e| {
+            Usage(format!(
+                "--set {word}: {}",
+                e.to_string().lines().next().unwrap_or_default()
+            ))
+        })?;
     }
     recipe.check(&config).context("the settings of this paper")
 }

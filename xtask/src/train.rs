@@ -52,7 +52,10 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         .build(&settings.config, &cx)
         .map_err(|e| usage(&args.paper, &e))?;
     let mut source = LiveSource::new(&start.data, settings.seed, &device);
-    let checkpoint = start.run.as_ref().and_then(|(_, checkpoint)| checkpoint.as_ref());
+    let checkpoint = start
+        .run
+        .as_ref()
+        .and_then(|(_, checkpoint)| checkpoint.as_ref());
     let from = checkpoint.map_or(0, |checkpoint| checkpoint.header.iteration);
     let out = match (&start.run, &args.out) {
         (Some((folder, _)), _) => folder.path().to_path_buf(),
@@ -81,7 +84,10 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         }
     }
     if !args.quiet {
-        print!("{}", plan(recipe, settings, &info, &device, from, folder.path()));
+        print!(
+            "{}",
+            plan(recipe, settings, &info, &device, from, folder.path())
+        );
     }
     write_config(recipe, settings, &device, &folder)?;
     let mut run = Run {
@@ -96,7 +102,10 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
 
 fn usage(paper: &str, error: &candle_core::Error) -> Usage {
     let text = error.to_string();
-    Usage(format!("{paper}: {}", text.lines().next().unwrap_or_default()))
+    Usage(format!(
+        "{paper}: {}",
+        text.lines().next().unwrap_or_default()
+    ))
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -123,7 +132,9 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
             ))
         }
         if args.preset.is_some() {
-            bail!(Usage("--preset and --config exclude each other: the file holds all settings".into()))
+            bail!(Usage(
+                "--preset and --config exclude each other: the file holds all settings".into()
+            ))
         }
     }
     let name = match (&args.data, &base) {
@@ -135,7 +146,9 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
     let info = data.info();
     let preset = args.preset.map_or(Preset::Demo, Preset::from);
     let config = match &base {
-        Some(base) => recipe.check(&base.config).map_err(|e| usage("the file's settings", &e))?,
+        Some(base) => recipe
+            .check(&base.config)
+            .map_err(|e| usage("the file's settings", &e))?,
         None => recipe.preset(preset, &info)?,
     };
     let config = settings::apply(recipe, &config, &args.set)?;
@@ -151,9 +164,18 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
         data: name,
         seed: args.seed.or(kept.map(|b| b.seed)).unwrap_or(1),
         steps,
-        log_every: args.log_every.or(kept.map(|b| b.log_every)).unwrap_or((steps / 10).clamp(1, 50)),
-        sample_every: args.sample_every.or(kept.map(|b| b.sample_every)).unwrap_or(pace.sample_every),
-        save_every: args.save_every.or(kept.map(|b| b.save_every)).unwrap_or((steps / 20).max(1)),
+        log_every: args
+            .log_every
+            .or(kept.map(|b| b.log_every))
+            .unwrap_or((steps / 10).clamp(1, 50)),
+        sample_every: args
+            .sample_every
+            .or(kept.map(|b| b.sample_every))
+            .unwrap_or(pace.sample_every),
+        save_every: args
+            .save_every
+            .or(kept.map(|b| b.save_every))
+            .unwrap_or((steps / 20).max(1)),
         keep: args.keep.or(kept.map(|b| b.keep)).unwrap_or(3),
         config,
         made_with: None,
@@ -168,7 +190,9 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
 /// A folder's name without the current directory in it, so that a run goes on from anywhere.
 fn absolute(name: &str) -> String {
     match std::fs::canonicalize(name) {
-        Ok(path) if !dataset::EMBEDDED.iter().any(|set| set.name == name) => path.display().to_string(),
+        Ok(path) if !dataset::EMBEDDED.iter().any(|set| set.name == name) => {
+            path.display().to_string()
+        }
         _ => name.to_string(),
     }
 }
@@ -195,9 +219,13 @@ fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Result
     settings.sample_every = args.sample_every.unwrap_or(settings.sample_every);
     settings.save_every = args.save_every.unwrap_or(settings.save_every);
     settings.keep = args.keep.unwrap_or(settings.keep);
-    settings.config = recipe
-        .check(&settings.config)
-        .map_err(|e| FileError::new(&folder.config(), usage("its settings", &e).0, "restore the file"))?;
+    settings.config = recipe.check(&settings.config).map_err(|e| {
+        FileError::new(
+            &folder.config(),
+            usage("its settings", &e).0,
+            "restore the file",
+        )
+    })?;
     let data = dataset::open(&settings.data, idx::Split::Train)?;
     let checkpoint = match file {
         Some(file) => Some(Checkpoint::read(file)?),
@@ -225,7 +253,11 @@ fn run_of(file: &Path) -> Result<PathBuf> {
     match file.parent().and_then(Path::parent) {
         Some(run) if run.as_os_str().is_empty() => Ok(PathBuf::from(".")),
         Some(run) => Ok(run.to_path_buf()),
-        None => bail!(FileError::new(file, "lies in no run's folder", "name the folder with --out")),
+        None => bail!(FileError::new(
+            file,
+            "lies in no run's folder",
+            "name the folder with --out"
+        )),
     }
 }
 
@@ -255,10 +287,17 @@ fn newest(folder: &RunFolder) -> Result<Option<Checkpoint>> {
 /// Refuses options that would make it another run, by name.
 fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) -> Result<()> {
     let mut changed = Vec::new();
-    if args.preset.is_some_and(|preset| Preset::from(preset).name() != settings.preset) {
+    if args
+        .preset
+        .is_some_and(|preset| Preset::from(preset).name() != settings.preset)
+    {
         changed.push("--preset".to_string());
     }
-    if args.data.as_ref().is_some_and(|data| absolute(data) != settings.data) {
+    if args
+        .data
+        .as_ref()
+        .is_some_and(|data| absolute(data) != settings.data)
+    {
         changed.push("--data".into());
     }
     if args.seed.is_some_and(|seed| seed != settings.seed) {
@@ -283,13 +322,19 @@ fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) ->
 fn check(checkpoint: &Checkpoint, settings: &Settings, info: &DataInfo) -> Result<()> {
     let header = &checkpoint.header;
     let difference = if header.paper != settings.paper {
-        format!("is a checkpoint of {}, not of {}", header.paper, settings.paper)
+        format!(
+            "is a checkpoint of {}, not of {}",
+            header.paper, settings.paper
+        )
     } else if header.config != settings.config {
         let keys = settings.config.as_object().into_iter().flatten();
         let keys: Vec<_> = keys
             .filter(|(key, value)| header.config.get(key) != Some(value))
             .map(|(key, value)| {
-                let saved = header.config.get(key).map_or("nothing".into(), ToString::to_string);
+                let saved = header
+                    .config
+                    .get(key)
+                    .map_or("nothing".into(), ToString::to_string);
                 format!("{key} is {saved} in it, {value} in config.toml")
             })
             .collect();
@@ -297,11 +342,18 @@ fn check(checkpoint: &Checkpoint, settings: &Settings, info: &DataInfo) -> Resul
     } else if header.seed != settings.seed {
         format!("was saved with seed {}, not {}", header.seed, settings.seed)
     } else if &header.data != info {
-        format!("was saved with other data ({:?}, now {:?})", header.data, info)
+        format!(
+            "was saved with other data ({:?}, now {:?})",
+            header.data, info
+        )
     } else {
         return Ok(());
     };
-    bail!(FileError::new(&checkpoint.path, difference, "resume it in its own run's folder"))
+    bail!(FileError::new(
+        &checkpoint.path,
+        difference,
+        "resume it in its own run's folder"
+    ))
 }
 
 /// What will be done, in a few lines.
@@ -315,7 +367,9 @@ fn plan(
 ) -> String {
     let paper = recipe.info();
     let config = settings.config.as_object().into_iter().flatten();
-    let config: Vec<_> = config.map(|(key, value)| format!("{key}={value}")).collect();
+    let config: Vec<_> = config
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let every = |n: u64| match n {
         0 => "never".to_string(),
         n => format!("every {}", thousands(n)),
@@ -453,9 +507,14 @@ impl Run<'_> {
             Outcome::Done => {
                 if !self.quiet {
                     let done = thousands(settings.steps - from);
-                    println!("done: {done} iterations in {:.0} s", start.elapsed().as_secs_f64());
+                    println!(
+                        "done: {done} iterations in {:.0} s",
+                        start.elapsed().as_secs_f64()
+                    );
                     println!("  pictures  {dir}/samples");
-                    println!("  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard");
+                    println!(
+                        "  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard"
+                    );
                     println!("  weights   {dir}/weights");
                     println!("  sample    cargo xtask sample {dir}");
                     println!("  go on     {resume} --steps {}", 2 * settings.steps);

@@ -29,15 +29,17 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
         );
     } else {
         let mut reasons = Vec::new();
-        let found = papers.iter().find(|recipe| match recipe.open(&weights, &Device::Cpu) {
-            Ok(_) => true,
-            Err(error) => {
-                let text = error.to_string();
-                let reason = text.lines().next().unwrap_or_default().to_string();
-                reasons.push(format!("{}: {reason}", recipe.info().name));
-                false
-            }
-        });
+        let found = papers
+            .iter()
+            .find(|recipe| match recipe.open(&weights, &Device::Cpu) {
+                Ok(_) => true,
+                Err(error) => {
+                    let text = error.to_string();
+                    let reason = text.lines().next().unwrap_or_default().to_string();
+                    reasons.push(format!("{}: {reason}", recipe.info().name));
+                    false
+                }
+            });
         match found {
             Some(recipe) => println!("  generator of {}", recipe.info().name),
             None => {
@@ -47,7 +49,11 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
         }
     }
     let numbers: usize = weights.iter().map(|(_, t)| t.elem_count()).sum();
-    println!("  {} tensors, {} numbers", weights.keys().count(), thousands(numbers as u64));
+    println!(
+        "  {} tensors, {} numbers",
+        weights.keys().count(),
+        thousands(numbers as u64)
+    );
     for (key, tensor) in weights.iter() {
         println!("  {key:40} {}", shape(tensor));
     }

@@ -7,8 +7,8 @@ use crate::state::Stateful;
 use crate::weights::Weights;
 use candle_core::{Device, Result, Tensor};
 use schemars::{JsonSchema, Schema};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::marker::PhantomData;
 
@@ -29,11 +29,7 @@ pub trait Sampler {
     /// Named columns of pictures `[n, c, h, w]` in [−1, 1], whatever range the paper trains in.
     ///
     /// `draws` serves papers that are random at sampling, too (pix2pix's dropout).
-    fn sample(
-        &self,
-        input: &Probe,
-        draws: &mut dyn Draws,
-    ) -> Result<Vec<(&'static str, Tensor)>>;
+    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>>;
 }
 
 impl<S: Sampler + ?Sized> Sampler for &S {
@@ -41,11 +37,7 @@ impl<S: Sampler + ?Sized> Sampler for &S {
         (**self).takes()
     }
 
-    fn sample(
-        &self,
-        input: &Probe,
-        draws: &mut dyn Draws,
-    ) -> Result<Vec<(&'static str, Tensor)>> {
+    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
         (**self).sample(input, draws)
     }
 }

@@ -107,15 +107,24 @@ impl Bytes {
         let (dtype, bytes) = match tensor.dtype() {
             DType::F32 => {
                 let values = flat.to_vec1::<f32>()?;
-                (Dtype::F32, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+                (
+                    Dtype::F32,
+                    values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                )
             }
             DType::F64 => {
                 let values = flat.to_vec1::<f64>()?;
-                (Dtype::F64, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+                (
+                    Dtype::F64,
+                    values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                )
             }
             DType::I64 => {
                 let values = flat.to_vec1::<i64>()?;
-                (Dtype::I64, values.iter().flat_map(|x| x.to_le_bytes()).collect())
+                (
+                    Dtype::I64,
+                    values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                )
             }
             other => bail!("state of type {other:?} cannot be saved"),
         };
@@ -186,9 +195,7 @@ pub fn write_whole(
         .and_then(|file| file.sync_all())
         .map_err(wrap)?;
     temporary.persist(path).map_err(|e| wrap(e.error))?;
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(wrap)
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(wrap)
 }
 
 /// A checkpoint read from disk and verified.

@@ -7,10 +7,7 @@ use candle_core::{DType, Device, Result, Tensor, Var, bail};
 /// # Errors
 /// When f does not depend on its input, or candle drops the graph of gradients (see
 /// [`second_order_works`]).
-pub fn input_gradient(
-    f: impl FnOnce(&Tensor) -> Result<Tensor>,
-    at: &Tensor,
-) -> Result<Tensor> {
+pub fn input_gradient(f: impl FnOnce(&Tensor) -> Result<Tensor>, at: &Tensor) -> Result<Tensor> {
     if !second_order_works()? {
         bail!(
             "second derivatives are off: set CANDLE_GRAD_DO_NOT_DETACH=1 in the environment before \

@@ -44,13 +44,22 @@ impl Picture {
 pub fn grid(pictures: &Tensor, columns: usize) -> Result<Picture> {
     let (n, channels, h, w) = pictures.dims4()?;
     if n == 0 || columns == 0 || !matches!(channels, 1 | 3) {
-        bail!("a grid wants pictures [n, 1 or 3, h, w], not {:?}", pictures.dims())
+        bail!(
+            "a grid wants pictures [n, 1 or 3, h, w], not {:?}",
+            pictures.dims()
+        )
     }
     let columns = columns.min(n);
     let rows = n.div_ceil(columns);
     let (width, height) = (columns * (w + GAP) + GAP, rows * (h + GAP) + GAP);
-    let pixels = pictures.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-    let pixels = pixels.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?; // [n, h, w, c]
+    let pixels = pictures
+        .detach()
+        .to_device(&Device::Cpu)?
+        .to_dtype(DType::F32)?;
+    let pixels = pixels
+        .permute((0, 2, 3, 1))?
+        .flatten_all()?
+        .to_vec1::<f32>()?; // [n, h, w, c]
     let mut bytes = vec![0; width * height * channels];
     for (i, picture) in pixels.chunks_exact(h * w * channels).enumerate() {
         let (top, left) = (i / columns * (h + GAP) + GAP, i % columns * (w + GAP) + GAP);

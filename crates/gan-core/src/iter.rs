@@ -75,7 +75,10 @@ impl<'a> Iter<'a> {
             bail!("update {update} has no loss term")
         };
         if loss.elem_count() != 1 {
-            bail!("update {update}: the loss has the shape {:?}, expected one number", loss.dims())
+            bail!(
+                "update {update}: the loss has the shape {:?}, expected one number",
+                loss.dims()
+            )
         }
         let gradients = opt.gradients(loss)?;
         for (term, value) in terms {
@@ -116,7 +119,14 @@ impl<'a> Iter<'a> {
         }
         let on_cpu = terms.iter().all(|(_, value)| value.device().is_cpu());
         for (term, value) in terms {
-            if on_cpu && !value.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?.iter().all(|x| x.is_finite()) {
+            if on_cpu
+                && !value
+                    .to_dtype(DType::F32)?
+                    .flatten_all()?
+                    .to_vec1::<f32>()?
+                    .iter()
+                    .all(|x| x.is_finite())
+            {
                 bail!(
                     "iteration {}, update {update}: the loss {term} is not finite; nothing was updated. \
                      Lower the learning rate, or look at the last samples for what went wrong",
@@ -177,7 +187,10 @@ impl<'a> Iter<'a> {
     fn pictures(&mut self, role: &str, want: Want, range: Range) -> Result<Tensor> {
         let tensors = self.source.batch(&[role], want)?;
         let [pictures] = &tensors[..] else {
-            bail!("{role}: the source gave {} tensors, expected one", tensors.len())
+            bail!(
+                "{role}: the source gave {} tensors, expected one",
+                tensors.len()
+            )
         };
         let signed = match range {
             Range::Signed => pictures.clone(),

@@ -46,13 +46,20 @@ mod tests {
             let n = x.len() as f64;
             let expected = x.iter().map(|&x| want(x, y)).sum::<f64>() / n;
             let got = value.to_scalar::<f64>().expect("a scalar");
-            assert!((got - expected).abs() < 1e-12 * expected.abs().max(1.), "{got} {expected}");
+            assert!(
+                (got - expected).abs() < 1e-12 * expected.abs().max(1.),
+                "{got} {expected}"
+            );
             let grads = value.backward().expect("backward");
             let slope: Vec<f64> = grads.get(&var).expect("a gradient").to_vec1().expect("f64");
             for (i, &x) in x.iter().enumerate() {
                 let h = 1e-6 * x.abs().clamp(1e-3, 1.);
                 let fd = (want(x + h, y) - want(x - h, y)) / (2. * h) / n;
-                assert!((slope[i] - fd).abs() < 1e-6 * fd.abs().max(1.), "at {x}, {y}: {} {fd}", slope[i]);
+                assert!(
+                    (slope[i] - fd).abs() < 1e-6 * fd.abs().max(1.),
+                    "at {x}, {y}: {} {fd}",
+                    slope[i]
+                );
             }
         }
     }

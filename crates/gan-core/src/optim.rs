@@ -165,7 +165,10 @@ impl Stateful for Optimizer {
                 match &slot.moments {
                     Moments::Host(moments) => {
                         let values = moments.get(i).map_or(&[][..], |values| values);
-                        to.tensor(&key, &Tensor::from_slice(values, slot.var.shape(), &Device::Cpu)?)?;
+                        to.tensor(
+                            &key,
+                            &Tensor::from_slice(values, slot.var.shape(), &Device::Cpu)?,
+                        )?;
                     }
                     Moments::Device(moments) => {
                         if let Some(moment) = moments.get(i) {

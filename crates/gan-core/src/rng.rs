@@ -176,7 +176,10 @@ mod tests {
         // Standard errors are √(1/n), √(2/n), √(15/n), √(96/n): five of each.
         for (k, want, variance) in [(1, 0., 1.), (2, 1., 2.), (3, 0., 15.), (4, 3., 96.)] {
             let error = (moment(k) - want).abs();
-            assert!(error < 5. * (variance / n as f64).sqrt(), "moment {k}: off by {error}");
+            assert!(
+                error < 5. * (variance / n as f64).sqrt(),
+                "moment {k}: off by {error}"
+            );
         }
         let u = uniforms(Key::new(1, "u", 0, 0), 0, n);
         let mean = u.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;

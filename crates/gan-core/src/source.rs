@@ -134,7 +134,11 @@ impl Source for LiveSource {
             },
         };
         let batch = feed.next(Form { b, res, range })?;
-        let mut tensors = vec![Tensor::from_vec(batch.values, &batch.dims[..], &self.device)?];
+        let mut tensors = vec![Tensor::from_vec(
+            batch.values,
+            &batch.dims[..],
+            &self.device,
+        )?];
         if labelled {
             let Some(labels) = batch.labels else {
                 bail!("this paper wants labels, the data set has none")

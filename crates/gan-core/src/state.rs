@@ -118,7 +118,10 @@ impl<'a> StateReader<'a> {
         }
         match tensor.to_vec1::<i64>()?.first() {
             Some(&value) if value >= 0 => Ok(value as u64),
-            other => bail!("the saved {}{key} is {other:?}, expected a count", self.prefix),
+            other => bail!(
+                "the saved {}{key} is {other:?}, expected a count",
+                self.prefix
+            ),
         }
     }
 }

@@ -143,7 +143,10 @@ fn read(scalars: &[(String, Tensor)]) -> Result<Vec<(String, f32)>> {
     scalars
         .iter()
         .map(|(name, value)| {
-            let value = value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            let value = value
+                .flatten_all()?
+                .to_dtype(DType::F32)?
+                .to_vec1::<f32>()?;
             match value[..] {
                 [value] => Ok((name.clone(), value)),
                 _ => bail!("{name} is logged as {} numbers, expected one", value.len()),

@@ -31,7 +31,11 @@ struct Run {
 }
 
 fn run(recipe: &'static dyn Recipe, seed: u64, dir: &Path, set: &[(&str, &str)]) -> Run {
-    let task = recipe.task(&recipe.preset(Preset::Smoke, &toys::data(gan_core::Task::Images).info()).unwrap());
+    let task = recipe.task(
+        &recipe
+            .preset(Preset::Smoke, &toys::data(gan_core::Task::Images).info())
+            .unwrap(),
+    );
     let data = toys::data(task.unwrap());
     let info = data.info();
     let mut config = recipe.preset(Preset::Smoke, &info).unwrap();
@@ -46,7 +50,9 @@ fn run(recipe: &'static dyn Recipe, seed: u64, dir: &Path, set: &[(&str, &str)])
     };
     let algorithm = recipe.build(&config, &cx).unwrap();
     let probe = match algorithm.sampler(0).takes() {
-        Takes::Image { .. } => Probe::Image(Tensor::zeros((2, 1, 2, 2), candle_core::DType::F32, &device).unwrap()),
+        Takes::Image { .. } => {
+            Probe::Image(Tensor::zeros((2, 1, 2, 2), candle_core::DType::F32, &device).unwrap())
+        }
         takes => fixed_noise(&takes, 2, seed, &device).unwrap(),
     };
     let header = Header::new(recipe.info().name, seed, &config, &info);
@@ -90,7 +96,13 @@ impl Run {
         self.watched(from, steps, &AtomicBool::new(false), tape)
     }
 
-    fn watched(&mut self, from: u64, steps: u64, stop: &AtomicBool, observer: &mut dyn Observer) -> Outcome {
+    fn watched(
+        &mut self,
+        from: u64,
+        steps: u64,
+        stop: &AtomicBool,
+        observer: &mut dyn Observer,
+    ) -> Outcome {
         let plan = Plan {
             from,
             steps,
@@ -101,13 +113,22 @@ impl Run {
             seed: 1,
             stop,
         };
-        train(&mut *self.algorithm, &mut self.source, &plan, Some(&mut self.store), &mut [observer]).unwrap()
+        train(
+            &mut *self.algorithm,
+            &mut self.source,
+            &plan,
+            Some(&mut self.store),
+            &mut [observer],
+        )
+        .unwrap()
     }
 
     fn resume(&mut self, file: &Path) -> u64 {
         let checkpoint = Checkpoint::read(file).unwrap();
         assert_eq!(checkpoint.header.config, self.config);
-        checkpoint.restore(&mut *self.algorithm, &mut self.source).unwrap();
+        checkpoint
+            .restore(&mut *self.algorithm, &mut self.source)
+            .unwrap();
         checkpoint.header.iteration
     }
 }
@@ -122,7 +143,10 @@ fn interrupted_anywhere_a_run_goes_on_to_the_same_bytes() {
         let name = recipe.info().name;
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut tape = Tape::default();
-        assert_eq!(run(*recipe, 1, whole.path(), &[]).go(0, 12, &mut tape), Outcome::Done);
+        assert_eq!(
+            run(*recipe, 1, whole.path(), &[]).go(0, 12, &mut tape),
+            Outcome::Done
+        );
         // Every checkpoint of the whole run, taken up by a fresh instance with other initial weights.
         for from in [3, 6, 9] {
             let mut rest = run(*recipe, 1, parts.path(), &[]);
@@ -136,7 +160,12 @@ fn interrupted_anywhere_a_run_goes_on_to_the_same_bytes() {
                 std::fs::read(file(whole.path(), 12)).unwrap(),
                 "{name} resumed at {from}"
             );
-            let want: Vec<_> = tape.0.iter().filter(|(t, _, _)| *t > from).cloned().collect();
+            let want: Vec<_> = tape
+                .0
+                .iter()
+                .filter(|(t, _, _)| *t > from)
+                .cloned()
+                .collect();
             assert_eq!(after.0, want, "{name} resumed at {from}");
         }
     }
@@ -168,10 +197,18 @@ fn seeds_make_runs() {
             let dir = tempfile::tempdir().unwrap();
             run(*recipe, seed, dir.path(), &[]).go(0, 4, &mut Tape::default());
             let checkpoint = Checkpoint::read(&file(dir.path(), 4)).unwrap();
-            let key = checkpoint.tensors().keys().find(|k| k.ends_with("weight")).unwrap();
+            let key = checkpoint
+                .tensors()
+                .keys()
+                .find(|k| k.ends_with("weight"))
+                .unwrap();
             (
                 std::fs::read(file(dir.path(), 4)).unwrap(),
-                checkpoint.tensors()[key].flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+                checkpoint.tensors()[key]
+                    .flatten_all()
+                    .unwrap()
+                    .to_vec1::<f32>()
+                    .unwrap(),
             )
         };
         assert_eq!(bytes(1).0, bytes(1).0);
@@ -184,18 +221,36 @@ fn a_phase_moves_only_what_it_uses() {
     let dir = tempfile::tempdir().unwrap();
     let mut run = run(&GROW, 1, dir.path(), &[]);
     let start = checkpoint::state(&mut *run.algorithm, &run.source).unwrap();
-    let start: BTreeMap<_, _> = start.into_iter().map(|(k, t)| (k, t.copy().unwrap())).collect();
+    let start: BTreeMap<_, _> = start
+        .into_iter()
+        .map(|(k, t)| (k, t.copy().unwrap()))
+        .collect();
     let moved = |run: &mut Run, key: &str| {
         let now = checkpoint::state(&mut *run.algorithm, &run.source).unwrap();
-        let change = (&now[key] - &start[key]).unwrap().abs().unwrap().sum_all().unwrap();
+        let change = (&now[key] - &start[key])
+            .unwrap()
+            .abs()
+            .unwrap()
+            .sum_all()
+            .unwrap();
         change.to_scalar::<f32>().unwrap() > 0.
     };
     assert_eq!((Phase::at(4), Phase::at(5)), (Phase::Low, Phase::High));
     run.go(0, 5, &mut Tape::default());
-    for key in ["g.to_rgb.0.weight", "d.from_rgb.0.weight", "ema.to_rgb.0.weight", "ema.body.main.1.running_mean"] {
+    for key in [
+        "g.to_rgb.0.weight",
+        "d.from_rgb.0.weight",
+        "ema.to_rgb.0.weight",
+        "ema.body.main.1.running_mean",
+    ] {
         assert!(moved(&mut run, key), "{key} stood still");
     }
-    for key in ["g.to_rgb.1.weight", "d.from_rgb.1.weight", "d.mid.weight", "ema.to_rgb.1.weight"] {
+    for key in [
+        "g.to_rgb.1.weight",
+        "d.from_rgb.1.weight",
+        "d.mid.weight",
+        "ema.to_rgb.1.weight",
+    ] {
         assert!(!moved(&mut run, key), "{key} moved");
     }
     run.go(5, 8, &mut Tape::default());
@@ -243,22 +298,37 @@ fn the_penalty_is_differentiated_twice() {
     };
     // A step changes the weights, so each probe starts from the same state.
     let start = checkpoint::state(&mut *run.algorithm, &run.source).unwrap();
-    let start: BTreeMap<_, _> = start.into_iter().map(|(k, t)| (k, t.copy().unwrap())).collect();
+    let start: BTreeMap<_, _> = start
+        .into_iter()
+        .map(|(k, t)| (k, t.copy().unwrap()))
+        .collect();
     let (_, gradients) = record(&mut run);
     for (key, gradient) in gradients {
-        let gradient = gradient.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let gradient = gradient
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         for i in [0, gradient.len() / 2] {
             let mut at = |h: f32| {
                 let mut state = start.clone();
                 let shape = state[&key].shape().clone();
                 let mut values = state[&key].flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 values[i] += h;
-                state.insert(key.clone(), Tensor::from_vec(values, shape, &Device::Cpu).unwrap());
+                state.insert(
+                    key.clone(),
+                    Tensor::from_vec(values, shape, &Device::Cpu).unwrap(),
+                );
                 checkpoint::restore(&state, &mut *run.algorithm, &mut run.source).unwrap();
                 record(&mut run).0
             };
             let fd = (at(1e-2) - at(-1e-2)) / 2e-2;
-            assert!((fd - gradient[i]).abs() < 2e-3 * fd.abs().max(1.), "{key}[{i}]: {} {fd}", gradient[i]);
+            assert!(
+                (fd - gradient[i]).abs() < 2e-3 * fd.abs().max(1.),
+                "{key}[{i}]: {} {fd}",
+                gradient[i]
+            );
         }
     }
 }
@@ -271,7 +341,8 @@ impl LoadCursor for LiveSource {
     fn load_cursor(&mut self, at: i64) {
         let count = Tensor::new(&[at], &Device::Cpu).unwrap();
         let tensors = BTreeMap::from([("cursor.a".to_string(), count)]);
-        self.load(&mut StateReader::new(&tensors, &mut Default::default())).unwrap();
+        self.load(&mut StateReader::new(&tensors, &mut Default::default()))
+            .unwrap();
     }
 }
 
@@ -291,7 +362,11 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn draw(&mut self, role: &str, live: impl FnOnce(&mut LiveSource) -> Result<Drawn>) -> Result<Drawn> {
+    fn draw(
+        &mut self,
+        role: &str,
+        live: impl FnOnce(&mut LiveSource) -> Result<Drawn>,
+    ) -> Result<Drawn> {
         if let Some(source) = &mut self.live {
             let value = live(source)?;
             self.draws.borrow_mut().push((role.into(), value.clone()));
@@ -308,7 +383,11 @@ impl Recorded {
         Ok(value.clone())
     }
 
-    fn tensor(&mut self, role: &str, live: impl FnOnce(&mut LiveSource) -> Result<Tensor>) -> Result<Tensor> {
+    fn tensor(
+        &mut self,
+        role: &str,
+        live: impl FnOnce(&mut LiveSource) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         match self.draw(role, |source| live(source).map(Drawn::Tensor))? {
             Drawn::Tensor(tensor) => Ok(tensor),
             Drawn::Choices(_) => bail!("{role} is a choice"),
@@ -330,7 +409,9 @@ impl Draws for Recorded {
     }
 
     fn choices(&mut self, role: &str, n: usize, below: usize) -> Result<Vec<usize>> {
-        match self.draw(role, |source| source.choices(role, n, below).map(Drawn::Choices))? {
+        match self.draw(role, |source| {
+            source.choices(role, n, below).map(Drawn::Choices)
+        })? {
             Drawn::Choices(choices) => Ok(choices),
             Drawn::Tensor(_) => bail!("{role} is no choice"),
         }
@@ -369,11 +450,18 @@ fn a_recorded_run_replays_and_refuses_another_order_of_draws() {
         let mut seen = Seen::default();
         let mut step = |run: &mut Run, source: &mut Recorded, t: u64| {
             run.algorithm.step(&mut Iter::new(t, source, &mut seen))?;
-            let scalars = seen.scalars.iter().map(|(name, value)| Ok((name.clone(), value.to_scalar::<f32>()?)));
+            let scalars = seen
+                .scalars
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), value.to_scalar::<f32>()?)));
             scalars.collect::<Result<Vec<_>>>()
         };
         let mut first = run(*recipe, 1, dir.path(), &[]);
-        let live = LiveSource::new(&toys::data(recipe.task(&first.config).unwrap()), 1, &Device::Cpu);
+        let live = LiveSource::new(
+            &toys::data(recipe.task(&first.config).unwrap()),
+            1,
+            &Device::Cpu,
+        );
         let mut source = Recorded {
             live: Some(live),
             draws: draws.clone(),
@@ -389,7 +477,10 @@ fn a_recorded_run_replays_and_refuses_another_order_of_draws() {
             next: 0,
         };
         for t in 0..8 {
-            assert_eq!(step(&mut again, &mut source, t).unwrap(), losses[t as usize]);
+            assert_eq!(
+                step(&mut again, &mut source, t).unwrap(),
+                losses[t as usize]
+            );
         }
         assert_eq!(source.next, draws.borrow().len());
         draws.borrow_mut().swap(0, 2);
@@ -409,33 +500,57 @@ fn an_update_that_is_not_finite_is_refused_and_changes_nothing() {
         seed: 1,
         data: data.info(),
     };
-    let net = gan_core::Net::new(&cx, "d", gan_core::init::torch, |vb| candle_nn::linear(2, 1, vb)).unwrap();
+    let net = gan_core::Net::new(&cx, "d", gan_core::init::torch, |vb| {
+        candle_nn::linear(2, 1, vb)
+    })
+    .unwrap();
     let mut opt = Optimizer::new(Rule::adam(0.9, 0.999), 0.1, &[&net.params]).unwrap();
     let mut source = LiveSource::new(&data, 1, &Device::Cpu);
     let mut seen = Seen::default();
     let mut it = Iter::new(3, &mut source, &mut seen);
     let weights = |net: &gan_core::Net<_>| -> Vec<Vec<f32>> {
         let vars: Vec<(String, Var)> = net.params.all();
-        vars.iter().map(|(_, v)| v.flatten_all().unwrap().to_vec1().unwrap()).collect()
+        vars.iter()
+            .map(|(_, v)| v.flatten_all().unwrap().to_vec1().unwrap())
+            .collect()
     };
     let before = weights(&net);
     use candle_core::Module;
     let x = Tensor::new(&[[1f32, f32::NAN]], &Device::Cpu).unwrap();
     let loss = net.live.forward(&x).unwrap().sum_all().unwrap();
-    let error = it.minimise(&mut opt, "d", &[("d", &loss)]).unwrap_err().to_string();
-    assert!(error.contains("iteration 3") && error.contains("the loss d is not finite"), "{error}");
+    let error = it
+        .minimise(&mut opt, "d", &[("d", &loss)])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("iteration 3") && error.contains("the loss d is not finite"),
+        "{error}"
+    );
     // A finite loss with an infinite gradient: √x at 0.
     let zero = Tensor::zeros((1, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
     let y = net.live.forward(&zero).unwrap();
-    let loss = (&y - y.detach()).unwrap().sqrt().unwrap().sum_all().unwrap();
-    let error = it.minimise(&mut opt, "d", &[("d", &loss)]).unwrap_err().to_string();
+    let loss = (&y - y.detach())
+        .unwrap()
+        .sqrt()
+        .unwrap()
+        .sum_all()
+        .unwrap();
+    let error = it
+        .minimise(&mut opt, "d", &[("d", &loss)])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("the gradient of d."), "{error}");
     assert_eq!(weights(&net), before);
     // A loss that does not reach a parameter is refused, unless the optimizer is partial.
     let loss = net.params.trainable()[1].1.sum_all().unwrap();
-    let error = it.minimise(&mut opt, "d", &[("d", &loss)]).unwrap_err().to_string();
+    let error = it
+        .minimise(&mut opt, "d", &[("d", &loss)])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("does not reach d.weight"), "{error}");
-    let mut opt = Optimizer::new(Rule::adam(0.9, 0.999), 0.1, &[&net.params]).unwrap().partial();
+    let mut opt = Optimizer::new(Rule::adam(0.9, 0.999), 0.1, &[&net.params])
+        .unwrap()
+        .partial();
     it.minimise(&mut opt, "d", &[("d", &loss)]).unwrap();
     let after = weights(&net);
     assert_eq!(after[0], before[0]);

@@ -15,7 +15,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let png = args.next().ok_or("name a picture to write")?;
     let data = Data::Images(Arc::new(idx::folder(&folder, idx::Split::Train)?));
     let device = candle_core::Device::Cpu;
-    let cx = Context { device: device.clone(), seed: 1, data: data.info() };
+    let cx = Context {
+        device: device.clone(),
+        seed: 1,
+        data: data.info(),
+    };
     let mut gan = Vanilla::new(&Config::preset(Preset::Demo, &cx.data), &cx)?;
     let mut source = LiveSource::new(&data, cx.seed, &device);
     let mut seen = Seen::default();

@@ -5,8 +5,8 @@ use crate::model::{Discriminator, Generator, score};
 use candle_core::{Device, Module, Result};
 use gan_core::loss::bce;
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset, Range,
-    Rule, Sampler, Stateful, Task, Weights, init,
+    Algorithm, Context, DataInfo, Draws, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset,
+    Range, Rule, Sampler, Stateful, Task, Weights, init,
 };
 use serde_json::Value;
 
@@ -50,7 +50,9 @@ impl Vanilla {
 impl Algorithm for Vanilla {
     /// Algorithm 1 of the paper with k = 1; equation and step numbers are in the comments.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
-        let x = it.images("real", self.batch, Range::Signed)?.flatten_from(1)?;
+        let x = it
+            .images("real", self.batch, Range::Signed)?
+            .flatten_from(1)?;
         let z = it.normal("z", &[self.batch, self.z_dim])?;
         let fake = self.g.live.forward(&z)?;
 

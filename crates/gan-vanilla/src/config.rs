@@ -94,7 +94,8 @@ impl Config {
             hidden_d: usize,
             hidden_g: usize,
         }
-        let r: Recorded = serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
+        let r: Recorded =
+            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
         if r.opt != "adam" || r.d_scale != 0.5 {
             bail!(
                 "{fixture}: recorded with opt {:?} and d_scale {}, this paper has \"adam\" and 0.5",

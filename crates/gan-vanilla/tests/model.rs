@@ -51,5 +51,10 @@ fn keys_shapes_and_counts() {
     let fake = g.live.forward(&z).unwrap();
     assert_eq!(fake.dims(), [5, 784]);
     let p = d.live.forward(&fake).unwrap().flatten_all().unwrap();
-    assert!(p.to_vec1::<f32>().unwrap().iter().all(|p| (0. ..=1.).contains(p)));
+    assert!(
+        p.to_vec1::<f32>()
+            .unwrap()
+            .iter()
+            .all(|p| (0. ..=1.).contains(p))
+    );
 }

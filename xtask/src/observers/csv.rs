@@ -33,7 +33,10 @@ impl Csv {
             .map_err(writing(path))?;
         file.set_len(keep as u64).map_err(writing(path))?;
         drop(file);
-        let file = OpenOptions::new().append(true).open(path).map_err(writing(path))?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(writing(path))?;
         let mut out = BufWriter::new(file);
         if keep == 0 {
             out.write_all(HEAD.as_bytes()).map_err(writing(path))?;

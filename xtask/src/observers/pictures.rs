@@ -19,7 +19,9 @@ impl Pictures {
         std::fs::create_dir_all(dir).map_err(writing(dir))?;
         for entry in std::fs::read_dir(dir).map_err(writing(dir))?.flatten() {
             let name = entry.file_name();
-            let step = name.to_str().and_then(|name| name.strip_prefix("step-")?.get(..8)?.parse().ok());
+            let step = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("step-")?.get(..8)?.parse().ok());
             if step.is_some_and(|t: u64| t > from) {
                 std::fs::remove_file(entry.path()).map_err(writing(dir))?;
             }

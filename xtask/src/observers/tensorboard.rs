@@ -58,8 +58,13 @@ impl Observer for TensorBoard {
         let dir = self.dir.clone();
         match event {
             Event::Logged { t, scalars } => {
-                let values: Vec<_> = scalars.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-                self.file(SCALARS)?.scalars(*t, &values).map_err(writing(&dir))
+                let values: Vec<_> = scalars
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), *value))
+                    .collect();
+                self.file(SCALARS)?
+                    .scalars(*t, &values)
+                    .map_err(writing(&dir))
             }
             Event::Sampled { t, columns } => {
                 for (name, pictures) in *columns {

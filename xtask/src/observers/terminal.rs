@@ -85,7 +85,9 @@ fn losses(scalars: &[(String, f32)]) -> String {
             None => latest.push((name, value)),
         }
     }
-    let words = latest.iter().map(|(name, value)| format!("loss_{name} {value:.3}"));
+    let words = latest
+        .iter()
+        .map(|(name, value)| format!("loss_{name} {value:.3}"));
     words.collect::<Vec<_>>().join("  ")
 }
 
@@ -146,7 +148,10 @@ mod tests {
             ("grad_norm/g", 9.),
         ];
         let scalars = scalars.map(|(name, value)| (name.to_string(), value));
-        assert_eq!(losses(&scalars), "loss_d 2.000  loss_g 3.000  loss_d_x 4.000");
+        assert_eq!(
+            losses(&scalars),
+            "loss_d 2.000  loss_g 3.000  loss_d_x 4.000"
+        );
     }
 
     #[test]

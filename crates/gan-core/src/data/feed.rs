@@ -78,7 +78,10 @@ impl Feed {
         let factor = match shape.res {
             None => 1,
             Some(res) if res > 0 && info.height % res == 0 => info.height / res,
-            Some(res) => bail!("pictures of height {} cannot be averaged to {res}", info.height),
+            Some(res) => bail!(
+                "pictures of height {} cannot be averaged to {res}",
+                info.height
+            ),
         };
         if !factor.is_power_of_two() || info.width % factor != 0 {
             bail!(
@@ -160,10 +163,7 @@ fn read(
 ) -> Result<Batch, FileError> {
     let info = pictures.info();
     let mut bytes = Vec::with_capacity(shape.b * info.pixels());
-    let mut labels = info
-        .classes
-        .is_some()
-        .then(|| Vec::with_capacity(shape.b));
+    let mut labels = info.classes.is_some().then(|| Vec::with_capacity(shape.b));
     for k in 0..shape.b as u64 {
         let i = order.at(cursor + k);
         pictures.read(i, &mut bytes)?;
@@ -227,7 +227,10 @@ mod tests {
     }
 
     fn labels(feed: &mut Feed, b: usize) -> Vec<u32> {
-        feed.next(shape(b)).expect("a batch").labels.expect("labels")
+        feed.next(shape(b))
+            .expect("a batch")
+            .labels
+            .expect("labels")
     }
 
     #[test]
@@ -284,6 +287,12 @@ mod tests {
         };
         assert!((half.values[0] - mean(0)).abs() < 1e-6);
         assert!((half.values[1] - mean(2)).abs() < 1e-6);
-        assert!(feed.next(Shape { res: Some(3), ..shape(1) }).is_err());
+        assert!(
+            feed.next(Shape {
+                res: Some(3),
+                ..shape(1)
+            })
+            .is_err()
+        );
     }
 }

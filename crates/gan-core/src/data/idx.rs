@@ -33,7 +33,11 @@ pub fn folder(dir: &Path, split: Split) -> Result<InMemory, FileError> {
     if labels.dims != [len] {
         return Err(FileError::new(
             &labels_file,
-            format!("{} has {len} pictures, this has {:?} labels", images_file.display(), labels.dims),
+            format!(
+                "{} has {len} pictures, this has {:?} labels",
+                images_file.display(),
+                labels.dims
+            ),
             "take both files from one data set",
         ));
     }
@@ -104,9 +108,8 @@ pub fn read(path: &Path) -> Result<Idx, FileError> {
         ));
     }
     let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
-    parse(bytes).map_err(|problem| {
-        FileError::new(path, problem, "fetch the file again, or decompress it")
-    })
+    parse(bytes)
+        .map_err(|problem| FileError::new(path, problem, "fetch the file again, or decompress it"))
 }
 
 fn parse(mut bytes: Vec<u8>) -> Result<Idx, String> {
@@ -116,14 +119,19 @@ fn parse(mut bytes: Vec<u8>) -> Result<Idx, String> {
         _ => return Err("does not start with IDX's two zero bytes".into()),
     };
     if kind != 8 {
-        return Err(format!("holds values of type {kind:#04x}, expected unsigned bytes (0x08)"));
+        return Err(format!(
+            "holds values of type {kind:#04x}, expected unsigned bytes (0x08)"
+        ));
     }
     if !(1..=4).contains(&dims) {
         return Err(format!("has {dims} dimensions, expected 1 to 4"));
     }
     let start = 4 + 4 * dims;
     let Some(header) = bytes.get(4..start) else {
-        return Err(format!("ends inside its header, after {} bytes", bytes.len()));
+        return Err(format!(
+            "ends inside its header, after {} bytes",
+            bytes.len()
+        ));
     };
     let dims: Vec<usize> = header
         .chunks_exact(4)
@@ -132,10 +140,15 @@ fn parse(mut bytes: Vec<u8>) -> Result<Idx, String> {
     let claimed = dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
     let found = bytes.len() - start;
     if claimed != Some(found) {
-        let claimed = claimed.map_or("more bytes than fit in memory".into(), |n| format!("{n} bytes"));
+        let claimed = claimed.map_or("more bytes than fit in memory".into(), |n| {
+            format!("{n} bytes")
+        });
         return Err(format!(
             "says in its header {} ({claimed}), {found} bytes follow",
-            dims.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+            dims.iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join(" x ")
         ));
     }
     bytes.drain(..start);
@@ -172,10 +185,21 @@ mod tests {
     #[test]
     fn refuses_claims_without_allocating() {
         let error = parse(file(&[u32::MAX, 28, 28], &[0; 100])).expect_err("a claim");
-        assert!(error.contains("4294967295 x 28 x 28") && error.contains("100 bytes follow"), "{error}");
+        assert!(
+            error.contains("4294967295 x 28 x 28") && error.contains("100 bytes follow"),
+            "{error}"
+        );
         let huge = parse(file(&[u32::MAX; 4], &[0; 100])).expect_err("a claim");
         assert!(huge.contains("than fit in memory"), "{huge}");
-        assert!(parse(vec![0x1f, 0x8b, 8, 0]).expect_err("gzip").contains("gzip"));
-        assert!(parse(vec![0, 0, 0x0d, 1, 0, 0, 0, 0]).expect_err("floats").contains("0x0d"));
+        assert!(
+            parse(vec![0x1f, 0x8b, 8, 0])
+                .expect_err("gzip")
+                .contains("gzip")
+        );
+        assert!(
+            parse(vec![0, 0, 0x0d, 1, 0, 0, 0, 0])
+                .expect_err("floats")
+                .contains("0x0d")
+        );
     }
 }

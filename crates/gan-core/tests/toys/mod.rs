@@ -103,9 +103,8 @@ struct BatchNorm {
 
 impl BatchNorm {
     fn new(n: usize, vb: VarBuilder<'_>) -> Result<Self> {
-        let buffer = |name, value| {
-            Var::from_tensor(&vb.get_with_hints(n, name, Init::Const(value))?)
-        };
+        let buffer =
+            |name, value| Var::from_tensor(&vb.get_with_hints(n, name, Init::Const(value))?);
         Ok(Self {
             mean: buffer("running_mean", 0.)?,
             var: buffer("running_var", 1.)?,
@@ -122,9 +121,13 @@ impl BatchNorm {
             }
             (mean, var)
         } else {
-            (self.mean.detach().unsqueeze(0)?, self.var.detach().unsqueeze(0)?)
+            (
+                self.mean.detach().unsqueeze(0)?,
+                self.var.detach().unsqueeze(0)?,
+            )
         };
-        x.broadcast_sub(&mean)?.broadcast_div(&(var + 1e-5)?.sqrt()?)
+        x.broadcast_sub(&mean)?
+            .broadcast_div(&(var + 1e-5)?.sqrt()?)
     }
 }
 
@@ -286,7 +289,9 @@ impl Critic {
     }
 
     fn critic(&mut self, k: usize, it: &mut Iter<'_>) -> Result<()> {
-        let x = it.images("real", self.config.batch, Range::Signed)?.flatten_from(1)?;
+        let x = it
+            .images("real", self.config.batch, Range::Signed)?
+            .flatten_from(1)?;
         let z = it.normal("z", &[self.config.batch, Z])?;
         let fake = self.g.frozen.forward(&z, Mode::Train, it)?;
         let (f_real, f_fake) = (
@@ -373,7 +378,9 @@ impl Stateful for Pool {
 
     fn load(&mut self, from: &mut StateReader<'_>) -> Result<()> {
         let n = from.count("len")?;
-        self.held = (0..n).map(|i| from.tensor(&i.to_string())).collect::<Result<_>>()?;
+        self.held = (0..n)
+            .map(|i| from.tensor(&i.to_string()))
+            .collect::<Result<_>>()?;
         Ok(())
     }
 }
@@ -396,10 +403,18 @@ paper!(Cycle, "toy-cycle", Task::Unpaired);
 impl Cycle {
     fn new(config: &Config, cx: &Context) -> Result<Self> {
         let pixels = cx.data.pixels();
-        let generator =
-            |name| Net::new(cx, name, init::torch, |vb| Generator::new(pixels, pixels, vb));
+        let generator = |name| {
+            Net::new(cx, name, init::torch, |vb| {
+                Generator::new(pixels, pixels, vb)
+            })
+        };
         let critic = |name| Net::new(cx, name, init::torch, |vb| Discriminator::new(pixels, vb));
-        let (g, f, d_x, d_y) = (generator("g")?, generator("f")?, critic("d_x")?, critic("d_y")?);
+        let (g, f, d_x, d_y) = (
+            generator("g")?,
+            generator("f")?,
+            critic("d_x")?,
+            critic("d_y")?,
+        );
         let adam = |nets: &[_]| Optimizer::new(Rule::adam(0.5, 0.999), config.lr, nets);
         let pool = || Pool {
             capacity: 3,
@@ -446,7 +461,16 @@ impl Algorithm for Cycle {
         let gan_f = squared(&self.d_x.frozen.forward(&fake_x)?, 1.)?;
         let cycle = ((back_x - &x)?.abs()?.mean_all()? + (back_y - &y)?.abs()?.mean_all()?)?;
         let g_loss = ((&gan_g + &gan_f)? + (&cycle * 10.)?)?;
-        it.minimise(&mut self.opt_g, "g", &[("g", &g_loss), ("gan_g", &gan_g), ("gan_f", &gan_f), ("cycle", &cycle)])?;
+        it.minimise(
+            &mut self.opt_g,
+            "g",
+            &[
+                ("g", &g_loss),
+                ("gan_g", &gan_g),
+                ("gan_f", &gan_f),
+                ("cycle", &cycle),
+            ],
+        )?;
         let old_x = self.pool_x.query(&fake_x, "pool_x", it)?;
         let loss = d_loss(&self.d_x.live, &x, &old_x)?;
         it.minimise(&mut self.opt_d_x, "d_x", &[("d_x", &loss)])?;
@@ -601,7 +625,9 @@ impl Algorithm for Grow {
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
         let phase = Phase::at(it.t);
         let (b, res) = (self.config.batch, self.resolution(phase));
-        let x = it.images_at("real", b, res, Range::Signed)?.flatten_from(1)?;
+        let x = it
+            .images_at("real", b, res, Range::Signed)?
+            .flatten_from(1)?;
         let z = it.normal("z", &[b, Z])?;
         let fake = self.g.live.grow(&z, phase, Mode::Train, it)?;
         let f_real = self.d.live.judge(&x, phase, it)?.mean_all()?;
