@@ -1,1 +1,17 @@
-//! t
+//! The runner's tests: they sweep the registry, so that a paper is covered by being registered.
+//!
+//! Most run the real program in a folder of their own. Toy papers that only the tests know run in the
+//! test program itself, started again as a child (`program::as_a_program`).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod cli;
+mod faults;
+mod learns;
+mod parity;
+mod program;
+mod resume;
+mod smoke;
+#[path = "../crates/gan-core/tests/toys/mod.rs"]
+#[allow(dead_code)]
+mod toys;

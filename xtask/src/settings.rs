@@ -154,10 +154,17 @@ pub fn paper<'a>(papers: &[&'a dyn Recipe], name: &str) -> Result<&'a dyn Recipe
 pub fn nearest(name: &str, known: &[&str]) -> String {
     let best = known
         .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(name, candidate),
+                candidate,
+            )
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
-        Some((similarity, candidate)) if similarity > 0.7 => format!("did you mean {candidate:?}?"),
+        Some((similarity, candidate)) if similarity >= 0.5 => {
+            format!("did you mean {candidate:?}?")
+        }
         _ => format!("known: {}", known.join(" ")),
     }
 }

@@ -1,12 +1,14 @@
 //! `train`: resolves what is asked for, says so, and runs the loop with the folder's observers.
 
 use crate::cli::TrainArgs;
-use crate::folder::{self, RunFolder};
+use crate::folder::RunFolder;
 use crate::observers::csv::Csv;
 use crate::observers::pictures::Pictures;
 use crate::observers::tensorboard::TensorBoard;
 use crate::observers::terminal::Terminal;
 use crate::observers::thousands;
+use crate::plan::plan;
+use crate::resume::resumed;
 use crate::settings::{self, MadeWith, Settings};
 use crate::{INTERRUPTED, Usage, dataset, process};
 use anyhow::{Context as _, Result, bail};
@@ -17,7 +19,7 @@ use gan_core::{
     Algorithm, Checkpoint, Context, DataInfo, FileError, Header, LiveSource, Observer, Outcome,
     Preset, Recipe, Store, Takes,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// Pictures in a grid.
@@ -26,11 +28,13 @@ const GRID: usize = 64;
 const COLUMNS: usize = 8;
 
 /// What a run starts with.
-struct Start {
-    settings: Settings,
-    data: Data,
+pub struct Start {
+    /// The settings, complete.
+    pub settings: Settings,
+    /// The data set, open.
+    pub data: Data,
     /// The folder of the run to go on with, and its checkpoint if it got as far as one.
-    run: Option<(RunFolder, Option<Checkpoint>)>,
+    pub run: Option<(RunFolder, Option<Checkpoint>)>,
 }
 
 /// Runs `train`; gives the exit code.
@@ -100,7 +104,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     run.train(&mut *algorithm, &mut source, from)
 }
 
-fn usage(paper: &str, error: &candle_core::Error) -> Usage {
+pub(crate) fn usage(paper: &str, error: &candle_core::Error) -> Usage {
     let text = error.to_string();
     Usage(format!(
         "{paper}: {}",
@@ -188,222 +192,13 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
 }
 
 /// A folder's name without the current directory in it, so that a run goes on from anywhere.
-fn absolute(name: &str) -> String {
+pub(crate) fn absolute(name: &str) -> String {
     match std::fs::canonicalize(name) {
         Ok(path) if !dataset::EMBEDDED.iter().any(|set| set.name == name) => {
             path.display().to_string()
         }
         _ => name.to_string(),
     }
-}
-
-/// The settings of a run that goes on: its own, but for what may change.
-fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Result<Start> {
-    let path = match (&args.out, file) {
-        (Some(out), _) => out.clone(),
-        (None, Some(file)) => run_of(file)?,
-        (None, None) => folder::newest(&args.paper)?,
-    };
-    let folder = RunFolder::open(&path)?;
-    let mut settings = folder::settings(&path)?;
-    if settings.paper != args.paper {
-        bail!(FileError::new(
-            &folder.config(),
-            format!("is a run of {}, not of {}", settings.paper, args.paper),
-            "name the paper of the run"
-        ))
-    }
-    refuse_changes(recipe, args, &settings)?;
-    settings.steps = args.steps.unwrap_or(settings.steps);
-    settings.log_every = args.log_every.unwrap_or(settings.log_every);
-    settings.sample_every = args.sample_every.unwrap_or(settings.sample_every);
-    settings.save_every = args.save_every.unwrap_or(settings.save_every);
-    settings.keep = args.keep.unwrap_or(settings.keep);
-    settings.config = recipe.check(&settings.config).map_err(|e| {
-        FileError::new(
-            &folder.config(),
-            usage("its settings", &e).0,
-            "restore the file",
-        )
-    })?;
-    let data = dataset::open(&settings.data, idx::Split::Train)?;
-    let checkpoint = match file {
-        Some(file) => Some(Checkpoint::read(file)?),
-        None => newest(&folder)?,
-    };
-    if let Some(checkpoint) = &checkpoint {
-        check(checkpoint, &settings, &data.info())?;
-        if checkpoint.header.iteration >= settings.steps {
-            bail!(Usage(format!(
-                "{}: all {} iterations are done; add --steps N to train on",
-                path.display(),
-                thousands(checkpoint.header.iteration)
-            )))
-        }
-    }
-    Ok(Start {
-        settings,
-        data,
-        run: Some((folder, checkpoint)),
-    })
-}
-
-/// The run's folder of a checkpoint `RUN/checkpoints/step-….safetensors`.
-fn run_of(file: &Path) -> Result<PathBuf> {
-    match file.parent().and_then(Path::parent) {
-        Some(run) if run.as_os_str().is_empty() => Ok(PathBuf::from(".")),
-        Some(run) => Ok(run.to_path_buf()),
-        None => bail!(FileError::new(
-            file,
-            "lies in no run's folder",
-            "name the folder with --out"
-        )),
-    }
-}
-
-fn newest(folder: &RunFolder) -> Result<Option<Checkpoint>> {
-    let dir = folder.checkpoints();
-    if !dir.is_dir() {
-        return Ok(None);
-    }
-    let (checkpoint, damaged) = Store::newest(&dir)?;
-    for error in &damaged {
-        eprintln!("warning: {error}");
-    }
-    match (&checkpoint, damaged.is_empty()) {
-        (Some(checkpoint), false) => {
-            eprintln!("warning: going on from {}", checkpoint.path.display());
-        }
-        (None, false) => bail!(FileError::new(
-            &dir,
-            "no checkpoint in it is intact",
-            "start the run again in another folder"
-        )),
-        _ => {}
-    }
-    Ok(checkpoint)
-}
-
-/// Refuses options that would make it another run, by name.
-fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) -> Result<()> {
-    let mut changed = Vec::new();
-    if args
-        .preset
-        .is_some_and(|preset| Preset::from(preset).name() != settings.preset)
-    {
-        changed.push("--preset".to_string());
-    }
-    if args
-        .data
-        .as_ref()
-        .is_some_and(|data| absolute(data) != settings.data)
-    {
-        changed.push("--data".into());
-    }
-    if args.seed.is_some_and(|seed| seed != settings.seed) {
-        changed.push("--seed".into());
-    }
-    let wanted = settings::apply(recipe, &settings.config, &args.set)?;
-    for (key, _) in settings::keys(recipe) {
-        if wanted.get(&key) != settings.config.get(&key) {
-            changed.push(format!("--set {key}"));
-        }
-    }
-    if !changed.is_empty() {
-        bail!(Usage(format!(
-            "{} would change a run that has begun; leave it out, or start a new run without --resume",
-            changed.join(", ")
-        )))
-    }
-    Ok(())
-}
-
-/// Refuses a checkpoint of another paper, configuration, seed or data set.
-fn check(checkpoint: &Checkpoint, settings: &Settings, info: &DataInfo) -> Result<()> {
-    let header = &checkpoint.header;
-    let difference = if header.paper != settings.paper {
-        format!(
-            "is a checkpoint of {}, not of {}",
-            header.paper, settings.paper
-        )
-    } else if header.config != settings.config {
-        let keys = settings.config.as_object().into_iter().flatten();
-        let keys: Vec<_> = keys
-            .filter(|(key, value)| header.config.get(key) != Some(value))
-            .map(|(key, value)| {
-                let saved = header
-                    .config
-                    .get(key)
-                    .map_or("nothing".into(), ToString::to_string);
-                format!("{key} is {saved} in it, {value} in config.toml")
-            })
-            .collect();
-        format!("was saved with other settings ({})", keys.join(", "))
-    } else if header.seed != settings.seed {
-        format!("was saved with seed {}, not {}", header.seed, settings.seed)
-    } else if &header.data != info {
-        format!(
-            "was saved with other data ({:?}, now {:?})",
-            header.data, info
-        )
-    } else {
-        return Ok(());
-    };
-    bail!(FileError::new(
-        &checkpoint.path,
-        difference,
-        "resume it in its own run's folder"
-    ))
-}
-
-/// What will be done, in a few lines.
-fn plan(
-    recipe: &dyn Recipe,
-    settings: &Settings,
-    info: &DataInfo,
-    device: &Device,
-    from: u64,
-    out: &Path,
-) -> String {
-    let paper = recipe.info();
-    let config = settings.config.as_object().into_iter().flatten();
-    let config: Vec<_> = config
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let every = |n: u64| match n {
-        0 => "never".to_string(),
-        n => format!("every {}", thousands(n)),
-    };
-    let steps = match from {
-        0 => thousands(settings.steps),
-        from => format!("{} to {}", thousands(from), thousands(settings.steps)),
-    };
-    format!(
-        "{}: {} ({}, arXiv {})\n  \
-         data    {}: {} pictures of {}x{}x{}\n  \
-         preset  {}: {}\n  \
-         steps   {steps}; scalars {}, grids {}, checkpoints {}\n  \
-         device  {}\n  \
-         seed    {}\n  \
-         output  {}\n",
-        paper.name,
-        paper.title,
-        paper.year,
-        paper.arxiv,
-        settings.data,
-        thousands(info.len as u64),
-        info.channels,
-        info.height,
-        info.width,
-        settings.preset,
-        config.join(" "),
-        every(settings.log_every),
-        every(settings.sample_every),
-        every(settings.save_every),
-        process::describe(device),
-        settings.seed,
-        out.display()
-    )
 }
 
 fn write_config(

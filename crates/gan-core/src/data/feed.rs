@@ -77,13 +77,13 @@ impl Feed {
         }
         let factor = match shape.res {
             None => 1,
-            Some(res) if res > 0 && info.height % res == 0 => info.height / res,
+            Some(res) if res > 0 && info.height.is_multiple_of(res) => info.height / res,
             Some(res) => bail!(
                 "pictures of height {} cannot be averaged to {res}",
                 info.height
             ),
         };
-        if !factor.is_power_of_two() || info.width % factor != 0 {
+        if !factor.is_power_of_two() || !info.width.is_multiple_of(factor) {
             bail!(
                 "pictures of {}x{} cannot be averaged by {factor}",
                 info.height,

@@ -5,15 +5,15 @@
 //! state after its iterations (`final.NET.KEY`). The run takes its draws from there, so an algorithm
 //! needs no path of its own for this. A group's error is max|a−b| / max|b| over all its tensors.
 
+mod optim;
+mod recorded;
+
 use crate::cli::ParityArgs;
 use crate::process;
 use anyhow::{Context as _, Result, anyhow, bail};
 use candle_core::{DType, Device, Tensor};
-use gan_core::optim::{Optimizer, Rule, schedule};
-use gan_core::{
-    Context, DataInfo, Draws, FileError, Iter, Net, Recipe, Seen, Source, StateReader, StateWriter,
-    Stateful, Update, Want, Weights, checkpoint,
-};
+use gan_core::{Context, FileError, Iter, Recipe, Seen, Update, Weights, checkpoint};
+use recorded::Recorded;
 use serde::Deserialize;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -106,7 +106,7 @@ pub fn parity(papers: &[&dyn Recipe], args: &ParityArgs) -> Result<u8> {
 pub fn check(papers: &[&dyn Recipe], file: &Path, device: &Device) -> Result<Report> {
     let recording = Recording::read(file)?;
     if recording.name == "optim" {
-        return optimizers(&recording, device);
+        return optim::replay(&recording, device);
     }
     if LATER.contains(&recording.name.as_str()) {
         bail!(NotYet(format!(
@@ -204,15 +204,10 @@ fn replay(
     };
     let mut algorithm = recipe.build(&config, &cx)?;
     let tape = Rc::new(RefCell::new(Tape::default()));
-    let mut source = Recorded {
-        draws: recording
-            .with_prefix("draw.")
-            .map(|(k, t)| (k.to_string(), t.clone()))
-            .collect(),
-        next: 0,
-        device: device.clone(),
-        tape: tape.clone(),
-    };
+    let draws = recording
+        .with_prefix("draw.")
+        .map(|(key, t)| (key.to_string(), t.clone()));
+    let mut source = Recorded::new(draws.collect(), device, tape.clone());
     let mut state = checkpoint::state(&mut *algorithm, &source)?;
     for (key, value) in recording.with_prefix("init.") {
         if !state.contains_key(key) {
@@ -347,228 +342,4 @@ fn compare(
 fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     let tensor = tensor.to_device(&Device::Cpu)?.flatten_all()?;
     Ok(tensor.to_dtype(DType::F64)?.to_vec1()?)
-}
-
-/// Hands out a recording's draws in their order and refuses any other.
-struct Recorded {
-    draws: Vec<(String, Tensor)>,
-    next: usize,
-    device: Device,
-    tape: Rc<RefCell<Tape>>,
-}
-
-impl Recorded {
-    fn take(&mut self, role: &str, dims: Option<&[usize]>) -> candle_core::Result<Tensor> {
-        let Some((key, value)) = self.draws.get(self.next) else {
-            candle_core::bail!(
-                "draw {role} was asked for after the recording's {} draws",
-                self.draws.len()
-            )
-        };
-        let recorded = key.split_once('.').map_or("", |(_, role)| role);
-        if recorded != role {
-            candle_core::bail!(
-                "draw {}: {role} was asked for, {recorded} was recorded",
-                self.next
-            )
-        }
-        // Perceptrons' recordings hold pictures as rows; the step flattens them anyway.
-        let value = match dims {
-            Some(dims) if value.elem_count() == dims.iter().product::<usize>() => {
-                value.reshape(dims)?
-            }
-            Some(dims) => candle_core::bail!(
-                "draw {} ({role}): {dims:?} was asked for, {:?} was recorded",
-                self.next,
-                value.dims()
-            ),
-            None => value.clone(),
-        };
-        self.tape.borrow_mut().events.push(format!("draw.{key}"));
-        self.next += 1;
-        value.to_device(&self.device)
-    }
-
-    fn pictures(&mut self, role: &str, b: usize) -> candle_core::Result<Tensor> {
-        let value = self.take(role, None)?;
-        if value.dim(0)? != b {
-            candle_core::bail!(
-                "{role}: a batch of {b} was asked for, {:?} was recorded",
-                value.dims()
-            )
-        }
-        match value.dims() {
-            &[b, pixels] => value.reshape((b, 1, 1, pixels)),
-            _ => Ok(value),
-        }
-    }
-}
-
-impl Draws for Recorded {
-    fn normal(&mut self, role: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
-        self.take(role, Some(shape))
-    }
-
-    fn uniform(&mut self, role: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
-        self.take(role, Some(shape))
-    }
-
-    fn mask(&mut self, role: &str, _: f64, shape: &[usize]) -> candle_core::Result<Tensor> {
-        self.take(role, Some(shape))
-    }
-
-    fn choices(&mut self, role: &str, n: usize, below: usize) -> candle_core::Result<Vec<usize>> {
-        let values = self
-            .take(role, Some(&[n]))?
-            .to_dtype(DType::I64)?
-            .to_vec1::<i64>()?;
-        values
-            .into_iter()
-            .map(|value| match usize::try_from(value) {
-                Ok(value) if value < below => Ok(value),
-                _ => candle_core::bail!("{role}: {value} was recorded, expected 0 to {below}"),
-            })
-            .collect()
-    }
-}
-
-impl Source for Recorded {
-    fn begin(&mut self, t: u64) {
-        self.tape.borrow_mut().events.push(format!("iteration.{t}"));
-    }
-
-    fn batch(&mut self, roles: &[&str], want: Want) -> candle_core::Result<Vec<Tensor>> {
-        match (roles, want) {
-            ([role], Want::Images { b, .. } | Want::One { b, .. }) => {
-                Ok(vec![self.pictures(role, b)?])
-            }
-            ([x, y], Want::Labelled { b, .. }) => {
-                let pictures = self.pictures(x, b)?;
-                Ok(vec![
-                    pictures,
-                    self.take(y, Some(&[b]))?.to_dtype(DType::U32)?,
-                ])
-            }
-            _ => candle_core::bail!("{roles:?} do not fit {want:?}"),
-        }
-    }
-}
-
-impl Stateful for Recorded {
-    fn save(&self, _: &mut StateWriter<'_>) -> candle_core::Result<()> {
-        Ok(())
-    }
-
-    fn load(&mut self, _: &mut StateReader<'_>) -> candle_core::Result<()> {
-        Ok(())
-    }
-}
-
-/// One optimizer of the recording `optim`.
-#[derive(Deserialize)]
-struct Recipes {
-    name: String,
-    kind: String,
-    lr: f64,
-    #[serde(default)]
-    beta1: f64,
-    #[serde(default)]
-    beta2: f64,
-    #[serde(default)]
-    eps: f64,
-    #[serde(default)]
-    alpha: f64,
-    #[serde(default)]
-    momentum: f64,
-    #[serde(default)]
-    momentum_step: f64,
-    lr_decay: Option<f64>,
-    lr_halves_at: Option<u64>,
-}
-
-impl Recipes {
-    fn rule(&self, t: u64) -> Result<Rule> {
-        Ok(match self.kind.as_str() {
-            "adam" => Rule::Adam {
-                beta1: self.beta1,
-                beta2: self.beta2,
-                eps: self.eps,
-            },
-            "rmsprop" => Rule::RmsProp {
-                alpha: self.alpha,
-                eps: self.eps,
-            },
-            "sgd" => Rule::Sgd {
-                momentum: self.momentum + self.momentum_step * t as f64,
-            },
-            kind => bail!(NotYet(format!(
-                "optimizers of kind {kind} cannot be replayed yet"
-            ))),
-        })
-    }
-
-    fn lr(&self, t: u64) -> f64 {
-        match (self.lr_decay, self.lr_halves_at) {
-            (Some(decay), _) => schedule::exponential(self.lr, decay, 0., t),
-            (None, Some(at)) => schedule::halved(self.lr, &[at], t),
-            (None, None) => self.lr,
-        }
-    }
-}
-
-/// Each optimizer over the recorded gradients: g is the gradient of Σ w·g.
-fn optimizers(recording: &Recording, device: &Device) -> Result<Report> {
-    let recipes: Vec<Recipes> = recording.meta("config")?;
-    let start = recording.tensor("w0")?.to_device(device)?;
-    let gradients = recording.tensor("grads")?.to_device(device)?;
-    let (steps, n) = gradients.dims2()?;
-    let mut got = BTreeMap::new();
-    for recipe in &recipes {
-        let cx = Context {
-            device: device.clone(),
-            seed: 1,
-            data: DataInfo {
-                channels: 1,
-                height: 1,
-                width: n,
-                classes: None,
-                len: 1,
-            },
-        };
-        let net = Net::new(&cx, "o", gan_core::init::as_layers, |vb| vb.get(n, "w"))?;
-        for (_, var) in net.params.trainable() {
-            var.set(&start)?;
-        }
-        let mut opt = Optimizer::new(recipe.rule(0)?, recipe.lr(0), &[&net.params])?;
-        let mut source = Recorded {
-            draws: Vec::new(),
-            next: 0,
-            device: device.clone(),
-            tape: Rc::default(),
-        };
-        let mut seen = Seen::default();
-        let mut after: BTreeMap<String, Vec<Tensor>> = BTreeMap::new();
-        for t in 0..steps as u64 {
-            (opt.rule, opt.lr) = (recipe.rule(t)?, recipe.lr(t));
-            let loss = (&net.live * gradients.get(t as usize)?)?.sum_all()?;
-            Iter::new(t, &mut source, &mut seen).minimise(&mut opt, "o", &[("o", &loss)])?;
-            let mut state = BTreeMap::new();
-            opt.save(&mut StateWriter::new(&mut state))?;
-            net.params.save(&mut StateWriter::new(&mut state))?;
-            for (key, value) in state {
-                let key = key.rsplit('.').next().unwrap_or(&key).to_string();
-                after
-                    .entry(format!("{}.{key}", recipe.name))
-                    .or_default()
-                    .push(value.copy()?);
-            }
-        }
-        for (key, values) in after {
-            got.insert(key, Tensor::stack(&values, 0)?);
-        }
-    }
-    let inputs = ["w0", "grads"];
-    compare(recording, &got, |key| {
-        (!inputs.contains(&key)).then(|| key.to_string())
-    })
 }

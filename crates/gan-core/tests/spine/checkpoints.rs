@@ -1,0 +1,141 @@
+//! Damage anywhere is seen; a killed process loses nothing.
+
+use crate::run::{TOYS, Tape, file, run};
+use crate::toys::CRITIC;
+use gan_core::{Checkpoint, Store};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[test]
+fn every_bit_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    run(&CRITIC, 1, dir.path(), &[]).go(0, 3, &mut Tape::default());
+    let path = file(dir.path(), 3);
+    let whole = std::fs::read(&path).unwrap();
+    let damaged = dir.path().join("damaged");
+    let refuse = |bytes: &[u8], what: &str| {
+        std::fs::write(&damaged, bytes).unwrap();
+        assert!(Checkpoint::read(&damaged).is_err(), "{what}");
+    };
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let mut flipped = whole.clone();
+    for i in 0..whole.len() {
+        // Each bit of the header; of the numbers one bit a byte, each position in turn.
+        for bit in 0..8 {
+            if i < header || i % 8 == bit {
+                flipped[i] ^= 1 << bit;
+                refuse(&flipped, &format!("bit {bit} of byte {i}"));
+                flipped[i] ^= 1 << bit;
+            }
+        }
+    }
+    for n in (0..whole.len()).step_by(7) {
+        refuse(&whole[..n], &format!("cut to {n} bytes"));
+    }
+    refuse(&[&whole[..], &[0]].concat(), "a byte too many");
+    assert_eq!(Checkpoint::read(&path).unwrap().header.iteration, 3);
+}
+
+#[test]
+fn a_write_that_was_cut_off_is_cleaned_up_and_old_checkpoints_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = run(&CRITIC, 1, dir.path(), &[]);
+    first.store = Store::open(dir.path(), 2, header(&first)).unwrap();
+    first.go(0, 12, &mut Tape::default());
+    let kept: Vec<_> = Store::list(dir.path())
+        .unwrap()
+        .into_iter()
+        .map(|(t, _)| t)
+        .collect();
+    assert_eq!(kept, [9, 12]);
+    std::fs::write(dir.path().join(".saving-abc"), "half a checkpoint").unwrap();
+    Store::open(dir.path(), 2, header(&first)).unwrap();
+    assert!(!dir.path().join(".saving-abc").exists());
+}
+
+fn header(run: &crate::run::Run) -> gan_core::Header {
+    let data = crate::toys::data(gan_core::Task::Images).info();
+    gan_core::Header::new(run.recipe.info().name, 1, &run.config, &data)
+}
+
+const CHILD: &str = "GAN_TEST_TOY";
+const STEPS: u64 = 200;
+
+/// Not a test: trains a toy from its newest checkpoint until it is killed or done.
+#[test]
+#[ignore = "started by other tests only"]
+fn as_a_program() {
+    let Ok(args) = std::env::var(CHILD) else {
+        return;
+    };
+    let (name, dir) = args.split_once(' ').unwrap();
+    let recipe = TOYS.iter().find(|toy| toy.info().name == name).unwrap();
+    let mut run = run(*recipe, 1, Path::new(dir), &[]);
+    let from = match Store::newest(Path::new(dir)).unwrap() {
+        (Some(newest), damaged) if damaged.is_empty() => run.resume(&newest.path),
+        (None, damaged) if damaged.is_empty() => 0,
+        (_, damaged) => panic!("{damaged:?}"),
+    };
+    run.go(from, STEPS, &mut Tape::default());
+}
+
+fn killed(kills: u32) {
+    for recipe in TOYS {
+        let name = recipe.info().name;
+        let (whole, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let child = |dir: &Path| {
+            Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "checkpoints::as_a_program",
+                    "--ignored",
+                    "--quiet",
+                ])
+                .env(CHILD, format!("{name} {}", dir.display()))
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let start = Instant::now();
+        assert!(child(whole.path()).wait().unwrap().success());
+        let took = start.elapsed();
+        let (mut done, mut random) = (0, 0x2545_f491_4f6c_dd1du64);
+        while done < kills {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let mut process = child(dir.path());
+            std::thread::sleep(Duration::from_secs_f64(
+                took.as_secs_f64() * (random >> 40) as f64 / (1u64 << 24) as f64,
+            ));
+            done += u32::from(process.try_wait().unwrap().is_none());
+            process.kill().unwrap();
+            process.wait().unwrap();
+            if file(dir.path(), STEPS).exists() {
+                compare(name, whole.path(), dir.path());
+                for (_, path) in Store::list(dir.path()).unwrap() {
+                    std::fs::remove_file(path).unwrap();
+                }
+            }
+        }
+        assert!(child(dir.path()).wait().unwrap().success());
+        compare(name, whole.path(), dir.path());
+    }
+}
+
+fn compare(name: &str, whole: &Path, dir: &Path) {
+    let [a, b] = [whole, dir].map(|dir| std::fs::read(file(dir, STEPS)).unwrap());
+    assert!(a == b, "{name}: other bytes after a kill");
+}
+
+#[test]
+fn killed_three_times() {
+    killed(3);
+}
+
+#[test]
+#[ignore = "long: 50 kills a toy"]
+fn killed_fifty_times() {
+    killed(50);
+}

@@ -1,0 +1,108 @@
+//! Running the program, or the test program in its place with toy papers registered.
+
+use crate::toys::{CRITIC, GROW};
+use gan_core::Recipe;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use xtask::registry::PAPERS;
+
+const CHILD: &str = "GAN_TEST_ARGS";
+
+/// Toys that the runner has data for.
+pub const TOYS: &[&dyn Recipe] = &[&CRITIC, &GROW];
+
+/// Every paper that the sweeps cover, the registered ones first.
+pub fn all() -> Vec<&'static dyn Recipe> {
+    PAPERS.iter().chain(TOYS).copied().collect()
+}
+
+/// A command line of the program that knows this paper, to be run in `dir`.
+pub fn command(paper: &str, dir: &Path, args: &[&str]) -> Command {
+    let mut command;
+    if TOYS.iter().any(|toy| toy.info().name == paper) {
+        command = Command::new(std::env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "program::as_a_program",
+            "--ignored",
+            "--nocapture",
+            "--quiet",
+        ]);
+        command.env(CHILD, args.join("\u{1f}"));
+        command.env("RAYON_NUM_THREADS", "2");
+    } else {
+        command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(args);
+        // As if it were started without cargo.
+        for name in [
+            "CANDLE_GRAD_DO_NOT_DETACH",
+            "CANDLE_NUM_THREADS",
+            "MIMALLOC_PURGE_DELAY",
+        ] {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(dir);
+    command
+}
+
+/// Not a test: what a child does in place of the program.
+#[test]
+#[ignore = "started by other tests only"]
+fn as_a_program() {
+    if let Ok(args) = std::env::var(CHILD) {
+        let args = args.split('\u{1f}').map(Into::into);
+        let code = xtask::run(TOYS, std::iter::once("xtask".into()).chain(args).collect());
+        let code = if code == std::process::ExitCode::SUCCESS {
+            0
+        } else {
+            1
+        };
+        std::process::exit(code);
+    }
+}
+
+/// Runs a command line in `dir`.
+pub fn run(paper: &str, dir: &Path, args: &[&str]) -> Output {
+    command(paper, dir, args).output().unwrap()
+}
+
+/// Runs a command line that must succeed; gives its output.
+pub fn ok(paper: &str, dir: &Path, args: &[&str]) -> String {
+    let output = run(paper, dir, args);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}\n{text}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// Runs a command line that must fail with this code and one line; gives the line.
+pub fn fails(dir: &Path, args: &[&str], code: i32) -> String {
+    error_line(&run("", dir, args), code, args)
+}
+
+/// The one error line of a failed run; warnings may come before it.
+pub fn error_line(output: &Output, code: i32, args: &[&str]) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{args:?}\n{text}");
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("warning: "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{args:?}\n{text}");
+    assert!(lines[0].starts_with("error: "), "{text}");
+    lines[0].to_string()
+}
+
+/// A checkpoint's file.
+pub fn checkpoint(run: &Path, t: u64) -> PathBuf {
+    run.join(format!("checkpoints/step-{t:08}.safetensors"))
+}
+
+pub fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}

@@ -1,0 +1,257 @@
+//! Every paper trains, goes on, samples, and leaves what a run should leave.
+
+use crate::program::{all, bytes, checkpoint, ok};
+use gan_core::Checkpoint;
+use std::path::Path;
+
+fn pictures(run: &Path, name: &str) -> image::GrayImage {
+    image::load_from_memory(&bytes(&run.join("samples").join(name)))
+        .unwrap()
+        .to_luma8()
+}
+
+#[test]
+fn every_paper_trains_resumes_and_samples() {
+    for recipe in all() {
+        let paper = recipe.info().name;
+        let dir = tempfile::tempdir().unwrap();
+        let train = [
+            "train",
+            paper,
+            "--preset",
+            "smoke",
+            "--log-every",
+            "2",
+            "--sample-every",
+            "4",
+        ];
+        let said = ok(paper, dir.path(), &[&train[..], &["--steps", "6"]].concat());
+        let out = format!("runs/{paper}/0001");
+        for word in [
+            recipe.info().title,
+            "mnist",
+            "smoke",
+            "cpu",
+            &out,
+            "done: 6 iterations",
+        ] {
+            assert!(said.contains(word), "{word:?} is missing in\n{said}");
+        }
+        let run = dir.path().join(&out);
+        ok(
+            paper,
+            dir.path(),
+            &["train", paper, "--resume", "--steps", "10"],
+        );
+        let saved = Checkpoint::read(&checkpoint(&run, 10)).unwrap();
+        assert_eq!(
+            (saved.header.paper.as_str(), saved.header.iteration),
+            (paper, 10)
+        );
+
+        // Scalars: each logged iteration once, in order, and all finite.
+        let csv = String::from_utf8(bytes(&run.join("scalars.csv"))).unwrap();
+        let mut steps = Vec::new();
+        for line in csv.lines().skip(1) {
+            let [t, name, value] = line.split(',').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            assert!(value.parse::<f32>().unwrap().is_finite(), "{line}");
+            if name == "loss/g/g" {
+                steps.push(t.parse::<u64>().unwrap());
+            }
+        }
+        assert_eq!(steps, [2, 4, 6, 8, 10], "{paper}");
+
+        // Pictures: those of the fixed noise change with training, those of the data are there.
+        let first = pictures(&run, "step-00000000-fake.png");
+        let last = pictures(&run, "step-00000010-fake.png");
+        assert_ne!(first.as_raw(), last.as_raw());
+        assert!(
+            pictures(&run, "step-00000010-real.png")
+                .pixels()
+                .any(|p| p.0[0] > 200)
+        );
+        for name in ["fake", "real", "train"] {
+            let events = std::fs::read_dir(run.join("tensorboard").join(name))
+                .unwrap()
+                .count();
+            assert_eq!(events, 1, "{paper}: {name}");
+        }
+        assert!(run.join("weights/g.safetensors").is_file());
+
+        ok(
+            paper,
+            dir.path(),
+            &["sample", &out, "-n", "9", "--out", "nine.png"],
+        );
+        ok(
+            paper,
+            dir.path(),
+            &["sample", &out, "-n", "9", "--out", "again.png"],
+        );
+        ok(
+            paper,
+            dir.path(),
+            &[
+                "sample",
+                &out,
+                "-n",
+                "9",
+                "--seed",
+                "2",
+                "--out",
+                "other.png",
+            ],
+        );
+        let sample = |name: &str| bytes(&dir.path().join(name));
+        assert_eq!(sample("nine.png"), sample("again.png"));
+        assert_ne!(sample("nine.png"), sample("other.png"));
+        let nine = image::load_from_memory(&sample("nine.png")).unwrap();
+        let one = nine.width() / 3 - 2;
+        ok(
+            paper,
+            dir.path(),
+            &[
+                "sample",
+                &out,
+                "-n",
+                "2",
+                "--interpolate",
+                "5",
+                "--out",
+                "way.png",
+            ],
+        );
+        let way = image::load_from_memory(&sample("way.png")).unwrap();
+        assert_eq!(
+            (way.width(), way.height()),
+            (5 * (one + 2) + 2, 2 * (one + 2) + 2)
+        );
+    }
+}
+
+#[test]
+fn a_generator_alone_opens_from_its_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    ok(
+        "",
+        dir.path(),
+        &[
+            "train", "vanilla", "--preset", "smoke", "--steps", "4", "--out", "r",
+        ],
+    );
+    let weights = "r/weights/g.safetensors";
+    ok(
+        "",
+        dir.path(),
+        &["sample", "r", "-n", "4", "--out", "a.png"],
+    );
+    ok(
+        "",
+        dir.path(),
+        &[
+            "sample",
+            "vanilla",
+            "--weights",
+            weights,
+            "-n",
+            "4",
+            "--out",
+            "b.png",
+        ],
+    );
+    assert_eq!(
+        bytes(&dir.path().join("a.png")),
+        bytes(&dir.path().join("b.png"))
+    );
+    let said = ok("", dir.path(), &["weights", "inspect", weights]);
+    assert!(
+        said.contains("generator of vanilla") && said.contains("gen.2.weight"),
+        "{said}"
+    );
+    let said = ok(
+        "",
+        dir.path(),
+        &["weights", "inspect", "r/weights/d.safetensors"],
+    );
+    assert!(
+        said.contains("no generator") && said.contains("gen.0.weight is missing"),
+        "{said}"
+    );
+    let said = ok(
+        "",
+        dir.path(),
+        &[
+            "weights",
+            "inspect",
+            "r/checkpoints/step-00000004.safetensors",
+        ],
+    );
+    assert!(
+        said.contains("checkpoint of vanilla after 4 iterations"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_config_file_repeats_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = ["--set", "lr=1e-4", "--set", "z_dim=5"];
+    let args = [
+        "train", "vanilla", "--preset", "smoke", "--steps", "4", "--seed", "7", "--out", "a",
+    ];
+    ok("", dir.path(), &[&args[..], &set].concat());
+    ok(
+        "",
+        dir.path(),
+        &[
+            "train",
+            "vanilla",
+            "--config",
+            "a/config.toml",
+            "--out",
+            "b",
+        ],
+    );
+    let saved = |run| bytes(&checkpoint(&dir.path().join(run), 4));
+    assert_eq!(saved("a"), saved("b"));
+    let text = String::from_utf8(bytes(&dir.path().join("a/config.toml"))).unwrap();
+    assert!(
+        text.contains("# Components of the noise z.\nz_dim = 5\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_benchmark_runs() {
+    for (label, _) in all().iter().flat_map(|recipe| recipe.info().bench) {
+        let dir = tempfile::tempdir().unwrap();
+        let said = ok(
+            "",
+            dir.path(),
+            &["bench", label, "--steps", "2", "--seconds", "0.1"],
+        );
+        let line: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(line["paper"], *label);
+        for key in [
+            "median_s",
+            "min_s",
+            "min_cpu_s",
+            "peak_rss_mib",
+            "batch",
+            "threads",
+        ] {
+            assert!(
+                line[key].as_f64().is_some_and(|x| x > 0.),
+                "{key} in {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_workspace_keeps_its_own_rules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    assert_eq!(xtask::tidy::tidy(&root).unwrap(), Vec::<String>::new());
+}
