@@ -8,30 +8,20 @@ use gan_core::{Algorithm, Context, Iter, LiveSource, Preset, Range, Seen, Source
 use std::path::Path;
 use std::sync::Arc;
 
-/// Distance of two sets of pictures: RMS difference of their per-pixel means and deviations.
+/// Distance of two sets of pictures: RMS difference of their mean pictures, whose values lie in [−1, 1].
 fn distance(a: &Tensor, b: &Tensor) -> f32 {
-    let moments = |x: &Tensor| {
-        let x = x.flatten_from(1).unwrap();
-        let deviation = x.var(0).unwrap().sqrt().unwrap();
-        Tensor::cat(&[x.mean(0).unwrap(), deviation], 0).unwrap()
-    };
-    let gap = (moments(a) - moments(b))
-        .unwrap()
-        .sqr()
-        .unwrap()
-        .mean_all()
-        .unwrap();
-    gap.to_scalar::<f32>().unwrap().sqrt()
+    let mean = |x: &Tensor| x.flatten_from(1).unwrap().mean(0).unwrap();
+    let gap = (mean(a) - mean(b)).unwrap().sqr().unwrap();
+    gap.mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt()
 }
 
-/// Measured for the seeds 1 to 5: at the start .98 to .99, after 600 iterations .19 to .26.
-#[test]
-fn vanilla_moves_to_the_moments_of_digits() {
+/// The distance to real digits before and after 1,000 iterations of the demo's setting.
+fn vanilla(seed: u64) -> (f32, f32) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/mnist");
     let data = Data::Images(Arc::new(idx::folder(&root, idx::Split::Train).unwrap()));
     let cx = Context {
         device: Device::Cpu,
-        seed: 1,
+        seed,
         data: data.info(),
     };
     let config = gan_vanilla::Config::preset(Preset::Demo, &cx.data);
@@ -46,19 +36,35 @@ fn vanilla_moves_to_the_moments_of_digits() {
     let measure = |gan: &dyn Algorithm| {
         let sampler = gan.sampler(0);
         let z = fixed_noise(&sampler.takes(), 512, 5, &Device::Cpu).unwrap();
-        let columns = sampler
-            .sample(&z, &mut CounterRng::new(5, &Device::Cpu))
-            .unwrap();
+        let mut draws = CounterRng::new(5, &Device::Cpu);
+        let columns = sampler.sample(&z, &mut draws).unwrap();
         distance(&columns[0].1, &real)
     };
     let before = measure(&gan);
-    let mut source = LiveSource::new(&data, 1, &cx.device);
+    let mut source = LiveSource::new(&data, seed, &cx.device);
     let mut seen = Seen::default();
-    for t in 0..600 {
+    for t in 0..1000 {
         gan.step(&mut Iter::new(t, &mut source, &mut seen)).unwrap();
     }
-    let after = measure(&gan);
-    println!("distance {before:.3} before, {after:.3} after");
-    assert!(before > 0.8, "{before}");
-    assert!(after < 0.4, "{after}");
+    (before, measure(&gan))
+}
+
+/// Over the seeds 1 to 5: .82 before, .22 to .29 after.
+#[test]
+fn vanilla_moves_to_the_mean_digit() {
+    let (before, after) = vanilla(1);
+    assert!(
+        before > 0.7 && after < 0.4,
+        "{before} before, {after} after"
+    );
+}
+
+#[test]
+#[ignore = "long: shows the margin of the test above"]
+fn vanilla_over_five_seeds() {
+    for seed in 1..=5 {
+        let (before, after) = vanilla(seed);
+        println!("seed {seed}: {before:.3} before, {after:.3} after");
+        assert!(before > 0.7 && after < 0.4);
+    }
 }
