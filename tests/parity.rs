@@ -1,7 +1,7 @@
 //! Equality with the reference, and that deliberate mistakes are seen.
 
 use crate::program::{bytes, error_line, fails, ok, run};
-use candle_core::{Device, Module, Result};
+use candle_core::{Device, Result};
 use gan_core::loss::bce;
 use gan_core::{
     Algorithm, Context, DataInfo, Draws, Erased, Iter, Net, Optimizer, Pace, Paper, PaperInfo,
@@ -184,12 +184,12 @@ impl<const MISTAKE: u8> Paper for Mutant<MISTAKE> {
 
     fn build(config: &Config, cx: &Context) -> Result<Box<dyn Algorithm>> {
         let discriminator = || {
-            Net::new(cx, "d", init::torch, |vb| {
+            Net::new(cx, "d", init::as_layers, |vb| {
                 Discriminator::new(cx.data.pixels(), config.hidden_d, vb)
             })
         };
         let (d, old_d) = (discriminator()?, discriminator()?);
-        let g = Net::new(cx, "g", init::torch, |vb| {
+        let g = Net::new(cx, "g", init::as_layers, |vb| {
             Generator::new(config.z_dim, config.hidden_g, &cx.data, vb)
         })?;
         let beta1 = if MISTAKE == BETA1 { 0.5 } else { config.beta1 };

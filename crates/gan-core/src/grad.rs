@@ -15,7 +15,9 @@ pub fn input_gradient(f: impl FnOnce(&Tensor) -> Result<Tensor>, at: &Tensor) ->
         )
     }
     let x = Var::from_tensor(&at.detach())?; // a leaf of its own: copies
-    match f(&x)?.sum_all()?.backward()?.remove(&x) {
+    let score = f(&x)?.sum_all()?;
+    // In this mode the kernels keep the graph of their gradients, and leave out those of the weights.
+    match gan_kernels::mode::penalty(|| score.backward())?.remove(&x) {
         Some(gradient) => Ok(gradient),
         None => bail!("the function under the gradient does not depend on its input"),
     }

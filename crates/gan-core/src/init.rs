@@ -4,23 +4,7 @@ use crate::rng::{self, Key};
 use candle_core::{Result, Shape, bail};
 use candle_nn::Init;
 
-/// PyTorch's default for linear and convolution layers: weight and bias from U(−1/√fan_in, 1/√fan_in).
-///
-/// A layer's bias comes with that law as its own hint; everything else keeps the layer's hint.
-pub fn torch(key: &str, shape: &Shape, hint: Init) -> Init {
-    match (key.rsplit('.').next(), shape.dims()) {
-        (Some("weight"), [_, rest @ ..]) if !rest.is_empty() => {
-            let bound = 1. / (rest.iter().product::<usize>() as f64).sqrt();
-            Init::Uniform {
-                lo: -bound,
-                up: bound,
-            }
-        }
-        _ => hint,
-    }
-}
-
-/// What each layer asks for itself.
+/// What each layer asks for itself; for those of [`crate::nn`] that is PyTorch's default.
 pub fn as_layers(_: &str, _: &Shape, hint: Init) -> Init {
     hint
 }
@@ -53,21 +37,35 @@ pub(crate) fn values(init: Init, shape: &Shape, key: Key) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_nn::init::DEFAULT_KAIMING_NORMAL;
 
     #[test]
-    fn torch_bounds_are_one_over_the_root_of_fan_in() -> Result<()> {
+    fn values_follow_their_law() -> Result<()> {
         let shape = Shape::from((64, 16, 3, 3));
-        let init = torch("main.0.weight", &shape, Init::Const(0.));
-        let values = values(init, &shape, Key::new(1, "d.main.0.weight", 0, 0))?;
-        let bound = 1. / 12.; // fan_in = 16·3·3 = 144
-        let largest = values.iter().fold(0f32, |m, x| m.max(x.abs()));
-        assert!(largest <= bound && largest > 0.99 * bound);
-        let mean = values.iter().sum::<f32>() / values.len() as f32;
-        assert!(mean.abs() < 0.003);
-        assert!(matches!(
-            torch("main.0.bias", &Shape::from(64), Init::Const(3.)),
-            Init::Const(c) if c == 3.
-        ));
+        let key = Key::new(1, "d.main.0.weight", 0, 0);
+        let moments = |init| {
+            let values = values(init, &shape, key)?;
+            let n = values.len() as f32;
+            let mean = values.iter().sum::<f32>() / n;
+            let deviation = (values.iter().map(|x| x * x).sum::<f32>() / n - mean * mean).sqrt();
+            candle_core::Result::Ok((mean, deviation))
+        };
+        let near = |(a, b): (f32, f32), (c, d): (f32, f32)| {
+            assert!(
+                (a - c).abs() < 0.02 && (b - d).abs() < 0.02,
+                "{a} {b}, expected {c} {d}"
+            );
+        };
+        near(moments(Init::Uniform { lo: 1., up: 2. })?, (1.5, 0.289));
+        near(
+            moments(Init::Randn {
+                mean: 1.,
+                stdev: 0.5,
+            })?,
+            (1., 0.5),
+        );
+        near(moments(DEFAULT_KAIMING_NORMAL)?, (0., (2f32 / 144.).sqrt()));
+        near(moments(Init::Const(3.))?, (3., 0.));
         Ok(())
     }
 }

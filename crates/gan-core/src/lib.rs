@@ -10,7 +10,7 @@
 //! Architecture invariants:
 //!
 //! - No paper's name occurs in this crate. Code enters it when two papers use it.
-//! - Dependencies point one way: `xtask → gan-PAPER → gan-core → candle`.
+//! - Dependencies point one way: `xtask → gan-PAPER → gan-core → gan-kernels → candle`.
 //! - All randomness comes from [`rng`], a pure function of (seed, role, iteration, index).
 //! - A [`candle_core::Var`] is never replaced: optimizers, frozen views and averages share it.
 //! - This crate prints nothing, reads no command line and sets no environment variable.
@@ -24,6 +24,7 @@ pub mod image;
 pub mod init;
 pub mod iter;
 pub mod loss;
+pub mod nn;
 pub mod observe;
 pub mod optim;
 pub mod params;

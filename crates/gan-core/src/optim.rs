@@ -1,12 +1,12 @@
 //! Adam, RMSProp and SGD with momentum, by PyTorch's formulas, and schedules of the learning rate.
 //!
-//! On the CPU an update is one pass over parameter, gradient and moments, in place; elsewhere it is
-//! composed of tensor operations. Both are compared with PyTorch's recorded steps.
+//! The kernels are `gan_kernels::optim`: on the CPU one pass over parameter, gradient and moments, in
+//! place. What is here is an optimizer over whole networks and its state by name.
 
 use crate::params::Params;
 use crate::state::{StateReader, StateWriter, Stateful};
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
-use std::cell::RefCell;
+use candle_core::{Result, Tensor, Var, bail};
+use gan_kernels::optim;
 
 /// How an optimizer turns a gradient g into a change of the weight w.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,22 +44,6 @@ impl Rule {
             eps: 1e-8,
         }
     }
-
-    /// Names of the moments, as PyTorch's state has them.
-    fn moments(self) -> &'static [&'static str] {
-        match self {
-            Rule::Adam { .. } => &["exp_avg", "exp_avg_sq"],
-            Rule::RmsProp { .. } => &["square_avg"],
-            Rule::Sgd { .. } => &["momentum_buffer"],
-        }
-    }
-}
-
-/// A parameter's moments: plain numbers beside the CPU's weights, tensors elsewhere.
-#[derive(Debug)]
-enum Moments {
-    Host(Vec<Vec<f32>>),
-    Device(Vec<Tensor>),
 }
 
 /// One parameter with its state.
@@ -67,8 +51,15 @@ enum Moments {
 struct Slot {
     key: String,
     var: Var,
-    moments: Moments,
-    steps: u64,
+    state: State,
+}
+
+/// The kernels' optimizer of one parameter.
+#[derive(Debug)]
+enum State {
+    Adam(optim::Adam),
+    RmsProp(optim::RmsProp),
+    Sgd(optim::Sgd),
 }
 
 /// An optimizer over the parameters of one network or several.
@@ -92,18 +83,12 @@ impl Optimizer {
                 if slots.iter().any(|slot| slot.key == key) {
                     bail!("an optimizer was given {key} twice")
                 }
-                let count = rule.moments().len();
-                let moments = if var.device().is_cpu() {
-                    Moments::Host(vec![vec![0.; var.elem_count()]; count])
-                } else {
-                    Moments::Device(vec![var.zeros_like()?.detach(); count])
+                let state = match rule {
+                    Rule::Adam { .. } => State::Adam(optim::Adam::new(&var)?),
+                    Rule::RmsProp { .. } => State::RmsProp(optim::RmsProp::new(&var)?),
+                    Rule::Sgd { .. } => State::Sgd(optim::Sgd::new()),
                 };
-                slots.push(Slot {
-                    key,
-                    var,
-                    moments,
-                    steps: 0,
-                });
+                slots.push(Slot { key, var, state });
             }
         }
         Ok(Self {
@@ -138,19 +123,28 @@ impl Optimizer {
 
     /// One step. Each parameter counts its own steps, as in PyTorch.
     pub(crate) fn apply(&mut self, gradients: &[(String, Option<Tensor>)]) -> Result<()> {
+        let lr = self.lr;
         for (slot, (_, gradient)) in self.slots.iter_mut().zip(gradients) {
-            let Some(gradient) = gradient else { continue };
-            slot.steps += 1;
-            let scaled = Scaled::new(self.rule, self.lr, slot.steps);
-            match &mut slot.moments {
-                Moments::Host(moments) => {
-                    let fused = Fused {
-                        scaled,
-                        moments: RefCell::new(moments),
+            let (Some(g), w) = (gradient, &slot.var) else {
+                continue;
+            };
+            match (self.rule, &mut slot.state) {
+                (Rule::Adam { beta1, beta2, eps }, State::Adam(state)) => {
+                    let config = optim::AdamConfig {
+                        lr,
+                        beta1,
+                        beta2,
+                        eps,
                     };
-                    slot.var.inplace_op2(&gradient.contiguous()?, &fused)?;
+                    state.step(w, g, &config)?;
                 }
-                Moments::Device(moments) => composed(&scaled, &slot.var, moments, gradient)?,
+                (Rule::RmsProp { alpha, eps }, State::RmsProp(state)) => {
+                    state.step(w, g, &optim::RmsPropConfig { lr, alpha, eps })?;
+                }
+                (Rule::Sgd { momentum }, State::Sgd(state)) => {
+                    state.step(w, g, &optim::SgdConfig { lr, momentum })?;
+                }
+                _ => bail!("the optimizer's rule was replaced by one of another kind"),
             }
         }
         Ok(())
@@ -159,199 +153,45 @@ impl Optimizer {
 
 impl Stateful for Optimizer {
     fn save(&self, to: &mut StateWriter<'_>) -> Result<()> {
-        for slot in &self.slots {
-            for (i, name) in self.rule.moments().iter().enumerate() {
-                let key = format!("{}.{name}", slot.key);
-                match &slot.moments {
-                    Moments::Host(moments) => {
-                        let values = moments.get(i).map_or(&[][..], |values| values);
-                        to.tensor(
-                            &key,
-                            &Tensor::from_slice(values, slot.var.shape(), &Device::Cpu)?,
-                        )?;
-                    }
-                    Moments::Device(moments) => {
-                        if let Some(moment) = moments.get(i) {
-                            to.tensor(&key, moment)?;
-                        }
+        for Slot { key, var, state } in &self.slots {
+            let mut to = to.part(key);
+            match state {
+                State::Adam(state) => {
+                    let [m, v] = state.moments(var)?;
+                    to.tensor("exp_avg", &m)?;
+                    to.tensor("exp_avg_sq", &v)?;
+                    to.count("step", state.steps())?;
+                }
+                State::RmsProp(state) => to.tensor("square_avg", &state.square_avg(var)?)?,
+                // There is none before the first step with momentum.
+                State::Sgd(state) => {
+                    if let Some(buffer) = state.momentum_buffer(var)? {
+                        to.tensor("momentum_buffer", &buffer)?;
                     }
                 }
             }
-            to.count(&format!("{}.step", slot.key), slot.steps)?;
         }
         Ok(())
     }
 
     fn load(&mut self, from: &mut StateReader<'_>) -> Result<()> {
-        for slot in &mut self.slots {
-            for (i, name) in self.rule.moments().iter().enumerate() {
-                let saved = from.tensor(&format!("{}.{name}", slot.key))?;
-                if saved.shape() != slot.var.shape() {
-                    bail!(
-                        "the saved {}.{name} is {:?}, expected {:?}",
-                        slot.key,
-                        saved.shape(),
-                        slot.var.shape()
-                    )
+        for Slot { key, var, state } in &mut self.slots {
+            let mut from = from.part(key);
+            match state {
+                State::Adam(state) => {
+                    let moments = [from.tensor("exp_avg")?, from.tensor("exp_avg_sq")?];
+                    state.load(var, moments.each_ref(), from.count("step")?)?;
                 }
-                match &mut slot.moments {
-                    Moments::Host(moments) => {
-                        if let Some(moment) = moments.get_mut(i) {
-                            *moment = saved.flatten_all()?.to_vec1()?;
-                        }
-                    }
-                    Moments::Device(moments) => {
-                        if let Some(moment) = moments.get_mut(i) {
-                            *moment = saved.to_device(slot.var.device())?;
-                        }
+                State::RmsProp(state) => state.load(var, &from.tensor("square_avg")?)?,
+                State::Sgd(state) => {
+                    if from.has("momentum_buffer") {
+                        state.load(var, &from.tensor("momentum_buffer")?)?;
                     }
                 }
             }
-            slot.steps = from.count(&format!("{}.step", slot.key))?;
         }
         Ok(())
     }
-}
-
-/// The rule's numbers for one step, bias corrections included.
-enum Scaled {
-    Adam {
-        beta1: f64,
-        beta2: f64,
-        eps: f64,
-        /// lr / (1 − β₁ᵗ)
-        step: f64,
-        /// √(1 − β₂ᵗ)
-        root: f64,
-    },
-    RmsProp {
-        alpha: f64,
-        eps: f64,
-        lr: f64,
-    },
-    Sgd {
-        momentum: f64,
-        lr: f64,
-    },
-}
-
-impl Scaled {
-    fn new(rule: Rule, lr: f64, steps: u64) -> Self {
-        match rule {
-            Rule::Adam { beta1, beta2, eps } => {
-                let correction = |beta: f64| 1. - beta.powf(steps as f64);
-                Scaled::Adam {
-                    beta1,
-                    beta2,
-                    eps,
-                    step: lr / correction(beta1),
-                    root: correction(beta2).sqrt(),
-                }
-            }
-            Rule::RmsProp { alpha, eps } => Scaled::RmsProp { alpha, eps, lr },
-            Rule::Sgd { momentum } => Scaled::Sgd { momentum, lr },
-        }
-    }
-}
-
-/// One pass over weight, gradient and moments, in place.
-struct Fused<'a> {
-    scaled: Scaled,
-    moments: RefCell<&'a mut Vec<Vec<f32>>>,
-}
-
-impl InplaceOp2 for Fused<'_> {
-    fn name(&self) -> &'static str {
-        "optimizer"
-    }
-
-    fn cpu_fwd(
-        &self,
-        w: &mut CpuStorage,
-        w_layout: &Layout,
-        g: &CpuStorage,
-        g_layout: &Layout,
-    ) -> Result<()> {
-        let (CpuStorage::F32(w), CpuStorage::F32(g)) = (w, g) else {
-            bail!("the optimizers take f32 weights and gradients")
-        };
-        let (Some((w0, w1)), Some((g0, g1))) =
-            (w_layout.contiguous_offsets(), g_layout.contiguous_offsets())
-        else {
-            bail!("the optimizers take contiguous weights and gradients")
-        };
-        let (Some(w), Some(g)) = (w.get_mut(w0..w1), g.get(g0..g1)) else {
-            bail!("a weight or gradient lies outside its storage")
-        };
-        let mut moments = self.moments.borrow_mut();
-        match (&self.scaled, &mut moments[..]) {
-            (
-                &Scaled::Adam {
-                    beta1,
-                    beta2,
-                    eps,
-                    step,
-                    root,
-                },
-                [m, v],
-            ) => {
-                let (new1, keep2, new2) = ((1. - beta1) as f32, beta2 as f32, (1. - beta2) as f32);
-                let (eps, step, root) = (eps as f32, step as f32, root as f32);
-                for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-                    *m += (g - *m) * new1;
-                    *v = *v * keep2 + g * g * new2;
-                    *w -= step * *m / (v.sqrt() / root + eps);
-                }
-            }
-            (&Scaled::RmsProp { alpha, eps, lr }, [v]) => {
-                let (keep, new) = (alpha as f32, (1. - alpha) as f32);
-                let (eps, lr) = (eps as f32, lr as f32);
-                for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
-                    *v = *v * keep + g * g * new;
-                    *w -= lr * g / (v.sqrt() + eps);
-                }
-            }
-            (&Scaled::Sgd { momentum, lr }, [v]) => {
-                let (momentum, lr) = (momentum as f32, lr as f32);
-                for ((w, &g), v) in w.iter_mut().zip(g).zip(v) {
-                    *v = *v * momentum + g;
-                    *w -= lr * *v;
-                }
-            }
-            _ => bail!("the optimizer's rule was replaced by one of another kind"),
-        }
-        Ok(())
-    }
-}
-
-/// The same by tensor operations.
-fn composed(scaled: &Scaled, w: &Var, moments: &mut [Tensor], g: &Tensor) -> Result<()> {
-    let moved = match (scaled, moments) {
-        (
-            Scaled::Adam {
-                beta1,
-                beta2,
-                eps,
-                step,
-                root,
-            },
-            [m, v],
-        ) => {
-            *m = ((&*m * *beta1)? + (g * (1. - beta1))?)?;
-            *v = ((&*v * *beta2)? + (g.sqr()? * (1. - beta2))?)?;
-            ((&*m * *step)? / ((v.sqrt()? / *root)? + *eps)?)?
-        }
-        (Scaled::RmsProp { alpha, eps, lr }, [v]) => {
-            *v = ((&*v * *alpha)? + (g.sqr()? * (1. - alpha))?)?;
-            ((g * *lr)? / (v.sqrt()? + *eps)?)?
-        }
-        (Scaled::Sgd { momentum, lr }, [v]) => {
-            *v = ((&*v * *momentum)? + g)?;
-            (&*v * *lr)?
-        }
-        _ => bail!("the optimizer's rule was replaced by one of another kind"),
-    };
-    w.set(&(w.detach() - moved)?)
 }
 
 /// Learning rates as functions of the iteration.

@@ -83,6 +83,11 @@ impl<'a> StateReader<'a> {
         }
     }
 
+    /// Whether there is a tensor of that key.
+    pub fn has(&self, key: &str) -> bool {
+        self.tensors.contains_key(&format!("{}{key}", self.prefix))
+    }
+
     /// The tensor of that key.
     pub fn tensor(&mut self, key: &str) -> Result<Tensor> {
         let key = format!("{}{key}", self.prefix);

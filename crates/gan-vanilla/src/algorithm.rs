@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::model::{Discriminator, Generator, score};
-use candle_core::{Device, Module, Result};
+use candle_core::{Device, Result};
 use gan_core::loss::bce;
 use gan_core::{
     Algorithm, Context, DataInfo, Draws, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset,
@@ -29,10 +29,10 @@ impl Vanilla {
     pub fn new(config: &Config, cx: &Context) -> Result<Self> {
         config.check()?;
         let pixels = cx.data.pixels();
-        let d = Net::new(cx, "d", init::torch, |vb| {
+        let d = Net::new(cx, "d", init::as_layers, |vb| {
             Discriminator::new(pixels, config.hidden_d, vb)
         })?;
-        let g = Net::new(cx, "g", init::torch, |vb| {
+        let g = Net::new(cx, "g", init::as_layers, |vb| {
             Generator::new(config.z_dim, config.hidden_g, &cx.data, vb)
         })?;
         let adam = Rule::adam(config.beta1, config.beta2);

@@ -1,7 +1,8 @@
 //! The two networks: perceptrons with one hidden layer. Key names are those of a PyTorch `Sequential`.
 
-use candle_core::{D, Module, Result, Tensor, bail};
-use candle_nn::{Linear, VarBuilder, linear, ops};
+use candle_core::{D, Result, Tensor, bail};
+use candle_nn::VarBuilder;
+use gan_core::nn::{Linear, leaky_relu, linear, sigmoid, tanh};
 use gan_core::{DataInfo, Draws, Law, Probe, Sampler, Takes, Weights};
 
 /// LeakyReLU's slope for negative values, PyTorch's default.
@@ -24,10 +25,11 @@ impl Discriminator {
     }
 }
 
-impl Module for Discriminator {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let h = ops::leaky_relu(&self.hidden.forward(x)?, SLOPE)?; // [b, hidden]
-        ops::sigmoid(&self.out.forward(&h)?) // [b, 1]
+impl Discriminator {
+    /// Probabilities for a batch.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let h = leaky_relu(&self.hidden.forward(x)?, SLOPE)?; // [b, hidden]
+        sigmoid(&self.out.forward(&h)?) // [b, 1]
     }
 }
 
@@ -79,10 +81,11 @@ impl Generator {
     }
 }
 
-impl Module for Generator {
-    fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let h = ops::leaky_relu(&self.hidden.forward(z)?, SLOPE)?; // [b, hidden]
-        self.out.forward(&h)?.tanh() // [b, pixels]
+impl Generator {
+    /// Pictures for a batch of noise.
+    pub fn forward(&self, z: &Tensor) -> Result<Tensor> {
+        let h = leaky_relu(&self.hidden.forward(z)?, SLOPE)?; // [b, hidden]
+        tanh(&self.out.forward(&h)?) // [b, pixels]
     }
 }
 

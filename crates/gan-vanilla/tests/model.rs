@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan_core::{Context, DataInfo, Net, Params, Preset, init};
 use gan_vanilla::{Config, Discriminator, Generator};
 
@@ -26,11 +26,11 @@ fn keys_shapes_and_counts() {
         data: data.clone(),
     };
     let config = Config::preset(Preset::Paper, &data);
-    let d = Net::new(&cx, "d", init::torch, |vb| {
+    let d = Net::new(&cx, "d", init::as_layers, |vb| {
         Discriminator::new(data.pixels(), config.hidden_d, vb)
     })
     .unwrap();
-    let g = Net::new(&cx, "g", init::torch, |vb| {
+    let g = Net::new(&cx, "g", init::as_layers, |vb| {
         Generator::new(config.z_dim, config.hidden_g, &data, vb)
     })
     .unwrap();

@@ -2,7 +2,7 @@
 
 use crate::run::{Run, run};
 use crate::toys::{self, CRITIC};
-use candle_core::{Device, Module, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use gan_core::checkpoint;
 use gan_core::{Context, Iter, LiveSource, Optimizer, Rule, Seen, StateReader, Stateful, Update};
 use std::collections::BTreeMap;
@@ -87,8 +87,8 @@ fn an_update_that_is_not_finite_is_refused_and_changes_nothing() {
         seed: 1,
         data: data.info(),
     };
-    let net = gan_core::Net::new(&cx, "d", gan_core::init::torch, |vb| {
-        candle_nn::linear(2, 1, vb)
+    let net = gan_core::Net::new(&cx, "d", gan_core::init::as_layers, |vb| {
+        gan_core::nn::linear(2, 1, vb)
     })
     .unwrap();
     let mut opt = Optimizer::new(Rule::adam(0.9, 0.999), 0.1, &[&net.params]).unwrap();

@@ -8,9 +8,10 @@
 //!
 //! Their generator has what makes resuming hard: batch statistics and dropout.
 
-use candle_core::{Device, Module, Result, Tensor, Var, bail};
-use candle_nn::{Init, Linear, VarBuilder, linear};
+use candle_core::{Device, Result, Tensor, Var, bail};
+use candle_nn::{Init, VarBuilder};
 use gan_core::data::{Data, DataInfo, InMemory};
+use gan_core::nn::{Linear, linear};
 use gan_core::{
     Algorithm, Context, Draws, Ema, Erased, Iter, Law, Net, Optimizer, Pace, Paper, PaperInfo,
     Preset, Probe, Range, Rule, Sampler, Side, StateReader, StateWriter, Stateful, Takes, Task,
@@ -201,7 +202,7 @@ impl Discriminator {
     }
 }
 
-impl Module for Discriminator {
+impl Discriminator {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.last.forward(&self.first.forward(x)?.tanh()?)
     }
@@ -274,8 +275,10 @@ paper!(Critic, "toy-critic", Task::Images);
 impl Critic {
     fn new(config: &Config, cx: &Context) -> Result<Self> {
         let pixels = cx.data.pixels();
-        let g = Net::new(cx, "g", init::torch, |vb| Generator::new(Z, pixels, vb))?;
-        let d = Net::new(cx, "d", init::torch, |vb| Discriminator::new(pixels, vb))?;
+        let g = Net::new(cx, "g", init::as_layers, |vb| Generator::new(Z, pixels, vb))?;
+        let d = Net::new(cx, "d", init::as_layers, |vb| {
+            Discriminator::new(pixels, vb)
+        })?;
         let rule = match config.smooth {
             Smooth::Penalty => Rule::adam(0., 0.9),
             Smooth::Clip => Rule::RmsProp {
@@ -409,11 +412,15 @@ impl Cycle {
     fn new(config: &Config, cx: &Context) -> Result<Self> {
         let pixels = cx.data.pixels();
         let generator = |name| {
-            Net::new(cx, name, init::torch, |vb| {
+            Net::new(cx, name, init::as_layers, |vb| {
                 Generator::new(pixels, pixels, vb)
             })
         };
-        let critic = |name| Net::new(cx, name, init::torch, |vb| Discriminator::new(pixels, vb));
+        let critic = |name| {
+            Net::new(cx, name, init::as_layers, |vb| {
+                Discriminator::new(pixels, vb)
+            })
+        };
         let (g, f, d_x, d_y) = (
             generator("g")?,
             generator("f")?,
@@ -604,8 +611,8 @@ paper!(Grow, "toy-grow", Task::Images);
 impl Grow {
     fn new(config: &Config, cx: &Context) -> Result<Self> {
         let pixels = cx.data.pixels();
-        let g = Net::new(cx, "g", init::torch, |vb| Grown::generator(pixels, vb))?;
-        let d = Net::new(cx, "d", init::torch, |vb| Grown::critic(pixels, vb))?;
+        let g = Net::new(cx, "g", init::as_layers, |vb| Grown::generator(pixels, vb))?;
+        let d = Net::new(cx, "d", init::as_layers, |vb| Grown::critic(pixels, vb))?;
         let adam = |nets| Optimizer::new(Rule::adam(0., 0.99), config.lr, nets);
         Ok(Self {
             opt_g: adam(&[&g.params])?.partial(),

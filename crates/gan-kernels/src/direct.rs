@@ -1,0 +1,1149 @@
+//! Direct convolution on the CPU in f32: forward, input gradient and weight gradient.
+//!
+//! Implicit matrix products over plain NCHW. A convolution of stride s reads a zero-padded copy
+//! of its input that is split into s x s phases, so that every tap of neighbouring outputs is a
+//! run of neighbouring floats; the input gradient is s x s convolutions of stride 1, one an
+//! output phase, with the taps that reach it, so no zeros are multiplied. Layers with few output
+//! channels take a product over channels first and then add up the shifted taps.
+//!
+//! The functions take slices and check their lengths once; below that, offsets follow from the
+//! shape. The file is long because the three directions share these pieces.
+
+use crate::matmul::{View, matmul};
+use crate::memory::{Scratch, filled, scratch};
+use crate::par::{SendPtr, for_each, for_each_chunk, for_each_sized};
+use crate::simd::Level;
+use crate::tile::{
+    Columns, Correlate, PadRow, Panel, Reduce, Run, Shift, Source, Tile, Weave, correlate,
+    correlate_tiles, pack_columns, pack_panel, pad_rows, panel, reduce, shift_add, tiles, weave,
+};
+use crate::vector::lanes;
+
+/// A convolution: x `[b, ci, h, w]`, weight `[co, ci, kh, kw]`, y `[b, co, oh, ow]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Shape {
+    pub b: usize,
+    pub ci: usize,
+    pub h: usize,
+    pub w: usize,
+    pub co: usize,
+    pub kh: usize,
+    pub kw: usize,
+    pub stride: usize,
+    pub padding: usize,
+    pub oh: usize,
+    pub ow: usize,
+}
+
+impl Shape {
+    pub(crate) fn x_len(&self) -> usize {
+        self.b * self.ci * self.h * self.w
+    }
+    pub(crate) fn y_len(&self) -> usize {
+        self.b * self.co * self.oh * self.ow
+    }
+    pub(crate) fn w_len(&self) -> usize {
+        self.co * self.ci * self.taps()
+    }
+    fn taps(&self) -> usize {
+        self.kh * self.kw
+    }
+    /// Multiply-adds of one direction.
+    fn work(&self) -> usize {
+        self.y_len() * self.ci * self.taps()
+    }
+    /// Whether the kernel covers the whole input, so that all directions are one matrix product.
+    fn is_product(&self) -> bool {
+        self.oh == 1 && self.ow == 1 && self.padding == 0 && self.kh == self.h && self.kw == self.w
+    }
+    fn thin_forward(&self) -> bool {
+        self.co <= THIN && self.stride == 1 && self.taps() > 1
+    }
+    fn thin_input_gradient(&self) -> bool {
+        self.ci <= THIN && self.taps() > 1
+    }
+    /// The convolution whose weight gradient is this one's with x and dy exchanged.
+    fn exchanged(&self) -> Option<Shape> {
+        let p = (self.kh == self.kw)
+            .then(|| (self.kh - 1).checked_sub(self.padding))
+            .flatten()?;
+        (self.co <= THIN && self.ci > self.co && self.stride == 1).then_some(Shape {
+            ci: self.co,
+            h: self.oh,
+            w: self.ow,
+            co: self.ci,
+            padding: p,
+            oh: self.h,
+            ow: self.w,
+            ..*self
+        })
+    }
+}
+
+/// Up to this many output channels, rows of taps fill a register tile better than im2col does.
+const THIN: usize = 8;
+/// Fewer tasks than this in a weight gradient, and the images are summed in chunks.
+const FEW_TASKS: usize = 8;
+/// Up to this many pixels in all images, the weights are the larger part of the work.
+const FEW_PIXELS: usize = 128;
+/// About how many pixels a pass of the weight gradient sums: their part of dy stays in cache.
+const PIXEL_BLOCK: usize = 160;
+
+/// y = gain * convolution(x, w) + bias.
+pub(crate) fn forward(
+    level: Level,
+    s: &Shape,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((x.len(), w.len()), (s.x_len(), s.w_len()));
+    assert!(bias.is_none_or(|b| b.len() == s.co));
+    let k = s.ci * s.taps();
+    if s.is_product() {
+        let (a, b) = (
+            View {
+                data: x,
+                row: k,
+                column: 1,
+            },
+            View {
+                data: w,
+                row: 1,
+                column: k,
+            },
+        );
+        return matmul(s.b, s.co, k, a, b, gain, bias);
+    }
+    if s.thin_forward() {
+        // Row (co, tap), column ci.
+        let rows = s.co * s.taps();
+        let a = pack_gathered(level, rows, s.ci, gain, |m, k| {
+            w[(m / s.taps() * s.ci + k) * s.taps() + m % s.taps()]
+        });
+        let at = |t: usize| {
+            let p = s.padding as isize;
+            (p - (t / s.kw) as isize, p - (t % s.kw) as isize)
+        };
+        let thin = Thin {
+            b: s.b,
+            m: s.co,
+            k: s.ci,
+            h: s.h,
+            w: s.w,
+            oh: s.oh,
+            ow: s.ow,
+            stride: 1,
+        };
+        return thin_product(level, &thin, &a, x, bias, s.taps(), at);
+    }
+    let grid = Grid::of_input(s);
+    let padded = pad(level, x, s.b * s.ci, s.h, s.w, &grid);
+    let taps: Vec<usize> = (0..s.taps()).map(|t| grid.at(t / s.kw, t % s.kw)).collect();
+    let tiles = tiles(s.co, level);
+    let a = pack_rows(level, &tiles, w, k, gain);
+    let conv = Phase {
+        source: padded.get(),
+        images: s.b,
+        channels: s.ci,
+        channel: grid.plane(),
+        pitch: grid.columns,
+        height: s.oh,
+        width: s.ow,
+        m: s.co,
+        tiles: &tiles,
+        bias,
+    };
+    // SAFETY: `unit_stride` writes every element of y: all rows of all pixels of all images.
+    unsafe {
+        filled(s.y_len(), |y| {
+            conv.unit_stride(level, &taps, &a, SendPtr(y.as_mut_ptr().cast()))
+        })
+    }
+}
+
+/// dx = gain * the transposed convolution of dy (+ bias, one number a channel of x).
+pub(crate) fn input_gradient(
+    level: Level,
+    s: &Shape,
+    dy: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((dy.len(), w.len()), (s.y_len(), s.w_len()));
+    assert!(bias.is_none_or(|b| b.len() == s.ci));
+    if s.is_product() {
+        let k = s.ci * s.taps();
+        let (a, b) = (
+            View {
+                data: dy,
+                row: s.co,
+                column: 1,
+            },
+            View {
+                data: w,
+                row: k,
+                column: 1,
+            },
+        );
+        let spread: Option<Vec<f32>> = bias.map(|b| (0..k).map(|i| b[i / s.taps()]).collect());
+        return matmul(s.b, k, s.co, a, b, gain, spread.as_deref());
+    }
+    if s.thin_input_gradient() {
+        let rows = s.ci * s.taps();
+        let a = pack_gathered(level, rows, s.co, gain, |m, k| w[k * rows + m]);
+        let at = |t: usize| {
+            let p = s.padding as isize;
+            ((t / s.kw) as isize - p, (t % s.kw) as isize - p)
+        };
+        let thin = Thin {
+            b: s.b,
+            m: s.ci,
+            k: s.co,
+            h: s.oh,
+            w: s.ow,
+            oh: s.h,
+            ow: s.w,
+            stride: s.stride,
+        };
+        return thin_product(level, &thin, &a, dy, bias, s.taps(), at);
+    }
+    let (ys, xs) = (Phases::new(s, s.kh), Phases::new(s, s.kw));
+    let (height, width) = (s.h.div_ceil(s.stride), s.w.div_ceil(s.stride));
+    let grid = Grid {
+        phases: 1,
+        y0: ys.first,
+        x0: xs.first,
+        rows: height + ys.extent,
+        columns: width + xs.extent,
+    };
+    let padded = pad(level, dy, s.b * s.co, s.oh, s.ow, &grid);
+    let tiles = tiles(s.ci, level);
+    let packed = pack_phases(level, s, &ys, &xs, &grid, &tiles, w, gain);
+    let conv = Phase {
+        source: padded.get(),
+        images: s.b,
+        channels: s.co,
+        channel: grid.plane(),
+        pitch: grid.columns,
+        height,
+        width,
+        m: s.ci,
+        tiles: &tiles,
+        bias,
+    };
+    // SAFETY: each of the two writes every element of dx: all rows of all pixels of all phases.
+    unsafe {
+        filled(s.x_len(), |dx| {
+            let dx = SendPtr(dx.as_mut_ptr().cast());
+            if s.stride == 1 {
+                conv.unit_stride(level, &packed.taps[0], &packed.a, dx);
+            } else {
+                conv.interleaved(level, s, &packed, dx);
+            }
+        })
+    }
+}
+
+/// dw = gain * the correlation of x and dy.
+pub(crate) fn weight_gradient(
+    level: Level,
+    s: &Shape,
+    x: &[f32],
+    dy: &[f32],
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((x.len(), dy.len()), (s.x_len(), s.y_len()));
+    let (kk, k) = (s.taps(), s.ci * s.taps());
+    if s.is_product() {
+        let (a, b) = (
+            View {
+                data: dy,
+                row: 1,
+                column: s.co,
+            },
+            View {
+                data: x,
+                row: k,
+                column: 1,
+            },
+        );
+        return matmul(s.co, k, s.b, a, b, gain, None);
+    }
+    if let Some(exchanged) = s.exchanged() {
+        let t = weight_gradient_plain(level, &exchanged, dy, x, gain);
+        // Taps come out reversed, and the two channel axes exchanged.
+        return (0..s.w_len())
+            .map(|i| t[((i / kk % s.ci) * s.co + i / k) * kk + kk - 1 - i % kk])
+            .collect();
+    }
+    if s.b * s.oh * s.ow <= FEW_PIXELS && s.co >= 32 {
+        return weight_gradient_of_few_pixels(level, s, x, dy, gain);
+    }
+    weight_gradient_plain(level, s, x, dy, gain)
+}
+
+/// The weight gradient where the weights are many and the pixels that are summed few: a product
+/// of dy and the unrolled x, written once where it belongs.
+fn weight_gradient_of_few_pixels(
+    level: Level,
+    s: &Shape,
+    x: &[f32],
+    dy: &[f32],
+    gain: f32,
+) -> Vec<f32> {
+    let (lanes, k, pixels) = (lanes(level), s.ci * s.taps(), s.oh * s.ow);
+    let (columns, total) = (2 * lanes, s.b * pixels);
+    let grid = Grid::of_input(s);
+    let padded = pad(level, x, s.b * s.ci, s.h, s.w, &grid);
+    let padded = padded.get();
+
+    // x as [block of (channel, tap)][image][pixel][columns].
+    let blocks = k.div_ceil(columns);
+    let taps: Vec<usize> = (0..k)
+        .map(|i| i / s.taps() * grid.plane() + grid.at(i % s.taps() / s.kw, i % s.taps() % s.kw))
+        .collect();
+    let mut unrolled = scratch(blocks * total * columns);
+    for_each_chunk(
+        &mut unrolled,
+        total * columns,
+        4 * k * total,
+        |start, out| {
+            let first = start / total;
+            let taps = &taps[first..k.min(first + columns)];
+            for (p, out) in out.chunks_exact_mut(columns).enumerate() {
+                let (image, y, x) = (p / pixels, p % pixels / s.ow, p % s.ow);
+                let from = image * s.ci * grid.plane() + y * grid.columns + x;
+                for (out, tap) in out.iter_mut().zip(taps) {
+                    *out = padded[from + tap];
+                }
+            }
+        },
+    );
+
+    // dy as tiles of output channels, its pixels the columns.
+    let tiles = tiles(s.co, level);
+    let mut a = scratch(s.co * total);
+    for t in &tiles {
+        for image in 0..s.b {
+            let at = |p| t.start * total + (image * pixels + p) * t.len;
+            let to: Vec<usize> = (0..pixels).map(at).collect();
+            let src = dy[(image * s.co + t.start) * pixels..].as_ptr();
+            let c = Columns {
+                src,
+                row: pixels,
+                rows: t.len,
+                scale: gain,
+                to: &to,
+            };
+            // SAFETY: dy holds the tile's channels of this image, `a` the tile's rows.
+            unsafe { pack_columns(level, &c, a.as_mut_ptr()) }
+        }
+    }
+
+    let (a, b) = (SendPtr(a.as_mut_ptr()), SendPtr(unrolled.as_mut_ptr()));
+    // SAFETY: panel by panel, every column of every row of dw is written.
+    unsafe {
+        filled(s.w_len(), |dw| {
+            let dw = SendPtr(dw.as_mut_ptr().cast::<f32>());
+            let group = blocks.div_ceil(32);
+            for_each_sized(blocks.div_ceil(group), s.work(), |q| {
+                for q in q * group..((q + 1) * group).min(blocks) {
+                    let n = (k - q * columns).min(columns);
+                    let c = dw.get().add(q * columns);
+                    let call = Panel {
+                        tiles: &tiles,
+                        k: total,
+                        a: a.get(),
+                        b: b.get().add(q * total * columns),
+                        c: [c, c.wrapping_add(lanes)],
+                        c_row: k,
+                        n: [n.min(lanes), n.saturating_sub(lanes)],
+                        bias: std::ptr::null(),
+                    };
+                    panel(level, &call);
+                }
+            });
+        })
+    }
+}
+
+fn weight_gradient_plain(level: Level, s: &Shape, x: &[f32], dy: &[f32], gain: f32) -> Vec<f32> {
+    let (lanes, pixels, kk) = (lanes(level), s.oh * s.ow, s.taps());
+    let (columns, k) = (2 * lanes, s.ci * s.taps());
+    let grid = Grid::of_input(s);
+    let padded = pad(level, x, s.b * s.ci, s.h, s.w, &grid);
+    let x = SendPtr(padded.get().as_ptr().cast_mut());
+
+    // dy as [block of channels][image][pixel][columns].
+    let blocks = s.co.div_ceil(columns);
+    let mut turned = scratch(blocks * s.b * pixels * columns);
+    let to: Vec<usize> = (0..pixels).map(|p| p * columns).collect();
+    for_each_chunk(
+        &mut turned,
+        pixels * columns,
+        s.y_len() * 4,
+        |start, out| {
+            let (block, image) = (
+                start / (pixels * columns) / s.b,
+                start / (pixels * columns) % s.b,
+            );
+            let first = block * columns;
+            let from = (image * s.co + first) * pixels;
+            let rows = columns.min(s.co - first);
+            let c = Columns {
+                src: dy[from..].as_ptr(),
+                row: pixels,
+                rows,
+                scale: 1.0,
+                to: &to,
+            };
+            // SAFETY: the block's channels of this image are in dy, and `out` is `pixels` rows of
+            // `columns` floats.
+            unsafe { pack_columns(level, &c, out.as_mut_ptr()) }
+        },
+    );
+    let turned_at = SendPtr(turned.as_mut_ptr());
+
+    let tiles = correlate_tiles(k, level);
+    let chunks = if tiles.len() >= FEW_TASKS {
+        1
+    } else {
+        s.b.min(FEW_TASKS)
+    };
+    let width = blocks * columns;
+    let mut sums = scratch(chunks * k * width);
+    let sums_at = SendPtr(sums.as_mut_ptr());
+    let group = tiles.len().div_ceil(16);
+    let groups = tiles.len().div_ceil(group);
+    let rows = (PIXEL_BLOCK / s.ow).clamp(1, s.oh);
+    let images = if rows == s.oh {
+        (PIXEL_BLOCK / pixels).max(1)
+    } else {
+        1
+    };
+    let image = s.ci * grid.plane();
+    let taps: Vec<usize> = (0..k)
+        .map(|i| i / kk * grid.plane() + grid.at(i % kk / s.kw, i % kk % s.kw))
+        .collect();
+    // The pixels of a block, row by row of all its images.
+    let offsets: Vec<usize> = (0..images * rows * s.ow)
+        .map(|p| {
+            let (row, column) = (p / s.ow, p % s.ow);
+            row / rows * image + row % rows * grid.columns + column
+        })
+        .collect();
+    let task = |q: usize| {
+        let (chunk, g) = (q / groups, q % groups);
+        let (from, to) = (s.b * chunk / chunks, s.b * (chunk + 1) / chunks);
+        for b in (from..to).step_by(images) {
+            for block in 0..blocks {
+                for row in (0..s.oh).step_by(rows) {
+                    for t in &tiles[g * group..((g + 1) * group).min(tiles.len())] {
+                        let mut at = [std::ptr::null::<f32>(); 16];
+                        for (at, tap) in at.iter_mut().zip(&taps[t.start..t.start + t.len]) {
+                            let o = b * image + tap + row * grid.columns;
+                            // SAFETY: a tap of a pixel of the padded copy.
+                            *at = unsafe { x.get().add(o) };
+                        }
+                        let pixel = (block * s.b + b) * pixels + row * s.ow;
+                        // SAFETY: `pixel` is one of `turned`; the tile's rows of this chunk's
+                        // sums belong to this task alone.
+                        let (d, c) = unsafe {
+                            let c = (chunk * k + t.start) * width + block * columns;
+                            (turned_at.get().add(pixel * columns), sums_at.get().add(c))
+                        };
+                        let call = Correlate {
+                            x: &at[..t.len],
+                            pixels: &offsets[..images.min(to - b) * rows.min(s.oh - row) * s.ow],
+                            d,
+                            c,
+                            c_row: width,
+                            add: b > from || row > 0,
+                        };
+                        // SAFETY: all pixels are inside the padded copy and `turned`: blocks of
+                        // several images cover whole images, which follow each other in both.
+                        unsafe { correlate(level, &call) }
+                    }
+                }
+            }
+        }
+    };
+    for_each_sized(groups * chunks, s.work(), task);
+
+    let mut dw: Vec<f32> = Vec::with_capacity(s.w_len());
+    let dw_at = SendPtr(dw.as_mut_ptr());
+    let sums_at = SendPtr(sums.as_mut_ptr());
+    let step = 4 * lanes;
+    for_each_sized(k.div_ceil(step), s.w_len() * (1 + chunks), |q| {
+        let first = q * step;
+        // SAFETY: rows `first ..` of the sums become columns of dw that no other task writes.
+        unsafe {
+            let call = Reduce {
+                src: sums_at.get().add(first * width),
+                src_row: width,
+                chunk: k * width,
+                chunks,
+                rows: step.min(k - first),
+                columns: s.co,
+                dst: dw_at.get().add(first),
+                dst_row: k,
+                scale: gain,
+            };
+            reduce(level, &call);
+        }
+    });
+    // SAFETY: `reduce` wrote all k columns of all co rows.
+    unsafe { dw.set_len(s.w_len()) };
+    dw
+}
+
+/// Where a padded copy of a plane begins and how large it is, split into phases by the stride.
+#[derive(Clone, Copy, Debug)]
+struct Grid {
+    /// Phases an axis.
+    phases: usize,
+    /// The plane's coordinates of the copy's first element; outside the plane are zeros.
+    y0: isize,
+    x0: isize,
+    /// Size of one phase.
+    rows: usize,
+    columns: usize,
+}
+
+impl Grid {
+    /// The padded input of a convolution.
+    fn of_input(s: &Shape) -> Self {
+        let p = -(s.padding as isize);
+        let rows = s.oh + (s.kh - 1) / s.stride;
+        Self {
+            phases: s.stride,
+            y0: p,
+            x0: p,
+            rows,
+            columns: s.ow + (s.kw - 1) / s.stride,
+        }
+    }
+    fn plane(&self) -> usize {
+        self.phases * self.phases * self.rows * self.columns
+    }
+    /// Offset of padded coordinate (y, x) for output (0, 0).
+    fn at(&self, y: usize, x: usize) -> usize {
+        let phase = y % self.phases * self.phases + x % self.phases;
+        (phase * self.rows + y / self.phases) * self.columns + x / self.phases
+    }
+}
+
+/// The padded copy, or the tensor itself where there is nothing to pad or to split.
+enum Padded<'a> {
+    Same(&'a [f32]),
+    Copy(Scratch),
+}
+
+impl Padded<'_> {
+    fn get(&self) -> &[f32] {
+        match self {
+            Padded::Same(x) => x,
+            Padded::Copy(x) => x,
+        }
+    }
+}
+
+fn pad<'a>(level: Level, x: &'a [f32], planes: usize, h: usize, w: usize, g: &Grid) -> Padded<'a> {
+    if g.phases == 1 && (g.y0, g.x0, g.rows, g.columns) == (0, 0, h, w) {
+        return Padded::Same(x);
+    }
+    let plane = g.plane();
+    // A vector more than the planes, so that whole vectors can be read at the end.
+    let mut out = scratch(planes * plane + crate::vector::MAX_LANES);
+    let step = (4096 / plane.max(1)).max(1);
+    for_each_chunk(
+        &mut out[..planes * plane],
+        step * plane,
+        planes * plane,
+        |start, out| {
+            for (i, out) in out.chunks_exact_mut(plane).enumerate() {
+                let from = (start / plane + i) * h * w;
+                pad_plane(level, &x[from..from + h * w], h, w, g, out);
+            }
+        },
+    );
+    Padded::Copy(out)
+}
+
+fn pad_plane(level: Level, x: &[f32], h: usize, w: usize, g: &Grid, out: &mut [f32]) {
+    assert!(x.len() == h * w && out.len() == g.plane());
+    let s = g.phases;
+    let (src, dst) = (x.as_ptr(), out.as_mut_ptr());
+    let mut rows = (0..s * s * g.rows).map(|i| {
+        let (phase, r) = (i / g.rows, i % g.rows);
+        let y = (r * s + phase / s) as isize + g.y0;
+        let inside = y >= 0 && y < h as isize;
+        // Columns c with 0 <= x0 + c * s < w.
+        let x0 = (phase % s) as isize + g.x0;
+        let first = (-x0).max(0) as usize;
+        let first = first.div_ceil(s).min(g.columns);
+        let end = (w as isize - x0).max(0) as usize;
+        let end = end.div_ceil(s).clamp(first, g.columns);
+        let (before, len) = if inside && end > first {
+            (first, end - first)
+        } else {
+            (0, 0)
+        };
+        let from = if len > 0 {
+            y * w as isize + x0 + (first * s) as isize
+        } else {
+            0
+        };
+        PadRow {
+            src: src.wrapping_offset(from),
+            stride: s,
+            dst: dst.wrapping_add(i * g.columns),
+            before,
+            len,
+            after: g.columns - before - len,
+        }
+    });
+    // SAFETY: row i is `g.columns` floats of `out`, and the elements that it takes are in x.
+    unsafe { pad_rows(level, &mut rows) }
+}
+
+/// Which taps reach an output phase of the input gradient, along one axis.
+///
+/// Output `y = stride * g + f` gets tap `i` of dy's row `g + (f + padding - i) / stride` where
+/// that is a whole number.
+struct Phases {
+    /// The smallest such shift, and how far the largest is from it.
+    first: isize,
+    extent: usize,
+    /// For each phase, (tap, shift - first).
+    taps: Vec<Vec<(usize, usize)>>,
+}
+
+impl Phases {
+    fn new(s: &Shape, k: usize) -> Self {
+        let stride = s.stride as isize;
+        let shift = |f: usize, i: usize| {
+            let e = (f + s.padding) as isize - i as isize;
+            (e.rem_euclid(stride) == 0).then(|| e.div_euclid(stride))
+        };
+        let all = || (0..s.stride).flat_map(|f| (0..k).filter_map(move |i| shift(f, i)));
+        let first = all().min().unwrap_or(0);
+        let last = all().max().unwrap_or(0);
+        let taps = (0..s.stride)
+            .map(|f| {
+                let pair = |i| shift(f, i).map(|e| (i, (e - first) as usize));
+                (0..k).filter_map(pair).collect()
+            })
+            .collect();
+        Self {
+            first,
+            extent: (last - first) as usize,
+            taps,
+        }
+    }
+}
+
+/// The weights of all output phases, packed.
+struct PackedPhases {
+    a: Scratch,
+    /// For each phase (y, x): offsets of its taps, and where its matrix starts in `a`.
+    taps: Vec<Vec<usize>>,
+    start: Vec<usize>,
+}
+
+#[allow(clippy::too_many_arguments)]
+fn pack_phases(
+    level: Level,
+    s: &Shape,
+    ys: &Phases,
+    xs: &Phases,
+    grid: &Grid,
+    tiles: &[Tile],
+    w: &[f32],
+    gain: f32,
+) -> PackedPhases {
+    let kk = s.taps();
+    let (mut taps, mut start, mut total) = (Vec::new(), Vec::new(), 0);
+    // Which phase a tap belongs to, its place among that phase's taps; each tap has one phase.
+    let mut place = vec![(0, 0); kk];
+    for y in &ys.taps {
+        for x in &xs.taps {
+            let mut offsets = Vec::with_capacity(y.len() * x.len());
+            for &(i, ey) in y {
+                for &(j, ex) in x {
+                    place[i * s.kw + j] = (taps.len(), offsets.len());
+                    offsets.push(ey * grid.columns + ex);
+                }
+            }
+            start.push(total);
+            total += s.ci * s.co * offsets.len();
+            taps.push(offsets);
+        }
+    }
+    let mut a = scratch(total);
+    let at = SendPtr(a.as_mut_ptr());
+    // A task packs one tile's rows of some of the channels that are summed over.
+    let step = 64;
+    let parts = s.co.div_ceil(step);
+    for_each_sized(tiles.len() * parts, 4 * total, |q| {
+        let (t, part) = (tiles[q / parts], q % parts);
+        let mut to = vec![0; kk];
+        for c in part * step..((part + 1) * step).min(s.co) {
+            for (to, &(phase, i)) in to.iter_mut().zip(&place) {
+                let n: usize = taps[phase].len();
+                *to = start[phase] + t.start * s.co * n + (c * n + i) * t.len;
+            }
+            let src = w[(c * s.ci + t.start) * kk..].as_ptr();
+            let columns = Columns {
+                src,
+                row: kk,
+                rows: t.len,
+                scale: gain,
+                to: &to,
+            };
+            // SAFETY: `w` holds the tile's rows of channel c; every (tile, channel, tap) has
+            // `t.len` floats of its own in `a`.
+            unsafe { pack_columns(level, &columns, at.get()) }
+        }
+    });
+    PackedPhases { a, taps, start }
+}
+
+/// Packs `w` `[rows][k]` as tiles.
+fn pack_rows(level: Level, tiles: &[Tile], w: &[f32], k: usize, gain: f32) -> Scratch {
+    let rows: usize = tiles.iter().map(|t| t.len).sum();
+    let mut a = scratch(rows * k);
+    let at = SendPtr(a.as_mut_ptr());
+    let step = 1024.min(k);
+    let parts = k.div_ceil(step);
+    for_each_sized(tiles.len() * parts, 4 * rows * k, |q| {
+        let (t, first) = (tiles[q / parts], q % parts * step);
+        let to: Vec<usize> = (first..k.min(first + step))
+            .map(|j| t.start * k + j * t.len)
+            .collect();
+        let src = w[t.start * k + first..].as_ptr();
+        let columns = Columns {
+            src,
+            row: k,
+            rows: t.len,
+            scale: gain,
+            to: &to,
+        };
+        // SAFETY: `w` holds the tile's rows; every (tile, column) has `t.len` floats in `a`.
+        unsafe { pack_columns(level, &columns, at.get()) }
+    });
+    a
+}
+
+/// Packs a small matrix, given by its elements, as tiles.
+fn pack_gathered(
+    level: Level,
+    rows: usize,
+    k: usize,
+    gain: f32,
+    at: impl Fn(usize, usize) -> f32,
+) -> Scratch {
+    let mut a = scratch(rows * k);
+    for t in tiles(rows, level) {
+        let out = &mut a[t.start * k..(t.start + t.len) * k];
+        for (j, out) in out.chunks_exact_mut(t.len).enumerate() {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = at(t.start + i, j) * gain;
+            }
+        }
+    }
+    a
+}
+
+/// One convolution of stride 1 over a padded copy, or one phase of an input gradient.
+struct Phase<'a> {
+    /// `[images][channels]` planes.
+    source: &'a [f32],
+    images: usize,
+    channels: usize,
+    /// Floats a plane, and a row of it.
+    channel: usize,
+    pitch: usize,
+    /// Pixels of the output (of one phase of it).
+    height: usize,
+    width: usize,
+    m: usize,
+    tiles: &'a [Tile],
+    bias: Option<&'a [f32]>,
+}
+
+/// The runs of the pixels `first .. first + lanes` of an image (cut at its end), from lane `lane`.
+fn push_runs(
+    runs: &mut Runs,
+    conv: &Phase,
+    lane: usize,
+    image: usize,
+    first: usize,
+    lanes: usize,
+) -> usize {
+    let n = lanes.min(conv.height * conv.width - first);
+    let base = image * conv.channels * conv.channel;
+    let mut done = 0;
+    while done < n {
+        let (y, x) = ((first + done) / conv.width, (first + done) % conv.width);
+        let len = (conv.width - x).min(n - done);
+        runs.list[runs.len] = Run {
+            lane: lane + done,
+            offset: base + y * conv.pitch + x,
+            len,
+        };
+        runs.len += 1;
+        done += len;
+    }
+    n
+}
+
+/// At most one run a lane.
+struct Runs {
+    list: [Run; 2 * crate::vector::MAX_LANES],
+    len: usize,
+}
+
+impl Runs {
+    fn new() -> Self {
+        Self {
+            list: [Run::default(); 2 * crate::vector::MAX_LANES],
+            len: 0,
+        }
+    }
+    fn get(&self) -> &[Run] {
+        &self.list[..self.len]
+    }
+}
+
+impl Phase<'_> {
+    fn bias(&self) -> *const f32 {
+        self.bias.map_or(std::ptr::null(), <[f32]>::as_ptr)
+    }
+
+    fn source<'a>(&self, taps: &'a [usize]) -> Source<'a> {
+        Source {
+            data: self.source.as_ptr(),
+            len: self.source.len(),
+            channels: self.channels,
+            channel: self.channel,
+            taps,
+        }
+    }
+
+    /// Panels of all images: vectors an image, and panels in all.
+    fn panels(&self, lanes: usize) -> (usize, usize) {
+        let vectors = (self.height * self.width).div_ceil(lanes);
+        (vectors, (self.images * vectors).div_ceil(2))
+    }
+
+    /// Writes `out` `[images][m][height * width]`.
+    ///
+    /// # Safety
+    ///
+    /// `out` is valid for all of it; the source holds every pixel's taps.
+    unsafe fn unit_stride(&self, level: Level, taps: &[usize], a: &[f32], out: SendPtr<f32>) {
+        let (lanes, pixels) = (lanes(level), self.height * self.width);
+        let (vectors, panels) = self.panels(lanes);
+        let k = self.channels * taps.len();
+        assert!(a.len() >= self.m * k);
+        let source = self.source(taps);
+        let (data, a) = (
+            SendPtr(source.data.cast_mut()),
+            SendPtr(a.as_ptr().cast_mut()),
+        );
+        let (len, bias) = (source.len, SendPtr(self.bias().cast_mut()));
+        let group = (panels / 16).clamp(1, 8);
+        let work = self.images * pixels * self.m * k;
+        let (channels, channel, tiles) = (self.channels, self.channel, self.tiles);
+        for_each_sized(panels.div_ceil(group), work, |q| {
+            let mut b = scratch((k + 1) * 2 * lanes);
+            for q in q * group..((q + 1) * group).min(panels) {
+                let mut runs = Runs::new();
+                let (mut c, mut n) = ([std::ptr::null_mut(); 2], [0; 2]);
+                for half in 0..2 {
+                    let v = 2 * q + half;
+                    if v < self.images * vectors {
+                        let (image, first) = (v / vectors, v % vectors * lanes);
+                        n[half] = push_runs(&mut runs, self, half * lanes, image, first, lanes);
+                        c[half] = out.get().wrapping_add(image * self.m * pixels + first);
+                    }
+                }
+                let source = Source {
+                    data: data.get(),
+                    len,
+                    channels,
+                    channel,
+                    taps,
+                };
+                let (a, b, bias) = (a.get(), b.as_mut_ptr(), bias.get());
+                let call = Panel {
+                    tiles,
+                    k,
+                    a,
+                    b,
+                    c,
+                    c_row: pixels,
+                    n,
+                    bias,
+                };
+                // SAFETY: the runs are pixels of the source; b holds k rows and a vector more; the
+                // panel's pixels of `out` belong to this task alone.
+                unsafe {
+                    pack_panel(level, &source, runs.get(), b);
+                    panel(level, &call);
+                }
+            }
+        });
+    }
+
+    /// Writes dx `[images][m][s.h][s.w]`, whose phases this convolution's panels produce.
+    ///
+    /// # Safety
+    ///
+    /// `out` is valid for all of it; the source holds every pixel's taps.
+    unsafe fn interleaved(
+        &self,
+        level: Level,
+        s: &Shape,
+        packed: &PackedPhases,
+        out: SendPtr<f32>,
+    ) {
+        let lanes = lanes(level);
+        let (vectors, panels) = self.panels(lanes);
+        let most = packed.taps.iter().map(Vec::len).max().unwrap_or(0) * self.channels;
+        let source = self.source(&[]);
+        let (data, a) = (
+            SendPtr(source.data.cast_mut()),
+            SendPtr(packed.a.as_ptr().cast_mut()),
+        );
+        let (len, bias) = (source.len, SendPtr(self.bias().cast_mut()));
+        let total = panels * s.stride;
+        let group = (total / 16).clamp(1, 4);
+        for_each_sized(total.div_ceil(group), s.work(), |q| {
+            let mut b = scratch((most + 1) * 2 * lanes);
+            // [m][x phase][lane]
+            let row = s.stride * 2 * lanes;
+            let mut t = scratch(self.m * row + lanes);
+            for q in q * group..((q + 1) * group).min(total) {
+                let (fy, q) = (q / panels, q % panels);
+                let mut runs = Runs::new();
+                let mut images = [0; 2 * crate::vector::MAX_LANES];
+                for half in 0..2 {
+                    let v = 2 * q + half;
+                    if v < self.images * vectors {
+                        let (image, first) = (v / vectors, v % vectors * lanes);
+                        let from = runs.len;
+                        push_runs(&mut runs, self, half * lanes, image, first, lanes);
+                        images[from..runs.len].fill(image);
+                    }
+                }
+                for fx in 0..s.stride {
+                    let taps = &packed.taps[fy * s.stride + fx];
+                    let k = self.channels * taps.len();
+                    let (channels, channel) = (self.channels, self.channel);
+                    let source = Source {
+                        data: data.get(),
+                        len,
+                        channels,
+                        channel,
+                        taps,
+                    };
+                    // SAFETY: as in `unit_stride`, with the result in this task's scratch.
+                    unsafe {
+                        let c = t.as_mut_ptr().add(fx * 2 * lanes);
+                        let call = Panel {
+                            tiles: self.tiles,
+                            k,
+                            a: a.get().add(packed.start[fy * s.stride + fx]),
+                            b: b.as_mut_ptr(),
+                            c: [c, c.add(lanes)],
+                            c_row: row,
+                            n: [lanes; 2],
+                            bias: bias.get(),
+                        };
+                        pack_panel(level, &source, runs.get(), b.as_mut_ptr());
+                        panel(level, &call);
+                    }
+                }
+                for (r, &image) in runs.get().iter().zip(&images) {
+                    let pixel = r.offset - image * self.channels * self.channel;
+                    let (y, x) = (
+                        pixel / self.pitch * s.stride + fy,
+                        pixel % self.pitch * s.stride,
+                    );
+                    if y >= s.h {
+                        continue;
+                    }
+                    let columns = (r.len * s.stride).min(s.w - x);
+                    let at = (image * self.m * s.h + y) * s.w + x;
+                    // SAFETY: `columns` floats from (y, x) on are in dx's row, and no other
+                    // task has this run of this row phase.
+                    unsafe {
+                        let (src, dst) = (t.as_ptr().add(r.lane), out.get().add(at));
+                        if s.stride == 2 {
+                            let call = Weave {
+                                even: src,
+                                odd: src.add(2 * lanes),
+                                src_row: row,
+                                rows: self.m,
+                                dst,
+                                dst_row: s.h * s.w,
+                                len: columns,
+                            };
+                            weave(level, &call);
+                        } else {
+                            for m in 0..self.m {
+                                for i in 0..columns {
+                                    let lane = i % s.stride * 2 * lanes + i / s.stride;
+                                    *dst.add(m * s.h * s.w + i) = *src.add(m * row + lane);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// A layer with few output channels m: `[b, k, h, w]` to `[b, m, oh, ow]`.
+struct Thin {
+    b: usize,
+    m: usize,
+    k: usize,
+    h: usize,
+    w: usize,
+    oh: usize,
+    ow: usize,
+    /// Steps in the output for a step in the input.
+    stride: usize,
+}
+
+/// Products of all channels for each (output channel, tap), then taps shifted and added.
+///
+/// `a` is packed with rows (output channel, tap); input pixel (r, c) adds tap t at
+/// `stride * (r, c) + at(t)`.
+fn thin_product(
+    level: Level,
+    s: &Thin,
+    a: &[f32],
+    x: &[f32],
+    bias: Option<&[f32]>,
+    taps: usize,
+    at: impl Fn(usize) -> (isize, isize),
+) -> Vec<f32> {
+    let rows = s.m * taps;
+    let tiles = tiles(rows, level);
+    let at: Vec<(isize, isize)> = (0..taps).map(at).collect();
+    let first = at.iter().map(|a| a.0).min().unwrap_or(0);
+    let last = at.iter().map(|a| a.0).max().unwrap_or(0);
+    // Few images are cut into bands of output rows; a band recomputes the products at its edges.
+    let reach = (last - first) as usize + 1;
+    let bands = 8usize.div_ceil(s.b).min(s.oh / (4 * reach)).max(1);
+    let lanes = lanes(level);
+    let block = (256 / s.w).clamp(1, s.h);
+    let len = s.b * s.m * s.oh * s.ow;
+    let (x_at, a_at) = (
+        SendPtr(x.as_ptr().cast_mut()),
+        SendPtr(a.as_ptr().cast_mut()),
+    );
+    let task = |q: usize, y: SendPtr<f32>| {
+        let (image, band) = (q / bands, q % bands);
+        let (y0, y1) = (s.oh * band / bands, s.oh * (band + 1) / bands);
+        for m in 0..s.m {
+            let from = (image * s.m + m) * s.oh * s.ow + y0 * s.ow;
+            // SAFETY: this band's rows of y belong to this task alone.
+            let part =
+                unsafe { std::slice::from_raw_parts_mut(y.get().add(from), (y1 - y0) * s.ow) };
+            part.fill(bias.map_or(0.0, |b| b[m]));
+        }
+        // Input rows r with y0 <= stride * r + shift < y1 for some shift.
+        let stride = s.stride as isize;
+        let r0 = (y0 as isize - last).max(0) as usize;
+        let r0 = r0.div_ceil(s.stride);
+        let r1 = (y1 as isize - first + stride - 1).div_euclid(stride);
+        let r1 = r1.clamp(0, s.h as isize) as usize;
+        let pitch = (block * s.w).next_multiple_of(2 * lanes) + lanes;
+        let mut products = scratch(rows * pitch + 2 * lanes);
+        let mut b = scratch((s.k + 1) * 2 * lanes);
+        for row in (r0..r1).step_by(block) {
+            let pixels = block.min(r1 - row) * s.w;
+            for p in (0..pixels).step_by(2 * lanes) {
+                let from = image * s.k * s.h * s.w + row * s.w + p;
+                let mut runs = [Run::default(); 2];
+                let n = (pixels - p).min(2 * lanes);
+                runs[0] = Run {
+                    lane: 0,
+                    offset: from,
+                    len: n.min(lanes),
+                };
+                runs[1] = Run {
+                    lane: lanes,
+                    offset: from + lanes,
+                    len: n.saturating_sub(lanes),
+                };
+                let runs = &runs[..if n > lanes { 2 } else { 1 }];
+                let source = Source {
+                    data: x_at.get(),
+                    len: x.len(),
+                    channels: s.k,
+                    channel: s.h * s.w,
+                    taps: &[0],
+                };
+                // SAFETY: the runs are pixels of this image; products and b are this task's own,
+                // and a row of products is at least a panel longer than its last pixel's start.
+                unsafe {
+                    let c = products.as_mut_ptr().add(p);
+                    let call = Panel {
+                        tiles: &tiles,
+                        k: s.k,
+                        a: a_at.get(),
+                        b: b.as_mut_ptr(),
+                        c: [c, c.add(lanes)],
+                        c_row: pitch,
+                        n: [lanes; 2],
+                        bias: std::ptr::null(),
+                    };
+                    pack_panel(level, &source, runs, b.as_mut_ptr());
+                    panel(level, &call);
+                }
+            }
+            for m in 0..s.m {
+                for (t, &(dy, dx)) in at.iter().enumerate() {
+                    // SAFETY: `shift_add` clips to this band's rows of y.
+                    unsafe {
+                        let from = (image * s.m + m) * s.oh * s.ow + y0 * s.ow;
+                        let call = Shift {
+                            src: products.as_ptr().add((m * taps + t) * pitch),
+                            rows: pixels / s.w,
+                            width: s.w,
+                            dst: y.get().add(from),
+                            height: y1 - y0,
+                            pitch: s.ow,
+                            y: (row * s.stride) as isize + dy - y0 as isize,
+                            x: dx,
+                            stride: s.stride,
+                        };
+                        shift_add(level, &call);
+                    }
+                }
+            }
+        }
+    };
+    // SAFETY: the bands cover all rows of y, and each task fills its band first.
+    unsafe {
+        filled(len, |y| {
+            let y = SendPtr(y.as_mut_ptr().cast::<f32>());
+            let work = s.b * s.h * s.w * s.k * rows;
+            if work < crate::par::SMALL {
+                (0..s.b * bands).for_each(|q| task(q, y));
+            } else {
+                for_each(s.b * bands, |q| task(q, y));
+            }
+        })
+    }
+}

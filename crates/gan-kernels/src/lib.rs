@@ -1,0 +1,47 @@
+//! Fast, twice differentiable CPU kernels as candle custom ops.
+//!
+//! Stock candle trains slowly on a CPU, and some of its gradients are wrong (strided convolution
+//! on sizes that the stride does not divide, pooling, nearest upsampling). This crate holds
+//! replacements for any candle user who trains on a CPU. On other devices the same functions use
+//! candle's own ops.
+//!
+//! # Architecture invariants
+//!
+//! - The crate depends on candle-core alone, and speaks of tensors, layers and losses, never of
+//!   models or training algorithms.
+//! - It is the one place with `unsafe`. Each use states in a `SAFETY:` sentence why it is sound;
+//!   shapes and bounds are checked once, where an op is entered.
+//! - Tensors between ops are plain contiguous NCHW. An op accepts any view and copies it if it
+//!   has to; it returns a fresh tensor.
+//! - Every op returns the same bits for any number of threads and from run to run: each output
+//!   element is written by one task, and the order of every sum is fixed by the shapes.
+//! - Which algorithm runs is a pure function of the shapes and of the SIMD level ([`simd`]),
+//!   never of a measurement at run time.
+//! - All work is split on one pool ([`set_threads`]); no candle op is called inside a task.
+//! - Gradients of ops are ops. Whether their graph is kept is the scoped [`mode`]'s business: in
+//!   `Plain` it is not, so that networks without a gradient penalty pay nothing.
+//! - An op's backward returns nothing for arguments without a graph (`!arg.track_op()`).
+//! - Wrong shapes are errors that name the shapes. No input makes the crate panic.
+
+pub mod act;
+pub mod conv;
+mod direct;
+pub mod linear;
+pub mod loss;
+mod matmul;
+mod memory;
+pub mod mode;
+pub mod norm;
+pub mod optim;
+mod par;
+mod plain;
+pub mod pool2d;
+mod real;
+pub mod resample;
+pub mod simd;
+#[cfg(test)]
+mod testing;
+mod tile;
+mod vector;
+
+pub use par::{set_threads, threads};

@@ -1,0 +1,323 @@
+//! Losses, each one node that gives the mean over all elements, a scalar of shape `[]`.
+//!
+//! Sums run in f64 in an order fixed by the number of elements.
+
+use crate::act::sigmoid;
+use crate::mode::{self, Mode};
+use crate::par;
+use crate::real::{CHUNK, Real, by_dtype, read, same_kind, slice};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+/// What a loss compares with: one number for all elements, or a tensor of the input's shape.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// The same target for each element.
+    Const(f64),
+    /// A target for each element, of the input's shape and dtype.
+    Each(&'a Tensor),
+}
+
+impl From<f64> for Target<'_> {
+    fn from(value: f64) -> Self {
+        Target::Const(value)
+    }
+}
+
+impl<'a> From<&'a Tensor> for Target<'a> {
+    fn from(value: &'a Tensor) -> Self {
+        Target::Each(value)
+    }
+}
+
+/// Binary cross entropy of probabilities `p` in [0, 1] (any shape): the mean of
+/// `-(y log p + (1 - y) log(1 - p))`.
+///
+/// As in PyTorch, logarithms are cut at -100, and the gradient is
+/// `(p - y) / max(p (1 - p), 1e-12)`. Targets lie in [0, 1] and must have no graph. Second
+/// derivatives are not implemented: a penalty belongs on logits.
+pub fn bce<'a>(p: &Tensor, target: impl Into<Target<'a>>) -> Result<Tensor> {
+    Loss::Bce.apply(p, target.into())
+}
+
+/// Binary cross entropy of logits `x` (any shape, any value): the mean of
+/// `max(x, 0) - x y + log(1 + exp(-|x|))`.
+///
+/// The gradient is `sigmoid(x) - y`. Targets lie in [0, 1] and must have no graph.
+pub fn bce_with_logits<'a>(x: &Tensor, target: impl Into<Target<'a>>) -> Result<Tensor> {
+    Loss::BceLogits.apply(x, target.into())
+}
+
+/// The mean of `|a - b|`; the derivative where they are equal is 0.
+pub fn l1<'a>(a: &Tensor, b: impl Into<Target<'a>>) -> Result<Tensor> {
+    Loss::L1.apply(a, b.into())
+}
+
+/// The mean of `(a - b)²`.
+pub fn mse<'a>(a: &Tensor, b: impl Into<Target<'a>>) -> Result<Tensor> {
+    Loss::Mse.apply(a, b.into())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Loss {
+    Bce,
+    BceLogits,
+    L1,
+    Mse,
+}
+
+impl Loss {
+    fn name(self) -> &'static str {
+        match self {
+            Loss::Bce => "bce",
+            Loss::BceLogits => "bce_with_logits",
+            Loss::L1 => "l1",
+            Loss::Mse => "mse",
+        }
+    }
+
+    fn apply(self, x: &Tensor, target: Target<'_>) -> Result<Tensor> {
+        if x.elem_count() == 0 {
+            bail!("{}: input {:?} has no elements", self.name(), x.dims())
+        }
+        if let Target::Each(y) = target {
+            same_kind(self.name(), x, y)?;
+            if matches!(self, Loss::Bce | Loss::BceLogits) && y.track_op() {
+                bail!("{}: the target has a graph; detach it", self.name())
+            }
+        }
+        if !x.device().is_cpu() {
+            return self.composed(x, target);
+        }
+        match target {
+            Target::Const(y) => x.contiguous()?.apply_op1(ToConst {
+                loss: self,
+                target: y,
+            }),
+            Target::Each(y) => x
+                .contiguous()?
+                .apply_op2(&y.contiguous()?, ToEach { loss: self }),
+        }
+    }
+
+    /// The loss from candle's ops.
+    fn composed(self, x: &Tensor, target: Target<'_>) -> Result<Tensor> {
+        let constant;
+        let y = match target {
+            Target::Each(y) => y,
+            Target::Const(y) => {
+                constant = Tensor::full(y, x.shape(), x.device())?.to_dtype(x.dtype())?;
+                &constant
+            }
+        };
+        let each = match self {
+            Loss::Bce => {
+                let log = |p: &Tensor| p.clamp(1e-44, 1.0)?.log()?.maximum(-100.0);
+                ((y * log(x)?)? + ((1.0 - y)? * log(&(1.0 - x)?)?)?)?.neg()?
+            }
+            Loss::BceLogits => {
+                let log = (x.abs()?.neg()?.exp()? + 1.0)?.log()?;
+                ((x.relu()? - (x * y)?)? + log)?
+            }
+            Loss::L1 => (x - y)?.abs()?,
+            Loss::Mse => (x - y)?.sqr()?,
+        };
+        each.mean_all()
+    }
+
+    /// One element's loss.
+    #[inline(always)]
+    fn value(self, x: f64, y: f64) -> f64 {
+        match self {
+            Loss::Bce => {
+                let log = |p: f64| if p.ln() < -100.0 { -100.0 } else { p.ln() };
+                -(y * log(x) + (1.0 - y) * log(1.0 - x))
+            }
+            Loss::BceLogits => (if x > 0.0 { x } else { 0.0 }) - x * y + (-x.abs()).exp().ln_1p(),
+            Loss::L1 => (x - y).abs(),
+            Loss::Mse => (x - y) * (x - y),
+        }
+    }
+
+    /// Its derivative in x.
+    #[inline(always)]
+    fn slope(self, x: f64, y: f64) -> f64 {
+        match self {
+            Loss::Bce => {
+                let v = x * (1.0 - x);
+                (x - y) / if v < 1e-12 { 1e-12 } else { v }
+            }
+            Loss::BceLogits => 1.0 / (1.0 + (-x).exp()) - y,
+            Loss::L1 if x > y => 1.0,
+            Loss::L1 if x < y => -1.0,
+            // 0, or NaN.
+            Loss::L1 => x - y,
+            Loss::Mse => 2.0 * (x - y),
+        }
+    }
+
+    /// A multiply-add equivalent of one element's work.
+    fn cost(self) -> usize {
+        match self {
+            Loss::Bce | Loss::BceLogits => 40,
+            Loss::L1 | Loss::Mse => 1,
+        }
+    }
+
+    /// The mean over all elements; `y` gives the targets of a range.
+    fn mean<T: Real>(self, x: &[T], y: Targets<'_, T>) -> T {
+        let mut sums = vec![0f64; x.len().div_ceil(CHUNK)];
+        par::for_each_chunk(&mut sums, 1, x.len() * self.cost(), |i, sum| {
+            let range = i * CHUNK..x.len().min((i + 1) * CHUNK);
+            // Eight sums, so that additions need not wait for one another.
+            let mut lanes = [0f64; 8];
+            match y {
+                Targets::Const(y) => {
+                    for (j, x) in x[range].iter().enumerate() {
+                        lanes[j % 8] += self.value(x.wide(), y);
+                    }
+                }
+                Targets::Each(y) => {
+                    for (j, (x, y)) in x[range.clone()].iter().zip(&y[range]).enumerate() {
+                        lanes[j % 8] += self.value(x.wide(), y.wide());
+                    }
+                }
+            }
+            sum[0] = lanes.iter().sum();
+        });
+        T::of(sums.iter().sum::<f64>() / x.len() as f64)
+    }
+
+    /// `factor` times the derivative at each element.
+    fn slopes<T: Real>(self, x: &[T], y: Targets<'_, T>, factor: f64) -> Vec<T> {
+        // SAFETY: each element of the chunk is written.
+        unsafe {
+            par::fill_chunks(x.len(), CHUNK, x.len() * self.cost(), |start, out| {
+                let range = start..start + out.len();
+                let x = &x[range.clone()];
+                match y {
+                    Targets::Const(y) => {
+                        for (d, x) in out.iter_mut().zip(x) {
+                            d.write(T::of(factor * self.slope(x.wide(), y)));
+                        }
+                    }
+                    Targets::Each(y) => {
+                        for ((d, x), y) in out.iter_mut().zip(x).zip(&y[range]) {
+                            d.write(T::of(factor * self.slope(x.wide(), y.wide())));
+                        }
+                    }
+                }
+            })
+        }
+    }
+
+    /// The gradient of x with a graph, from ops that differentiate again.
+    fn gradient(self, x: &Tensor, target: Target<'_>, g: &Tensor) -> Result<Tensor> {
+        let minus = |a: &Tensor| match target {
+            Target::Const(y) => a - y,
+            Target::Each(y) => a - y,
+        };
+        let slope = match self {
+            Loss::Bce => bail!("bce: no second derivative; use bce_with_logits"),
+            Loss::BceLogits => minus(&sigmoid(x)?)?,
+            Loss::L1 => minus(x)?.detach().sign()?,
+            Loss::Mse => (minus(x)? * 2.0)?,
+        };
+        slope.broadcast_mul(&(g / x.elem_count() as f64)?)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Targets<'a, T> {
+    Const(f64),
+    Each(&'a [T]),
+}
+
+/// The gradient that flows into a scalar, as a number.
+fn scalar(g: &Tensor) -> Result<f64> {
+    by_dtype!(g.dtype(), "loss", T => Ok(g.to_scalar::<T>()?.wide()))
+}
+
+struct ToConst {
+    loss: Loss,
+    target: f64,
+}
+
+impl CustomOp1 for ToConst {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = by_dtype!(s.dtype(), self.name(), T => {
+            T::store(vec![self.loss.mean(slice::<T>(s, l)?, Targets::Const(self.target))])
+        });
+        Ok((y, Shape::from(())))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        if mode::current() == Mode::Penalty {
+            return self
+                .loss
+                .gradient(x, Target::Const(self.target), g)
+                .map(Some);
+        }
+        let factor = scalar(g)? / x.elem_count() as f64;
+        let dx = by_dtype!(x.dtype(), self.name(), T => {
+            let target = Targets::Const(self.target);
+            let dx = read::<T, _>(x, |x| Ok(self.loss.slopes(x, target, factor)))?;
+            Tensor::from_vec(dx, x.shape(), x.device())?
+        });
+        Ok(Some(dx))
+    }
+}
+
+struct ToEach {
+    loss: Loss,
+}
+
+impl CustomOp2 for ToEach {
+    fn name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let y = by_dtype!(s1.dtype(), self.name(), T => {
+            let (x, y) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?);
+            T::store(vec![self.loss.mean(x, Targets::Each(y))])
+        });
+        Ok((y, Shape::from(())))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dx = if mode::current() == Mode::Penalty {
+            self.loss.gradient(x, Target::Each(y), g)?
+        } else {
+            let factor = scalar(g)? / x.elem_count() as f64;
+            by_dtype!(x.dtype(), self.name(), T => {
+                let dx = read::<T, _>(x, |x| {
+                    read::<T, _>(y, |y| Ok(self.loss.slopes(x, Targets::Each(y), factor)))
+                })?;
+                Tensor::from_vec(dx, x.shape(), x.device())?
+            })
+        };
+        // Targets with a graph occur where the loss is a function of the difference.
+        let dy = if y.track_op() { Some(dx.neg()?) } else { None };
+        Ok((x.track_op().then_some(dx), dy))
+    }
+}

@@ -1,0 +1,1182 @@
+//! The arithmetic of batch, instance and layer norm.
+//!
+//! All three see `[b, c, n]` (n = h·w) as b·c rows of n elements. They differ in which rows share
+//! their statistics ([`Group`]); gain and offset are per channel in all. So one set of kernels
+//! serves them: sums over a group's rows, then a pass that writes the rows. With `x̂ = (x - μ) r`,
+//! `r = 1/√(var + ε)`, `z = γ x̂ + β`, `y = act(z)`, N elements in a group, an upstream gradient g,
+//! `ĝ = g act'(z)`, `u = γ ĝ` and Σ over a group:
+//!
+//! - `dx = r (u - Σu/N - x̂ Σ(u x̂)/N)`, which is J u with J symmetric;
+//! - for an upstream gradient h of dx: `dĝ = γ J h`, and with `a = Σhu - Σh Σu/N`, `p = Σ h x̂`,
+//!   `q = Σ u x̂`, the gradient of x is
+//!   `-(r²/N) (q h + p u - q Σh/N - p Σu/N + x̂ (a - 3 p q/N))`.
+//!
+//! act' is constant wherever it is differentiable. The sign of z is computed again where it is
+//! needed, by the same instructions, which costs less than reading y.
+//!
+//! Sums run in lanes of the element type over at most [`SPAN`] additions about a shift near the
+//! mean, then in f64. The order is fixed by the shape.
+
+use crate::act::Activate;
+use crate::memory::filled;
+use crate::par::{self, SendPtr};
+use crate::real::{CHUNK, LANES, Real, emit, is_large, kernel, total};
+use crate::simd::{self, Isa};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Additions in a lane of the element type before it is added up in f64.
+const SPAN: usize = 64;
+
+/// Rows shorter than this are taken together, with vectors along channels (batch norm).
+const SHORT: usize = 32;
+
+/// Columns that one task of the short-row form takes.
+const COLUMNS: usize = 256;
+
+/// With fewer groups than this, each is shared out among this many tasks at most.
+const FEW: usize = 8;
+
+/// Which rows share their statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// The rows of a channel (batch norm).
+    Channel,
+    /// Each row apart (instance norm).
+    Row,
+    /// The rows of a picture (layer norm).
+    Picture,
+}
+
+/// A norm's input: b pictures of c channels of n elements.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dims {
+    pub b: usize,
+    pub c: usize,
+    pub n: usize,
+    pub group: Group,
+}
+
+/// Every `step`-th row from `first`.
+#[derive(Clone, Copy)]
+struct Rows {
+    first: usize,
+    step: usize,
+    count: usize,
+}
+
+impl Rows {
+    fn iter(self) -> impl Iterator<Item = usize> {
+        (0..self.count).map(move |i| self.first + i * self.step)
+    }
+}
+
+impl Dims {
+    pub(super) fn len(self) -> usize {
+        self.b * self.c * self.n
+    }
+
+    pub(super) fn groups(self) -> usize {
+        match self.group {
+            Group::Channel => self.c,
+            Group::Row => self.b * self.c,
+            Group::Picture => self.b,
+        }
+    }
+
+    fn rows(self, group: usize) -> Rows {
+        match self.group {
+            Group::Channel => Rows {
+                first: group,
+                step: self.c,
+                count: self.b,
+            },
+            Group::Row => Rows {
+                first: group,
+                step: 1,
+                count: 1,
+            },
+            Group::Picture => Rows {
+                first: group * self.c,
+                step: 1,
+                count: self.c,
+            },
+        }
+    }
+
+    /// Elements that share their statistics.
+    pub(super) fn group_len(self) -> usize {
+        self.n * self.rows(0).count
+    }
+
+    /// How many tasks share a group's rows.
+    fn parts(self) -> usize {
+        if self.groups() >= FEW {
+            1
+        } else {
+            self.rows(0).count.min(FEW)
+        }
+    }
+
+    /// The rows of a group that belong to one of its parts.
+    fn part(self, group: usize, part: usize) -> Rows {
+        let rows = self.rows(group);
+        let (start, end) = (
+            rows.count * part / self.parts(),
+            rows.count * (part + 1) / self.parts(),
+        );
+        Rows {
+            first: rows.first + start * rows.step,
+            step: rows.step,
+            count: end - start,
+        }
+    }
+
+    fn short(self) -> bool {
+        self.group == Group::Channel && self.n < SHORT
+    }
+
+    /// Channels of one task of the short-row form.
+    fn block(self) -> usize {
+        (COLUMNS / self.n.max(1)).max(1)
+    }
+}
+
+/// Mean, population variance and `1/√(var + ε)` of each group.
+#[derive(Debug)]
+pub(super) struct Stats {
+    pub mean: Vec<f64>,
+    pub var: Vec<f64>,
+    pub inv: Vec<f64>,
+    /// The statistics are given (evaluation), not computed from the input.
+    pub fixed: bool,
+}
+
+/// Gain and offset of each channel; absent: 1 and 0.
+#[derive(Clone, Copy)]
+pub(super) struct Affine<'a, T> {
+    pub gain: Option<&'a [T]>,
+    pub offset: Option<&'a [T]>,
+}
+
+impl<T: Real> Affine<'_, T> {
+    fn gain(&self, channel: usize) -> f64 {
+        self.gain.map_or(1.0, |g| g[channel].wide())
+    }
+
+    /// z = x · scale + offset of a channel.
+    #[inline(always)]
+    fn line(&self, channel: usize, mean: f64, inv: f64) -> (T, T) {
+        let scale = self.gain(channel) * inv;
+        let offset = self.offset.map_or(0.0, |o| o[channel].wide());
+        (T::of(scale), T::of(offset - mean * scale))
+    }
+}
+
+/// A shift near the mean of a group, about which its squares are summed.
+fn shift<T: Real>(x: &[T]) -> T {
+    let some = &x[..x.len().min(64)];
+    T::of(some.iter().map(|v| v.wide()).sum::<f64>() / some.len() as f64)
+}
+
+/// Sums in lanes, which several rows go on with.
+struct Sums<T, const K: usize> {
+    lanes: [[T; LANES]; K],
+    additions: usize,
+    sums: [f64; K],
+}
+
+impl<T: Real, const K: usize> Sums<T, K> {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            lanes: [[T::ZERO; LANES]; K],
+            additions: 0,
+            sums: [0.0; K],
+        }
+    }
+
+    /// Adds a row: `f` maps sums and the elements at one place of each slice to new sums.
+    #[inline(always)]
+    fn add<const N: usize>(&mut self, rows: [&[T]; N], f: impl Fn([T; K], [T; N]) -> [T; K]) {
+        let n = rows[0].len();
+        let rows = rows.map(|r| &r[..n]);
+        let whole = rows.map(|r| r.as_chunks::<LANES>().0);
+        let rest = rows.map(|r| r.as_chunks::<LANES>().1);
+        let count = whole[0].len();
+        let mut done = 0;
+        while done < count {
+            if self.additions >= SPAN {
+                self.flush();
+            }
+            let end = count.min(done + SPAN - self.additions);
+            self.additions += end - done;
+            let mut lanes = self.lanes;
+            for i in done..end {
+                let at: [&[T; LANES]; N] = std::array::from_fn(|r| &whole[r][i]);
+                for j in 0..LANES {
+                    let new = f(std::array::from_fn(|k| lanes[k][j]), at.map(|a| a[j]));
+                    for k in 0..K {
+                        lanes[k][j] = new[k];
+                    }
+                }
+            }
+            self.lanes = lanes;
+            done = end;
+        }
+        for j in 0..rest[0].len() {
+            let new = f(
+                std::array::from_fn(|k| self.lanes[k][j]),
+                rest.map(|r| r[j]),
+            );
+            for k in 0..K {
+                self.lanes[k][j] = new[k];
+            }
+        }
+        self.additions += usize::from(!rest[0].is_empty());
+    }
+
+    #[inline(always)]
+    fn flush(&mut self) {
+        for (s, lanes) in self.sums.iter_mut().zip(&self.lanes) {
+            *s += total(lanes);
+        }
+        self.lanes = [[T::ZERO; LANES]; K];
+        self.additions = 0;
+    }
+
+    #[inline(always)]
+    fn finish(mut self) -> [f64; K] {
+        self.flush();
+        self.sums
+    }
+}
+
+/// A slice that tasks share, each writing parts of its own.
+struct Shared<T> {
+    start: SendPtr<T>,
+    len: usize,
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn new(v: &mut [T]) -> Self {
+        Self {
+            start: SendPtr(v.as_mut_ptr()),
+            len: v.len(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The slice must outlive the part, and no one else may use these elements meanwhile.
+    #[inline(always)]
+    unsafe fn part<'a>(self, range: Range<usize>) -> &'a mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: the range is inside the slice; the caller answers for the rest.
+        unsafe { std::slice::from_raw_parts_mut(self.start.get().add(range.start), range.len()) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Shared::part`].
+    unsafe fn set(self, i: usize, value: T) {
+        // SAFETY: the caller's promise.
+        unsafe { self.part(i..i + 1)[0] = value }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Shared::part`].
+    unsafe fn get(self, i: usize) -> T
+    where
+        T: Copy,
+    {
+        // SAFETY: the caller's promise.
+        unsafe { self.part(i..i + 1)[0] }
+    }
+}
+
+/// What the kernels of a group know besides its rows.
+#[derive(Clone, Copy)]
+struct Context<'a, T, A> {
+    dims: Dims,
+    x: &'a [T],
+    affine: Affine<'a, T>,
+    act: A,
+}
+
+impl<T: Real, A: Activate<T>> Context<'_, T, A> {
+    #[inline(always)]
+    fn row(&self, row: usize) -> Range<usize> {
+        row * self.dims.n..(row + 1) * self.dims.n
+    }
+}
+
+/// Σ(x - shift) and Σ(x - shift)² over rows.
+#[inline(always)]
+fn moments_body<I: Isa, T: Real>(x: &[T], n: usize, rows: Rows, shift: T) -> [f64; 2] {
+    // Rows that lie one after another are one long row.
+    let (count, len) = if rows.step == 1 {
+        (1, n * rows.count)
+    } else {
+        (rows.count, n)
+    };
+    let mut sums = Sums::<T, 2>::new();
+    for i in 0..count {
+        let start = (rows.first + i * rows.step) * n;
+        sums.add([&x[start..start + len]], |[s, q], [x]| {
+            let d = x - shift;
+            [s + d, T::madd::<I>(d, d, q)]
+        });
+    }
+    sums.finish()
+}
+kernel! { fn moments<T: Real>(x: &[T], n: usize, rows: Rows, shift: T) -> [f64; 2] = moments_body; }
+
+/// Writes the rows' y.
+#[inline(always)]
+fn write_rows_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    rows: Rows,
+    mean: f64,
+    inv: f64,
+    y: Shared<MaybeUninit<T>>,
+) {
+    let past = is_large::<T>(at.dims.len());
+    for row in rows.iter() {
+        let (scale, offset) = at.affine.line(row % at.dims.c, mean, inv);
+        // SAFETY: each row belongs to one task, and the caller's output outlives the tasks.
+        let y = unsafe { y.part(at.row(row)) };
+        emit(y, [&at.x[at.row(row)]], past, |[x]| {
+            at.act.value(T::madd::<I>(x, scale, offset))
+        });
+    }
+}
+kernel! {
+    fn write_rows<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, rows: Rows, mean: f64, inv: f64, y: Shared<MaybeUninit<T>>
+    ) = write_rows_body;
+}
+
+/// Σĝ and Σĝ(x - μ), of all rows together if there is one slot, else of each.
+#[inline(always)]
+fn gradient_sums_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    g: &[T],
+    rows: Rows,
+    mean: f64,
+    inv: f64,
+    slots: &mut [[f64; 2]],
+) {
+    let mu = T::of(mean);
+    let mut sums = Sums::<T, 2>::new();
+    let each = slots.len() == rows.count;
+    for (i, row) in rows.iter().enumerate() {
+        let (scale, offset) = at.affine.line(row % at.dims.c, mean, inv);
+        sums.add([&at.x[at.row(row)], &g[at.row(row)]], |[s, q], [x, g]| {
+            let g = at.act.chain(T::madd::<I>(x, scale, offset), g);
+            [s + g, T::madd::<I>(g, x - mu, q)]
+        });
+        if each {
+            slots[i] = std::mem::replace(&mut sums, Sums::new()).finish();
+        }
+    }
+    if !each {
+        slots[0] = sums.finish();
+    }
+}
+kernel! {
+    fn gradient_sums<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, g: &[T], rows: Rows, mean: f64, inv: f64, slots: &mut [[f64; 2]]
+    ) = gradient_sums_body;
+}
+
+/// Writes the rows' `dx = ĝ γ r + (x - μ) slope + constant`.
+#[inline(always)]
+fn gradient_write_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    g: &[T],
+    rows: Rows,
+    mean: f64,
+    inv: f64,
+    [slope, constant]: [f64; 2],
+    dx: Shared<MaybeUninit<T>>,
+) {
+    let (mu, slope, constant) = (T::of(mean), T::of(slope), T::of(constant));
+    let past = is_large::<T>(at.dims.len());
+    for row in rows.iter() {
+        let (scale, offset) = at.affine.line(row % at.dims.c, mean, inv);
+        // SAFETY: each row belongs to one task, and the caller's output outlives the tasks.
+        let dx = unsafe { dx.part(at.row(row)) };
+        emit(dx, [&at.x[at.row(row)], &g[at.row(row)]], past, |[x, g]| {
+            let g = at.act.chain(T::madd::<I>(x, scale, offset), g);
+            T::madd::<I>(g, scale, T::madd::<I>(x - mu, slope, constant))
+        });
+    }
+}
+kernel! {
+    fn gradient_write<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, g: &[T], rows: Rows, mean: f64, inv: f64, line: [f64; 2],
+        dx: Shared<MaybeUninit<T>>
+    ) = gradient_write_body;
+}
+
+/// Σh, Σĝ, Σh(x - μ), Σĝ(x - μ) and Σhĝ, of all rows together if there is one slot, else of each.
+#[inline(always)]
+fn second_sums_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    [g, h]: [&[T]; 2],
+    rows: Rows,
+    mean: f64,
+    inv: f64,
+    slots: &mut [[f64; 5]],
+) {
+    let mu = T::of(mean);
+    let mut sums = Sums::<T, 5>::new();
+    let each = slots.len() == rows.count;
+    for (i, row) in rows.iter().enumerate() {
+        let (scale, offset) = at.affine.line(row % at.dims.c, mean, inv);
+        let inputs = [&at.x[at.row(row)], &g[at.row(row)], &h[at.row(row)]];
+        sums.add(inputs, |[sh, sg, hx, gx, hg], [x, g, h]| {
+            let g = at.act.chain(T::madd::<I>(x, scale, offset), g);
+            let d = x - mu;
+            [
+                sh + h,
+                sg + g,
+                T::madd::<I>(h, d, hx),
+                T::madd::<I>(g, d, gx),
+                T::madd::<I>(h, g, hg),
+            ]
+        });
+        if each {
+            slots[i] = std::mem::replace(&mut sums, Sums::new()).finish();
+        }
+    }
+    if !each {
+        slots[0] = sums.finish();
+    }
+}
+kernel! {
+    fn second_sums<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, gh: [&[T]; 2], rows: Rows, mean: f64, inv: f64,
+        slots: &mut [[f64; 5]]
+    ) = second_sums_body;
+}
+
+/// The coefficients of [`second_write_body`] in a group.
+#[derive(Clone, Copy, Default)]
+struct Second {
+    /// dĝ = γ (r h + g_x (x - μ) + g_1)
+    g_x: f64,
+    g_1: f64,
+    /// dx = x_h h + x_u γ ĝ + x_x (x - μ) + x_1
+    x_h: f64,
+    x_u: f64,
+    x_x: f64,
+    x_1: f64,
+}
+
+/// Writes the rows' second-order gradients of g and of x.
+#[inline(always)]
+fn second_write_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    [g, h]: [&[T]; 2],
+    rows: Rows,
+    mean: f64,
+    inv: f64,
+    by: Second,
+    [dg, dx]: [Shared<MaybeUninit<T>>; 2],
+) {
+    let (mu, x_h, x_x, x_1) = (T::of(mean), T::of(by.x_h), T::of(by.x_x), T::of(by.x_1));
+    for row in rows.iter() {
+        let (scale, offset) = at.affine.line(row % at.dims.c, mean, inv);
+        let gain = at.affine.gain(row % at.dims.c);
+        let (g_x, g_1, x_u) = (
+            T::of(by.g_x * gain),
+            T::of(by.g_1 * gain),
+            T::of(by.x_u * gain),
+        );
+        // SAFETY: each row belongs to one task, and the caller's outputs outlive the tasks.
+        let (dg, dx) = unsafe { (dg.part(at.row(row)), dx.part(at.row(row))) };
+        let inputs = at.x[at.row(row)]
+            .iter()
+            .zip(&g[at.row(row)])
+            .zip(&h[at.row(row)]);
+        for ((dg, dx), ((x, g), h)) in dg.iter_mut().zip(dx.iter_mut()).zip(inputs) {
+            let z = T::madd::<I>(*x, scale, offset);
+            let d = *x - mu;
+            let u = at.act.chain(z, *g);
+            dg.write(
+                at.act
+                    .chain(z, T::madd::<I>(*h, scale, T::madd::<I>(d, g_x, g_1))),
+            );
+            let line = T::madd::<I>(d, x_x, x_1);
+            dx.write(T::madd::<I>(*h, x_h, T::madd::<I>(u, x_u, line)));
+        }
+    }
+}
+kernel! {
+    fn second_write<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, gh: [&[T]; 2], rows: Rows, mean: f64, inv: f64, by: Second,
+        out: [Shared<MaybeUninit<T>>; 2]
+    ) = second_write_body;
+}
+
+/// Runs `sum` over all parts of all groups, then `finish` for each group, then `write` over all
+/// parts. A group that is not shared out goes through all three in one task, while its numbers
+/// are in cache.
+fn schedule(
+    dims: Dims,
+    sum: impl Fn(usize, Rows, Range<usize>) + Sync,
+    finish: impl Fn(usize) + Sync,
+    write: impl Fn(usize, Rows) + Sync,
+) {
+    let (groups, parts) = (dims.groups(), dims.parts());
+    let slots = |group: usize, part: usize| match dims.group {
+        Group::Channel => group * parts + part..group * parts + part + 1,
+        Group::Row | Group::Picture => {
+            let rows = dims.part(group, part);
+            rows.first..rows.first + rows.count
+        }
+    };
+    let work = 4 * dims.len();
+    if parts > 1 {
+        par::for_each_sized(groups * parts, work, |i| {
+            let (group, part) = (i / parts, i % parts);
+            sum(group, dims.part(group, part), slots(group, part));
+        });
+        (0..groups).for_each(&finish);
+        par::for_each_sized(groups * parts, work, |i| {
+            write(i / parts, dims.part(i / parts, i % parts))
+        });
+        return;
+    }
+    let each = (CHUNK / dims.group_len().max(1)).max(1);
+    par::for_each_sized(groups.div_ceil(each), work, |i| {
+        for group in i * each..groups.min((i + 1) * each) {
+            let rows = dims.rows(group);
+            sum(group, rows, slots(group, 0));
+            finish(group);
+            write(group, rows);
+        }
+    });
+}
+
+/// How many slots of sums [`schedule`] uses.
+fn slot_count(dims: Dims) -> usize {
+    match dims.group {
+        Group::Channel => dims.groups() * dims.parts(),
+        Group::Row | Group::Picture => dims.b * dims.c,
+    }
+}
+
+/// A group's slots, each with its channel's gain.
+fn group_slots<T: Real, const K: usize>(
+    dims: Dims,
+    affine: Affine<'_, T>,
+    slots: Shared<[f64; K]>,
+    group: usize,
+) -> impl Iterator<Item = (f64, [f64; K])> {
+    let range = match dims.group {
+        Group::Channel => group * dims.parts()..(group + 1) * dims.parts(),
+        Group::Row => group..group + 1,
+        Group::Picture => group * dims.c..(group + 1) * dims.c,
+    };
+    let channel = move |i: usize| match dims.group {
+        Group::Channel => group,
+        Group::Row | Group::Picture => i % dims.c,
+    };
+    range.map(move |i| {
+        // SAFETY: `schedule` calls this after the group's sums are written and before anyone
+        // else touches its slots.
+        (affine.gain(channel(i)), unsafe { slots.get(i) })
+    })
+}
+
+/// y and the statistics of the input (or `given` ones: evaluation).
+pub(super) fn forward<T: Real, A: Activate<T>>(
+    dims: Dims,
+    x: &[T],
+    affine: Affine<'_, T>,
+    act: A,
+    eps: f64,
+    given: Option<(&[T], &[T])>,
+) -> (Vec<T>, Stats) {
+    let level = simd::level();
+    let groups = dims.groups();
+    let inverse = |var: f64| 1.0 / (var + eps).sqrt();
+    let mut stats = match given {
+        None => Stats {
+            mean: vec![0.0; groups],
+            var: vec![0.0; groups],
+            inv: vec![0.0; groups],
+            fixed: false,
+        },
+        Some((mean, var)) => Stats {
+            mean: mean.iter().map(|v| v.wide()).collect(),
+            var: var.iter().map(|v| v.wide()).collect(),
+            inv: var.iter().map(|v| inverse(v.wide())).collect(),
+            fixed: true,
+        },
+    };
+    let fixed = stats.fixed;
+    let at = Context {
+        dims,
+        x,
+        affine,
+        act,
+    };
+    let mut slots = vec![[0f64; 2]; if dims.short() { 0 } else { slot_count(dims) }];
+    let slots = Shared::new(&mut slots);
+    let [mean, var, inv] =
+        [&mut stats.mean, &mut stats.var, &mut stats.inv].map(|v| Shared::new(v));
+    let first = |group: usize| dims.rows(group).first * dims.n;
+    let count = dims.group_len() as f64;
+    // SAFETY (of the blocks below): a group's statistics and slots are written by the tasks of
+    // that group only, and read after they are written.
+    let fill = |y: &mut [MaybeUninit<T>]| {
+        let y = Shared::new(y);
+        if dims.short() {
+            return columns_forward(at, eps, fixed, [mean, var, inv], y);
+        }
+        let shift = |group| shift(&x[first(group)..first(group) + dims.n]);
+        schedule(
+            dims,
+            |group, rows, range| {
+                if !fixed {
+                    let s = moments(level, x, dims.n, rows, shift(group));
+                    // SAFETY: these slots are this part's; the first takes the sum of all rows.
+                    unsafe { slots.set(range.start, s) };
+                }
+            },
+            |group| {
+                if fixed {
+                    return;
+                }
+                let mut sums = [0f64; 2];
+                for part in 0..dims.parts() {
+                    let slot = match dims.group {
+                        Group::Channel => group * dims.parts() + part,
+                        Group::Row | Group::Picture => dims.part(group, part).first,
+                    };
+                    // SAFETY: the group's sums are written.
+                    let s = unsafe { slots.get(slot) };
+                    sums = [sums[0] + s[0], sums[1] + s[1]];
+                }
+                let (m, v) = settle(sums, shift(group), count);
+                // SAFETY: one call a group.
+                unsafe {
+                    mean.set(group, m);
+                    var.set(group, v);
+                    inv.set(group, inverse(v));
+                }
+            },
+            |group, rows| {
+                // SAFETY: the group's statistics are written, and no one writes them any more.
+                let (m, r) = unsafe { (mean.get(group), inv.get(group)) };
+                write_rows(level, at, rows, m, r, y);
+            },
+        );
+    };
+    // SAFETY: the rows of all groups are all rows, and each is written whole.
+    let y = unsafe { filled(dims.len(), fill) };
+    (y, stats)
+}
+
+/// Mean and population variance from the sums about a shift.
+fn settle<T: Real>([sum, square]: [f64; 2], shift: T, count: f64) -> (f64, f64) {
+    let m = sum / count;
+    let v = square / count - m * m;
+    // Rounding may give a little less than zero; NaN stays.
+    (shift.wide() + m, if v < 0.0 { 0.0 } else { v })
+}
+
+/// The gradients of input, gain and offset.
+pub(super) struct Gradients<T> {
+    pub x: Vec<T>,
+    pub gain: Vec<T>,
+    pub offset: Vec<T>,
+}
+
+/// The slope and constant of [`gradient_write_body`] from the group's Σu and Σu(x - μ).
+fn gradient_line(sums: [f64; 2], inv: f64, count: f64, fixed: bool) -> [f64; 2] {
+    if fixed {
+        return [0.0; 2];
+    }
+    [-inv * inv * inv * sums[1] / count, -inv * sums[0] / count]
+}
+
+/// All gradients in one go.
+pub(super) fn backward<T: Real, A: Activate<T>>(
+    dims: Dims,
+    x: &[T],
+    g: &[T],
+    affine: Affine<'_, T>,
+    act: A,
+    stats: &Stats,
+) -> Gradients<T> {
+    let level = simd::level();
+    let at = Context {
+        dims,
+        x,
+        affine,
+        act,
+    };
+    let count = dims.group_len() as f64;
+    let mut lines = vec![[0f64; 2]; dims.groups()];
+    let mut sums = vec![
+        [0f64; 2];
+        if dims.short() {
+            dims.c
+        } else {
+            slot_count(dims)
+        }
+    ];
+    let (line, slots) = (Shared::new(&mut lines), Shared::new(&mut sums));
+    let fill = |dx: &mut [MaybeUninit<T>]| {
+        let dx = Shared::new(dx);
+        if dims.short() {
+            return columns_backward(at, g, stats, slots, dx);
+        }
+        schedule(
+            dims,
+            |group, rows, range| {
+                // SAFETY: these slots are this part's.
+                let slots = unsafe { slots.part(range) };
+                gradient_sums(
+                    level,
+                    at,
+                    g,
+                    rows,
+                    stats.mean[group],
+                    stats.inv[group],
+                    slots,
+                );
+            },
+            |group| {
+                let mut all = [0f64; 2];
+                for (gain, s) in group_slots(dims, affine, slots, group) {
+                    all = [all[0] + gain * s[0], all[1] + gain * s[1]];
+                }
+                // SAFETY: one call a group.
+                unsafe {
+                    line.set(
+                        group,
+                        gradient_line(all, stats.inv[group], count, stats.fixed),
+                    );
+                }
+            },
+            |group, rows| {
+                // SAFETY: the group's line is written, and no one writes it any more.
+                let by = unsafe { line.get(group) };
+                let (mean, inv) = (stats.mean[group], stats.inv[group]);
+                gradient_write(level, at, g, rows, mean, inv, by, dx);
+            },
+        );
+    };
+    // SAFETY: the rows of all groups are all rows, and each is written whole.
+    let x = unsafe { filled(dims.len(), fill) };
+    let (mut gain, mut offset) = (vec![0f64; dims.c], vec![0f64; dims.c]);
+    for (i, s) in sums.iter().enumerate() {
+        let (channel, group) = slot_owner(dims, i);
+        gain[channel] += s[1] * stats.inv[group];
+        offset[channel] += s[0];
+    }
+    let narrow = |v: Vec<f64>| v.into_iter().map(T::of).collect();
+    Gradients {
+        x,
+        gain: narrow(gain),
+        offset: narrow(offset),
+    }
+}
+
+/// The channel and the group of a slot.
+fn slot_owner(dims: Dims, slot: usize) -> (usize, usize) {
+    match dims.group {
+        Group::Channel if dims.short() => (slot, slot),
+        Group::Channel => (slot / dims.parts(), slot / dims.parts()),
+        Group::Row => (slot % dims.c, slot),
+        Group::Picture => (slot % dims.c, slot / dims.c),
+    }
+}
+
+/// For an upstream gradient `h` of the input's gradient: the gradients of `g`, input and gain.
+pub(super) struct SecondGradients<T> {
+    pub g: Vec<T>,
+    pub x: Vec<T>,
+    pub gain: Vec<T>,
+}
+
+/// The derivative of `Σ h dx`, in one go.
+pub(super) fn second<T: Real, A: Activate<T>>(
+    dims: Dims,
+    x: &[T],
+    gh: [&[T]; 2],
+    affine: Affine<'_, T>,
+    act: A,
+    stats: &Stats,
+) -> SecondGradients<T> {
+    let level = simd::level();
+    // The short-row form serves the first order only.
+    let at = Context {
+        dims,
+        x,
+        affine,
+        act,
+    };
+    let count = dims.group_len() as f64;
+    let mut by = vec![Second::default(); dims.groups()];
+    let mut sums = vec![[0f64; 5]; slot_count(dims)];
+    let (coefficients, slots) = (Shared::new(&mut by), Shared::new(&mut sums));
+    let mut dx = Vec::new();
+    let fill_g = |dg: &mut [MaybeUninit<T>]| {
+        let dg = Shared::new(dg);
+        let fill_x = |dx: &mut [MaybeUninit<T>]| {
+            let out = [dg, Shared::new(dx)];
+            schedule(
+                dims,
+                |group, rows, range| {
+                    // SAFETY: these slots are this part's.
+                    let slots = unsafe { slots.part(range) };
+                    second_sums(
+                        level,
+                        at,
+                        gh,
+                        rows,
+                        stats.mean[group],
+                        stats.inv[group],
+                        slots,
+                    );
+                },
+                |group| {
+                    let mut all = [0f64; 5];
+                    for (gain, [h, g, hx, gx, hg]) in group_slots(dims, affine, slots, group) {
+                        let add = [h, gain * g, hx, gain * gx, gain * hg];
+                        for (a, b) in all.iter_mut().zip(add) {
+                            *a += b;
+                        }
+                    }
+                    // SAFETY: one call a group.
+                    unsafe {
+                        let by = second_coefficients(all, stats.inv[group], count, stats.fixed);
+                        coefficients.set(group, by);
+                    }
+                },
+                |group, rows| {
+                    // SAFETY: the group's coefficients are written, and no one writes them now.
+                    let by = unsafe { coefficients.get(group) };
+                    let (mean, inv) = (stats.mean[group], stats.inv[group]);
+                    second_write(level, at, gh, rows, mean, inv, by, out);
+                },
+            );
+        };
+        // SAFETY: the rows of all groups are all rows, and each is written whole.
+        dx = unsafe { filled(dims.len(), fill_x) };
+    };
+    // SAFETY: as above.
+    let dg = unsafe { filled(dims.len(), fill_g) };
+    // dγ = r Σĝ (h - Σh/N - (x - μ) r p/N); the group's sums are those behind `Second`.
+    let mut gain = vec![0f64; dims.c];
+    for (i, [_, g, _, gx, hg]) in sums.iter().enumerate() {
+        let (channel, group) = match dims.group {
+            Group::Channel => (i / dims.parts(), i / dims.parts()),
+            _ => slot_owner(dims, i),
+        };
+        gain[channel] += stats.inv[group] * hg + by[group].g_1 * g + by[group].g_x * gx;
+    }
+    SecondGradients {
+        g: dg,
+        x: dx,
+        gain: gain.into_iter().map(T::of).collect(),
+    }
+}
+
+/// From a group's Σh, Σu, Σh(x - μ), Σu(x - μ) and Σhu.
+fn second_coefficients([h, u, hx, ux, hu]: [f64; 5], inv: f64, n: f64, fixed: bool) -> Second {
+    if fixed {
+        return Second::default();
+    }
+    let (p, q) = (inv * hx, inv * ux);
+    let a = hu - h * u / n;
+    let outer = -inv * inv / n;
+    Second {
+        g_x: -inv * inv * p / n,
+        g_1: -inv * h / n,
+        x_h: outer * q,
+        x_u: outer * p,
+        x_x: outer * inv * (a - 3.0 * p * q / n),
+        x_1: outer * -(q * h + p * u) / n,
+    }
+}
+
+/// The columns that one task of the short-row form takes: channels, and where a picture's start.
+#[derive(Clone, Copy)]
+struct Columns {
+    first: usize,
+    count: usize,
+}
+
+impl Dims {
+    fn columns(self, task: usize) -> Columns {
+        let first = task * self.block();
+        Columns {
+            first,
+            count: self.block().min(self.c - first),
+        }
+    }
+
+    /// Where the columns lie in a picture.
+    #[inline(always)]
+    fn columns_of(self, picture: usize, columns: Columns) -> Range<usize> {
+        let start = (picture * self.c + columns.first) * self.n;
+        start..start + columns.count * self.n
+    }
+}
+
+/// Adds the columns of each channel to its f64 sums and clears them.
+#[inline(always)]
+fn gather<T: Real>(columns: &mut [T; COLUMNS], n: usize, sums: &mut [f64]) {
+    for (sum, columns) in sums.iter_mut().zip(columns.chunks_mut(n)) {
+        for column in columns {
+            *sum += column.wide();
+            *column = T::ZERO;
+        }
+    }
+}
+
+/// Each channel's value over its columns.
+#[inline(always)]
+fn spread<T: Real>(n: usize, count: usize, value: impl Fn(usize) -> T) -> [T; COLUMNS] {
+    let mut columns = [T::ZERO; COLUMNS];
+    for (channel, columns) in columns.chunks_mut(n).take(count).enumerate() {
+        columns.fill(value(channel));
+    }
+    columns
+}
+
+/// The sums of the channels' columns about their shifts.
+#[inline(always)]
+fn columns_moments_body<I: Isa, T: Real>(
+    dims: Dims,
+    x: &[T],
+    at: Columns,
+    shift: &[T; COLUMNS],
+    sums: &mut [[f64; COLUMNS]; 2],
+) {
+    let (mut s, mut q) = ([T::ZERO; COLUMNS], [T::ZERO; COLUMNS]);
+    for picture in 0..dims.b {
+        let x = &x[dims.columns_of(picture, at)];
+        for (((x, shift), s), q) in x.iter().zip(shift).zip(&mut s).zip(&mut q) {
+            let d = *x - *shift;
+            *s += d;
+            *q = T::madd::<I>(d, d, *q);
+        }
+        if picture % SPAN == SPAN - 1 || picture == dims.b - 1 {
+            gather(&mut s, dims.n, &mut sums[0]);
+            gather(&mut q, dims.n, &mut sums[1]);
+        }
+    }
+}
+kernel! {
+    fn columns_moments<T: Real>(
+        dims: Dims, x: &[T], at: Columns, shift: &[T; COLUMNS], sums: &mut [[f64; COLUMNS]; 2]
+    ) = columns_moments_body;
+}
+
+#[inline(always)]
+fn columns_write_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    columns: Columns,
+    [scale, offset]: [&[T; COLUMNS]; 2],
+    y: Shared<MaybeUninit<T>>,
+) {
+    for picture in 0..at.dims.b {
+        let range = at.dims.columns_of(picture, columns);
+        // SAFETY: a channel belongs to one task, and the caller's output outlives the tasks.
+        let y = unsafe { y.part(range.clone()) };
+        for (((y, x), scale), offset) in y.iter_mut().zip(&at.x[range]).zip(scale).zip(offset) {
+            y.write(at.act.value(T::madd::<I>(*x, *scale, *offset)));
+        }
+    }
+}
+kernel! {
+    fn columns_write<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, columns: Columns, line: [&[T; COLUMNS]; 2],
+        y: Shared<MaybeUninit<T>>
+    ) = columns_write_body;
+}
+
+/// [`forward`] for short rows of batch norm: vectors along channels, sums along pictures.
+fn columns_forward<T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    eps: f64,
+    fixed: bool,
+    [mean, var, inv]: [Shared<f64>; 3],
+    y: Shared<MaybeUninit<T>>,
+) {
+    let level = simd::level();
+    let Dims { b, c, n, .. } = at.dims;
+    let tasks = c.div_ceil(at.dims.block());
+    par::for_each_sized(tasks, 4 * at.dims.len(), |task| {
+        let columns = at.dims.columns(task);
+        let Columns { first, count } = columns;
+        // SAFETY: a channel belongs to one task.
+        let (mean, var, inv) = unsafe {
+            let range = first..first + count;
+            (
+                mean.part(range.clone()),
+                var.part(range.clone()),
+                inv.part(range),
+            )
+        };
+        if !fixed {
+            let shifts: [T; COLUMNS] = std::array::from_fn(|channel| {
+                if channel >= count {
+                    return T::ZERO;
+                }
+                let few = b.min(8);
+                let sum: f64 = (0..few)
+                    .flat_map(|p| &at.x[(p * c + first + channel) * n..][..n])
+                    .map(|v| v.wide())
+                    .sum();
+                T::of(sum / (few * n) as f64)
+            });
+            let mut sums = [[0f64; COLUMNS]; 2];
+            let shift = spread(n, count, |channel| shifts[channel]);
+            columns_moments(level, at.dims, at.x, columns, &shift, &mut sums);
+            for channel in 0..count {
+                let sums = [sums[0][channel], sums[1][channel]];
+                let (m, v) = settle(sums, shifts[channel], (b * n) as f64);
+                (mean[channel], var[channel]) = (m, v);
+                inv[channel] = 1.0 / (v + eps).sqrt();
+            }
+        }
+        let line = |channel: usize| at.affine.line(first + channel, mean[channel], inv[channel]);
+        let scale = spread(n, count, |channel| line(channel).0);
+        let offset = spread(n, count, |channel| line(channel).1);
+        columns_write(level, at, columns, [&scale, &offset], y);
+    });
+}
+
+/// The columns' coefficients in [`columns_backward`].
+struct ColumnLines<T> {
+    scale: [T; COLUMNS],
+    offset: [T; COLUMNS],
+    mean: [T; COLUMNS],
+    slope: [T; COLUMNS],
+    constant: [T; COLUMNS],
+}
+
+#[inline(always)]
+fn columns_gradient_sums_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    g: &[T],
+    columns: Columns,
+    by: &ColumnLines<T>,
+    sums: &mut [[f64; COLUMNS]; 2],
+) {
+    let (mut s, mut q) = ([T::ZERO; COLUMNS], [T::ZERO; COLUMNS]);
+    for picture in 0..at.dims.b {
+        let range = at.dims.columns_of(picture, columns);
+        let inputs = at.x[range.clone()].iter().zip(&g[range]);
+        let lines = by.scale.iter().zip(&by.offset).zip(&by.mean);
+        for (((x, g), ((scale, offset), mean)), (s, q)) in
+            inputs.zip(lines).zip(s.iter_mut().zip(&mut q))
+        {
+            let g = at.act.chain(T::madd::<I>(*x, *scale, *offset), *g);
+            *s += g;
+            *q = T::madd::<I>(g, *x - *mean, *q);
+        }
+        if picture % SPAN == SPAN - 1 || picture == at.dims.b - 1 {
+            gather(&mut s, at.dims.n, &mut sums[0]);
+            gather(&mut q, at.dims.n, &mut sums[1]);
+        }
+    }
+}
+kernel! {
+    fn columns_gradient_sums<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, g: &[T], columns: Columns, by: &ColumnLines<T>,
+        sums: &mut [[f64; COLUMNS]; 2]
+    ) = columns_gradient_sums_body;
+}
+
+#[inline(always)]
+fn columns_gradient_write_body<I: Isa, T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    g: &[T],
+    columns: Columns,
+    by: &ColumnLines<T>,
+    dx: Shared<MaybeUninit<T>>,
+) {
+    for picture in 0..at.dims.b {
+        let range = at.dims.columns_of(picture, columns);
+        // SAFETY: a channel belongs to one task, and the caller's output outlives the tasks.
+        let dx = unsafe { dx.part(range.clone()) };
+        let inputs = dx.iter_mut().zip(&at.x[range.clone()]).zip(&g[range]);
+        let lines = by.scale.iter().zip(&by.offset).zip(&by.mean);
+        let ends = by.slope.iter().zip(&by.constant);
+        for ((((dx, x), g), ((scale, offset), mean)), (slope, constant)) in
+            inputs.zip(lines).zip(ends)
+        {
+            let g = at.act.chain(T::madd::<I>(*x, *scale, *offset), *g);
+            let rest = T::madd::<I>(*x - *mean, *slope, *constant);
+            dx.write(T::madd::<I>(g, *scale, rest));
+        }
+    }
+}
+kernel! {
+    fn columns_gradient_write<T: Real, A: Activate<T>>(
+        at: Context<'_, T, A>, g: &[T], columns: Columns, by: &ColumnLines<T>,
+        dx: Shared<MaybeUninit<T>>
+    ) = columns_gradient_write_body;
+}
+
+/// [`backward`] for short rows of batch norm; `slots` gets a channel's Σĝ and Σĝ(x - μ).
+fn columns_backward<T: Real, A: Activate<T>>(
+    at: Context<'_, T, A>,
+    g: &[T],
+    stats: &Stats,
+    slots: Shared<[f64; 2]>,
+    dx: Shared<MaybeUninit<T>>,
+) {
+    let level = simd::level();
+    let n = at.dims.n;
+    let length = at.dims.group_len() as f64;
+    let tasks = at.dims.c.div_ceil(at.dims.block());
+    par::for_each_sized(tasks, 4 * at.dims.len(), |task| {
+        let columns = at.dims.columns(task);
+        let Columns { first, count } = columns;
+        let line = |i: usize| {
+            at.affine
+                .line(first + i, stats.mean[first + i], stats.inv[first + i])
+        };
+        let mut by = ColumnLines {
+            scale: spread(n, count, |i| line(i).0),
+            offset: spread(n, count, |i| line(i).1),
+            mean: spread(n, count, |i| T::of(stats.mean[first + i])),
+            slope: [T::ZERO; COLUMNS],
+            constant: [T::ZERO; COLUMNS],
+        };
+        let mut sums = [[0f64; COLUMNS]; 2];
+        columns_gradient_sums(level, at, g, columns, &by, &mut sums);
+        // SAFETY: a channel belongs to one task.
+        let slots = unsafe { slots.part(first..first + count) };
+        let mut lines = [[0f64; 2]; COLUMNS];
+        for i in 0..count {
+            slots[i] = [sums[0][i], sums[1][i]];
+            let gain = at.affine.gain(first + i);
+            let weighted = [gain * sums[0][i], gain * sums[1][i]];
+            lines[i] = gradient_line(weighted, stats.inv[first + i], length, stats.fixed);
+        }
+        by.slope = spread(n, count, |i| T::of(lines[i][0]));
+        by.constant = spread(n, count, |i| T::of(lines[i][1]));
+        columns_gradient_write(level, at, g, columns, &by, dx);
+    });
+}

@@ -1,0 +1,378 @@
+//! Average and max pooling of `[b, c, h, w]`, right on any size.
+//!
+//! Windows that would reach over the right or lower edge are dropped, as in PyTorch:
+//! the output has `(h - kernel) / stride + 1` rows, rounded down.
+
+use crate::mode::for_grad;
+use crate::par;
+use crate::real::{Real, by_dtype, slice};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use std::mem::MaybeUninit;
+
+/// The mean over windows of `kernel` (height, width) that lie `stride` apart.
+///
+/// `x` is `[b, c, h, w]`. A window larger than the picture is an error. The gradient is right
+/// where windows overlap or leave a border, and differentiates again.
+pub fn avg_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
+    let windows = Windows::new("avg_pool2d", x, kernel, stride)?;
+    if x.device().is_cpu() {
+        return x.contiguous()?.apply_op1(AvgPool(windows));
+    }
+    let sum = windows.shifted(x)?.into_iter().reduce(|a, b| a? + b?);
+    match sum {
+        Some(sum) => sum? / (kernel.0 * kernel.1) as f64,
+        None => bail!("avg_pool2d: empty window {kernel:?}"),
+    }
+}
+
+/// The largest element of windows of `kernel` (height, width) that lie `stride` apart.
+///
+/// `x` is `[b, c, h, w]`. The gradient goes to the first of equal elements, in reading order. NaN
+/// counts as largest.
+pub fn max_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
+    let windows = Windows::new("max_pool2d", x, kernel, stride)?;
+    if x.device().is_cpu() {
+        return x.contiguous()?.apply_op1(MaxPool(windows));
+    }
+    let max = windows.shifted(x)?.into_iter().reduce(|a, b| {
+        // `where`, as `maximum` would split the gradient between equal elements.
+        let (a, b) = (a?, b?);
+        b.gt(&a)?.where_cond(&b, &a)
+    });
+    match max {
+        Some(max) => max,
+        None => bail!("max_pool2d: empty window {kernel:?}"),
+    }
+}
+
+/// Where windows lie in pictures.
+#[derive(Clone, Copy)]
+struct Windows {
+    planes: usize,
+    h: usize,
+    w: usize,
+    oh: usize,
+    ow: usize,
+    kernel: (usize, usize),
+    stride: (usize, usize),
+}
+
+impl Windows {
+    fn new(
+        op: &str,
+        x: &Tensor,
+        kernel: (usize, usize),
+        stride: (usize, usize),
+    ) -> Result<Windows> {
+        let &[b, c, h, w] = x.dims() else {
+            bail!("{op}: input {:?}, expected [b, c, h, w]", x.dims())
+        };
+        if b * c == 0 {
+            bail!("{op}: input {:?} is empty", x.dims())
+        }
+        if kernel.0 == 0 || kernel.1 == 0 || stride.0 == 0 || stride.1 == 0 {
+            bail!("{op}: window {kernel:?} and stride {stride:?}, expected at least 1")
+        }
+        if kernel.0 > h || kernel.1 > w {
+            bail!(
+                "{op}: window {kernel:?} is larger than the pictures of {:?}",
+                x.dims()
+            )
+        }
+        let (oh, ow) = ((h - kernel.0) / stride.0 + 1, (w - kernel.1) / stride.1 + 1);
+        Ok(Windows {
+            planes: b * c,
+            h,
+            w,
+            oh,
+            ow,
+            kernel,
+            stride,
+        })
+    }
+
+    fn input(&self) -> usize {
+        self.h * self.w
+    }
+
+    fn output(&self) -> usize {
+        self.oh * self.ow
+    }
+
+    fn work(&self) -> usize {
+        self.planes * self.output() * self.kernel.0 * self.kernel.1
+    }
+
+    /// A shape with the two last dimensions replaced.
+    fn shape(&self, of: &Shape, h: usize, w: usize) -> Shape {
+        Shape::from((of.dims()[0], of.dims()[1], h, w))
+    }
+
+    /// For each place in a window, the elements at that place, `[b, c, oh, ow]`.
+    fn shifted(&self, x: &Tensor) -> Result<Vec<Result<Tensor>>> {
+        let pick = |t: Tensor, dim: usize, start: usize, stride: usize, count: usize| {
+            if stride == 1 {
+                return t.narrow(dim, start, count);
+            }
+            let at: Vec<u32> = (0..count).map(|i| (start + i * stride) as u32).collect();
+            t.index_select(&Tensor::new(at, t.device())?, dim)
+        };
+        Ok((0..self.kernel.0)
+            .flat_map(|ky| (0..self.kernel.1).map(move |kx| (ky, kx)))
+            .map(|(ky, kx)| {
+                let rows = pick(x.clone(), 2, ky, self.stride.0, self.oh)?;
+                pick(rows, 3, kx, self.stride.1, self.ow)
+            })
+            .collect())
+    }
+
+    /// Where the largest element of a window is, in its plane.
+    #[inline(always)]
+    fn first_max<T: Real>(&self, x: &[T], oy: usize, ox: usize) -> usize {
+        let start = oy * self.stride.0 * self.w + ox * self.stride.1;
+        let mut best = start;
+        for ky in 0..self.kernel.0 {
+            for i in start + ky * self.w..start + ky * self.w + self.kernel.1 {
+                #[allow(clippy::eq_op)] // NaN is what differs from itself
+                if x[i] > x[best] || (x[i] != x[i] && x[best] == x[best]) {
+                    best = i;
+                }
+            }
+        }
+        best
+    }
+
+    /// The means of the windows of all planes.
+    fn average<T: Real>(&self, x: &[T]) -> Vec<T> {
+        let scale = T::of(1.0 / (self.kernel.0 * self.kernel.1) as f64);
+        let plane = |x: &[T], y: &mut [MaybeUninit<T>]| {
+            for (oy, y) in y.chunks_exact_mut(self.ow).enumerate() {
+                for (ox, y) in y.iter_mut().enumerate() {
+                    let start = oy * self.stride.0 * self.w + ox * self.stride.1;
+                    let mut sum = T::ZERO;
+                    for ky in 0..self.kernel.0 {
+                        for v in &x[start + ky * self.w..][..self.kernel.1] {
+                            sum += *v;
+                        }
+                    }
+                    y.write(sum * scale);
+                }
+            }
+        };
+        // The usual window, in a form that the compiler vectorises.
+        let halves = |x: &[T], y: &mut [MaybeUninit<T>]| {
+            let rows = x.chunks_exact(2 * self.w);
+            for (y, rows) in y.chunks_exact_mut(self.ow).zip(rows) {
+                let (upper, lower) = rows.split_at(self.w);
+                let pairs = upper
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .zip(lower.as_chunks::<2>().0);
+                for (y, ([a, b], [c, d])) in y.iter_mut().zip(pairs) {
+                    y.write((*a + *b + *c + *d) * scale);
+                }
+            }
+        };
+        let is_half = self.kernel == (2, 2) && self.stride == (2, 2);
+        let n = self.output();
+        // SAFETY: a chunk is an output plane, and both forms write all rows of it.
+        unsafe {
+            par::fill_chunks(self.planes * n, n, self.work(), |start, y| {
+                let x = &x[start / n * self.input()..][..self.input()];
+                if is_half { halves(x, y) } else { plane(x, y) }
+            })
+        }
+    }
+
+    /// The transpose of [`Windows::average`].
+    fn average_back<T: Real>(&self, g: &[T]) -> Vec<T> {
+        let scale = T::of(1.0 / (self.kernel.0 * self.kernel.1) as f64);
+        self.fill_inputs(|plane, dx| {
+            let g = &g[plane * self.output()..][..self.output()];
+            for (oy, g) in g.chunks_exact(self.ow).enumerate() {
+                for ky in 0..self.kernel.0 {
+                    let row = &mut dx[(oy * self.stride.0 + ky) * self.w..][..self.w];
+                    for (ox, g) in g.iter().enumerate() {
+                        for d in &mut row[ox * self.stride.1..][..self.kernel.1] {
+                            *d += *g * scale;
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// Planes of the input's size that start as zeros.
+    fn fill_inputs<T: Real>(&self, f: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+        let n = self.input();
+        // SAFETY: each element of the chunk is written before `f` sees it.
+        unsafe {
+            par::fill_chunks(self.planes * n, n, self.work(), |start, dx| {
+                for d in &mut *dx {
+                    d.write(T::ZERO);
+                }
+                // Sound: all elements are initialised, and the layouts are the same.
+                f(start / n, &mut *(std::ptr::from_mut(dx) as *mut [T]))
+            })
+        }
+    }
+
+    /// For each window, the element of `v` at the place of the largest of `x`.
+    fn gather<T: Real>(&self, x: &[T], v: &[T]) -> Vec<T> {
+        let n = self.output();
+        // SAFETY: each element of the chunk, an output plane, is written.
+        unsafe {
+            par::fill_chunks(self.planes * n, n, self.work(), |start, y| {
+                let plane = start / n * self.input()..(start / n + 1) * self.input();
+                let (x, v) = (&x[plane.clone()], &v[plane]);
+                for (i, y) in y.iter_mut().enumerate() {
+                    y.write(v[self.first_max(x, i / self.ow, i % self.ow)]);
+                }
+            })
+        }
+    }
+
+    /// The transpose of [`Windows::gather`] in `v`.
+    fn spread<T: Real>(&self, x: &[T], g: &[T]) -> Vec<T> {
+        self.fill_inputs(|plane, dx| {
+            let x = &x[plane * self.input()..][..self.input()];
+            let g = &g[plane * self.output()..][..self.output()];
+            for (i, g) in g.iter().enumerate() {
+                dx[self.first_max(x, i / self.ow, i % self.ow)] += *g;
+            }
+        })
+    }
+}
+
+/// `[b, c, h, w]` to `[b, c, oh, ow]`.
+struct AvgPool(Windows);
+
+impl CustomOp1 for AvgPool {
+    fn name(&self) -> &'static str {
+        "avg_pool2d"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = by_dtype!(s.dtype(), self.name(), T => T::store(self.0.average(slice::<T>(s, l)?)));
+        Ok((y, self.0.shape(l.shape(), self.0.oh, self.0.ow)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        for_grad(g)
+            .contiguous()?
+            .apply_op1(AvgPoolBack(self.0))
+            .map(Some)
+    }
+}
+
+/// The transpose: `[b, c, oh, ow]` to `[b, c, h, w]`.
+struct AvgPoolBack(Windows);
+
+impl CustomOp1 for AvgPoolBack {
+    fn name(&self) -> &'static str {
+        "avg_pool2d gradient"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = by_dtype!(s.dtype(), self.name(), T => {
+            T::store(self.0.average_back(slice::<T>(s, l)?))
+        });
+        Ok((y, self.0.shape(l.shape(), self.0.h, self.0.w)))
+    }
+
+    fn bwd(&self, g: &Tensor, _: &Tensor, h: &Tensor) -> Result<Option<Tensor>> {
+        if !g.track_op() {
+            return Ok(None);
+        }
+        for_grad(h)
+            .contiguous()?
+            .apply_op1(AvgPool(self.0))
+            .map(Some)
+    }
+}
+
+/// `[b, c, h, w]` to `[b, c, oh, ow]`.
+struct MaxPool(Windows);
+
+impl CustomOp1 for MaxPool {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = by_dtype!(s.dtype(), self.name(), T => {
+            let x = slice::<T>(s, l)?;
+            T::store(self.0.gather(x, x))
+        });
+        Ok((y, self.0.shape(l.shape(), self.0.oh, self.0.ow)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        let op = MaxPoolLinear {
+            windows: self.0,
+            spread: true,
+        };
+        x.detach()
+            .apply_op2(&for_grad(g).contiguous()?, op)
+            .map(Some)
+    }
+}
+
+/// With the places fixed by `x`: spread gradients of windows to their largest elements, or gather
+/// from those. Each is the other's transpose.
+struct MaxPoolLinear {
+    windows: Windows,
+    spread: bool,
+}
+
+impl CustomOp2 for MaxPoolLinear {
+    fn name(&self) -> &'static str {
+        "max_pool2d gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let w = self.windows;
+        let y = by_dtype!(s1.dtype(), self.name(), T => {
+            let (x, v) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?);
+            T::store(if self.spread { w.spread(x, v) } else { w.gather(x, v) })
+        });
+        let (h, width) = if self.spread {
+            (w.h, w.w)
+        } else {
+            (w.oh, w.ow)
+        };
+        Ok((y, w.shape(l1.shape(), h, width)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        v: &Tensor,
+        _: &Tensor,
+        h: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        if !v.track_op() {
+            return Ok((None, None));
+        }
+        let op = MaxPoolLinear {
+            windows: self.windows,
+            spread: !self.spread,
+        };
+        let dv = x.detach().apply_op2(&for_grad(h).contiguous()?, op)?;
+        Ok((None, Some(dv)))
+    }
+}
