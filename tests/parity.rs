@@ -34,7 +34,7 @@ fn every_recording_is_met() {
     for name in PAPERS
         .iter()
         .flat_map(|recipe| recipe.info().fixtures)
-        .chain(&["optim"])
+        .chain(&["optim", "layers"])
     {
         assert!(
             seen.contains(&name.to_string()),

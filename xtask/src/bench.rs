@@ -2,7 +2,7 @@
 
 use crate::cli::BenchArgs;
 use crate::settings::nearest;
-use crate::{Usage, process};
+use crate::{Usage, ops, process};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use cpu_time::ProcessTime;
@@ -24,6 +24,9 @@ pub fn bench(papers: &[&dyn Recipe], args: &BenchArgs) -> Result<()> {
         .iter()
         .flat_map(|recipe| recipe.info().bench.iter().map(|(label, _)| *label))
         .collect();
+    if args.labels == ["ops"] {
+        return ops::bench(args);
+    }
     let labels: Vec<&str> = match args.labels.is_empty() {
         true => known.clone(),
         false => args.labels.iter().map(String::as_str).collect(),

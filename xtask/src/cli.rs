@@ -203,11 +203,12 @@ pub struct ParityArgs {
 /// Options of `bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask bench vanilla --threads 2\n\n\
+    cargo xtask bench vanilla --threads 2\n  \
+    cargo xtask bench ops                  single ops, ours beside stock candle's\n\n\
     Pictures are made once, noise is drawn in the step, losses are not read. Several labels run in a \
     process each, so that the peak memory is their own.")]
 pub struct BenchArgs {
-    /// What to time [default: all]
+    /// What to time: `ops`, or labels of papers [default: all papers]
     #[arg(value_name = "LABEL")]
     pub labels: Vec<String>,
     /// Iterations timed at most

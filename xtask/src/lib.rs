@@ -13,6 +13,7 @@ pub mod dataset;
 pub mod folder;
 pub mod list;
 pub mod observers;
+mod ops;
 pub mod parity;
 mod plan;
 pub mod process;

@@ -138,18 +138,25 @@ fn every_source(path: &str, source: &Source, found: &mut Violations) {
 /// `unsafe` stays in one crate, and each use there says why it is sound.
 fn unsafe_code(path: &str, source: &Source, found: &mut Violations) {
     for word in source.words(&source.code).filter(|w| w.text == "unsafe") {
-        // `unsafe fn(…)` is a type: whoever calls the pointer needs the sentence, not the type.
-        let is_type = word
-            .after
-            .strip_prefix("fn")
-            .is_some_and(|s| s.trim_start().starts_with('('));
+        // Blocks and impls promise something, so each says why it may. A function asks something of its
+        // callers: one section for a file's functions will do. `unsafe fn(…)` is only a type.
+        let function = word.after.strip_prefix("fn");
+        let is_type = function.is_some_and(|s| s.trim_start().starts_with('('));
         if !path.starts_with("crates/gan-kernels/") {
             found.add(
                 path,
                 word.line,
                 "`unsafe` is allowed in crates/gan-kernels only",
             );
-        } else if !is_type {
+        } else if function.is_some() {
+            if !is_type && !source.comments.contains("# Safety") {
+                found.add(
+                    path,
+                    word.line,
+                    "`unsafe fn` in a file without a `# Safety` section",
+                );
+            }
+        } else {
             let above = source
                 .comments
                 .lines()
@@ -940,10 +947,12 @@ mod tests {
         catches(kernel, "//! T.\nunsafe impl A for B {}\n", 2, "SAFETY:");
         catches(
             kernel,
-            "//! T.\n// SAFETY: far.\n\n\n\n\nunsafe fn f() {}\n",
+            "//! T.\n// SAFETY: far.\n\n\n\n\nunsafe impl A for B {}\n",
             7,
             "SAFETY:",
         );
+        catches(kernel, "//! T.\nunsafe fn f() {}\n", 2, "# Safety");
+        passes(kernel, "//! T.\n//! # Safety\n//! So.\nunsafe fn f() {}\n");
         catches(
             kernel,
             "//! T.\nfn f() { let s = \"SAFETY:\"; unsafe { y } }\n",

@@ -105,6 +105,13 @@ impl Optimizer {
         self
     }
 
+    /// One step down the gradient of `loss`, for loops without the runner: [`crate::Iter::minimise`]
+    /// checks, records and logs as well.
+    pub fn step(&mut self, loss: &Tensor) -> Result<()> {
+        let gradients = self.gradients(loss)?;
+        self.apply(&gradients)
+    }
+
     /// `NET.KEY` and gradient of each parameter, detached from the graph.
     pub(crate) fn gradients(&self, loss: &Tensor) -> Result<Vec<(String, Option<Tensor>)>> {
         let mut store = loss.backward()?;

@@ -1,11 +1,12 @@
 //! Times activations, norms, losses and optimizers beside stock candle's.
 //!
-//! `cargo run --example elem [THREADS [FILTER]]` prints one JSON line an op. Times are of forward
-//! and backward together. Candle's `backward` allocates and adds a gradient for each edge of the
-//! graph, which is not these ops' work: the time of a node that only hands its gradient on is
-//! measured in the same rounds and taken off (`…_with_candle_ms` are the times before that).
+//! `cargo run --example elem [THREADS [FILTER [alone]]]` prints one JSON line an op: milliseconds of
+//! forward and backward together. `ours_…` are the node alone; `ours_with_candle_ms` adds what
+//! candle's `backward` does around each node (it makes the gradient of ones, and for each edge of
+//! the graph a tensor of zeros and a sum), which `candle_ms`, stock candle's time, contains too.
+//! Rounds alternate; `alone` leaves out all but the nodes themselves.
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_kernels::act::{self, Act};
 use gan_kernels::optim::{Adam, AdamConfig, RmsProp, RmsPropConfig, Sgd, SgdConfig};
 use gan_kernels::{loss, norm, pool2d};
@@ -18,53 +19,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Longest time for one op, all rounds of all sides.
 const BUDGET: Duration = Duration::from_millis(1500);
 
+const M: usize = 1 << 20;
+
 type Run = Box<dyn Fn() -> Result<()>>;
+type Function = fn(&Tensor) -> Result<Tensor>;
+type Step = Box<dyn FnMut(&Var, &Tensor) -> Result<()>>;
 
 struct Case {
     name: &'static str,
+    /// The node's forward and backward.
+    alone: Option<Run>,
     ours: Run,
     candle: Option<Run>,
-    /// The part of both that is candle's bookkeeping.
-    bookkeeping: Option<Run>,
-}
-
-/// A node that makes its output from nothing and hands its gradient on.
-struct HandOn {
-    output: Shape,
-    gradient: Option<Shape>,
-}
-
-thread_local! {
-    static ONE: RefCell<Vec<(Shape, Tensor)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A tensor of ones that is made once.
-fn ones(shape: &Shape) -> Result<Tensor> {
-    ONE.with_borrow_mut(|all| {
-        if let Some((_, t)) = all.iter().find(|(s, _)| s == shape) {
-            return Ok(t.clone());
-        }
-        let t = Tensor::ones(shape, candle_core::DType::F32, &Device::Cpu)?;
-        all.push((shape.clone(), t.clone()));
-        Ok(t)
-    })
-}
-
-impl CustomOp1 for HandOn {
-    fn name(&self) -> &'static str {
-        "hand on"
-    }
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        // Nothing reads the numbers, so the memory stays untouched.
-        let n = self.output.elem_count();
-        Ok((CpuStorage::F32(Vec::with_capacity(n)), self.output.clone()))
-    }
-    fn bwd(&self, _: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(match &self.gradient {
-            None => g.clone(),
-            Some(shape) => ones(shape)?,
-        }))
-    }
 }
 
 fn random(dims: &[usize]) -> Result<Var> {
@@ -76,32 +42,59 @@ fn layer(
     name: &'static str,
     x: &[usize],
     ours: impl Fn(&Tensor) -> Result<Tensor> + 'static,
-    candle: Option<fn(&Tensor) -> Result<Tensor>>,
+    candle: Option<Function>,
 ) -> Result<Case> {
     let x = random(x)?;
-    let y = ours(&x)?.shape().clone();
-    let (x2, x3) = (x.clone(), x.clone());
-    let gradient = (&y != x.shape()).then(|| x.shape().clone());
+    let x2 = x.clone();
     Ok(Case {
         name,
+        alone: None,
         ours: Box::new(move || ours(&x)?.backward().map(drop)),
         candle: candle.map(|f| Box::new(move || f(&x2)?.backward().map(drop)) as Run),
-        bookkeeping: Some(Box::new(move || {
-            let node = HandOn {
-                output: y.clone(),
-                gradient: gradient.clone(),
-            };
-            x3.apply_op1(node)?.backward().map(drop)
-        })),
     })
 }
 
-fn batch_norm(name: &'static str, dims: &[usize], act: Act) -> Result<Case> {
+/// An activation of `n` elements.
+fn activation(
+    name: &'static str,
+    op: &'static str,
+    n: usize,
+    ours: Function,
+    candle: Option<Function>,
+) -> Result<Case> {
+    let (x, g) = (random(&[n])?, Tensor::ones(n, DType::F32, &Device::Cpu)?);
+    let alone = Box::new(move || act::time_both(op, &x, &g).map(drop));
+    Ok(Case {
+        alone: Some(alone),
+        ..layer(name, &[n], ours, candle)?
+    })
+}
+
+/// A norm, with gain and offset unless it is instance norm.
+fn normal(
+    name: &'static str,
+    kind: &'static str,
+    dims: &[usize],
+    act: Act,
+    candle: Option<Function>,
+) -> Result<Case> {
     let c = dims[1];
-    let (w, b) = (random(&[c])?, random(&[c])?);
+    let (x, g) = (random(dims)?, Tensor::ones(dims, DType::F32, &Device::Cpu)?);
+    let (w, b, w2, b2) = (random(&[c])?, random(&[c])?, random(&[c])?, random(&[c])?);
     let (mean, var) = (random(&[c])?, random(&[c])?);
-    let ours = move |x: &Tensor| norm::batch_norm(x, &w, &b, &mean, &var, 0.1, 1e-5, act);
-    layer(name, dims, ours, Some(stock_batch_norm))
+    let alone = Box::new(move || {
+        let affine = (kind != "instance").then_some((w.as_tensor(), b.as_tensor()));
+        norm::time_both(kind, &x, affine, act, &g).map(drop)
+    });
+    let ours = move |x: &Tensor| match kind {
+        "batch" => norm::batch_norm(x, &w2, &b2, &mean, &var, 0.1, 1e-5, act),
+        "instance" => norm::instance_norm(x, None, 1e-5, act),
+        _ => norm::layer_norm(x, Some((&w2, &b2)), 1e-5, act),
+    };
+    Ok(Case {
+        alone: Some(alone),
+        ..layer(name, dims, ours, candle)?
+    })
 }
 
 fn stock_batch_norm(x: &Tensor) -> Result<Tensor> {
@@ -125,87 +118,124 @@ fn stock_leaky_relu(x: &Tensor) -> Result<Tensor> {
     x.relu()? - (x.neg()?.relu()? * 0.2)?
 }
 
-fn step(name: &'static str, run: impl Fn() -> Result<()> + 'static, candle: Option<Run>) -> Case {
+fn step(name: &'static str, run: impl Fn() -> Result<()> + 'static) -> Case {
     Case {
         name,
+        alone: None,
         ours: Box::new(run),
-        candle,
-        bookkeeping: None,
+        candle: None,
     }
 }
 
-fn cases() -> Result<Vec<Case>> {
-    let leaky = Act::LeakyRelu(0.2);
-    const M: usize = 1 << 20;
-    let affine = |c: usize| Ok::<_, candle_core::Error>((random(&[c])?, random(&[c])?));
-    let (w64, b64) = affine(64)?;
-    let (p, g) = (random(&[8 * M])?, random(&[8 * M])?);
-    let g2 = (g.as_tensor().clone(), g.as_tensor().clone());
-    let adam = RefCell::new(Adam::new(&p)?);
-    let (p2, rms) = (p.clone(), RefCell::new(RmsProp::new(&p)?));
-    let (p3, sgd) = (p.clone(), RefCell::new(Sgd::new()));
+fn optimizers() -> Result<Vec<Case>> {
+    let (p, g) = (random(&[8 * M])?, random(&[8 * M])?.as_detached_tensor());
+    let mut adam = Adam::new(&p)?;
+    let mut rms = RmsProp::new(&p)?;
+    let mut sgd = Sgd::new();
     let adam_config = AdamConfig {
         lr: 1e-4,
         beta1: 0.5,
         ..Default::default()
     };
+    let rms_config = RmsPropConfig {
+        lr: 1e-4,
+        alpha: 0.99,
+        eps: 1e-8,
+    };
+    let sgd_config = SgdConfig {
+        lr: 1e-4,
+        momentum: 0.5,
+    };
+    let shared = |mut f: Step| {
+        let (p, g) = (p.clone(), g.clone());
+        let f = RefCell::new(move || f(&p, &g));
+        move || f.borrow_mut()()
+    };
     Ok(vec![
-        batch_norm(
+        step(
+            "Adam step 8M",
+            shared(Box::new(move |p, g| adam.step(p, g, &adam_config))),
+        ),
+        step(
+            "RMSProp step 8M",
+            shared(Box::new(move |p, g| rms.step(p, g, &rms_config))),
+        ),
+        step(
+            "SGD step 8M",
+            shared(Box::new(move |p, g| sgd.step(p, g, &sgd_config))),
+        ),
+    ])
+}
+
+fn cases() -> Result<Vec<Case>> {
+    let leaky = Act::LeakyRelu(0.2);
+    let (bn, instance): (Function, Function) = (stock_batch_norm, stock_instance_norm);
+    let stock_leaky: Function = stock_leaky_relu;
+    let mut cases = vec![
+        normal(
             "BatchNorm+LeakyReLU [64,64,32,32]",
+            "batch",
             &[64, 64, 32, 32],
             leaky,
+            Some(bn),
         )?,
-        batch_norm(
+        normal(
             "BatchNorm+LeakyReLU [64,128,16,16]",
+            "batch",
             &[64, 128, 16, 16],
             leaky,
+            Some(bn),
         )?,
-        batch_norm("BatchNorm+ReLU [64,512,4,4]", &[64, 512, 4, 4], Act::Relu)?,
-        batch_norm("BatchNorm [16,64,24,24]", &[16, 64, 24, 24], Act::None)?,
-        layer(
+        normal(
+            "BatchNorm+ReLU [64,512,4,4]",
+            "batch",
+            &[64, 512, 4, 4],
+            Act::Relu,
+            None,
+        )?,
+        normal(
             "instance norm [1,128,64,64]",
+            "instance",
             &[1, 128, 64, 64],
-            |x| norm::instance_norm(x, None, 1e-5, Act::None),
-            Some(stock_instance_norm),
+            Act::None,
+            Some(instance),
         )?,
-        layer(
+        normal(
             "instance norm+ReLU [1,128,64,64]",
+            "instance",
             &[1, 128, 64, 64],
-            |x| norm::instance_norm(x, None, 1e-5, Act::Relu),
+            Act::Relu,
             None,
         )?,
-        layer(
-            "instance norm+LeakyReLU [1,256,64,64]",
-            &[1, 256, 64, 64],
-            move |x| norm::instance_norm(x, None, 1e-5, leaky),
-            None,
-        )?,
-        layer(
+        normal(
             "layer norm+LeakyReLU [64,64,32,32]",
+            "layer",
             &[64, 64, 32, 32],
-            move |x| norm::layer_norm(x, Some((&w64, &b64)), 1e-5, leaky),
+            leaky,
             None,
+        )?,
+        activation("tanh 8M", "tanh", 8 * M, act::tanh, Some(Tensor::tanh))?,
+        activation("sigmoid 8M", "sigmoid", 8 * M, act::sigmoid, None)?,
+        activation("softplus 8M", "softplus", 8 * M, act::softplus, None)?,
+        activation(
+            "LeakyReLU 8M",
+            "leaky_relu",
+            8 * M,
+            |x| act::leaky_relu(x, 0.2),
+            Some(stock_leaky),
+        )?,
+        activation(
+            "LeakyReLU 1M",
+            "leaky_relu",
+            M,
+            |x| act::leaky_relu(x, 0.2),
+            Some(stock_leaky),
         )?,
         layer(
             "pixel norm [16,128,32,32]",
             &[16, 128, 32, 32],
             |x| norm::pixel_norm(x, 1e-8),
             None,
-        )?,
-        layer("tanh 8M", &[8 * M], act::tanh, Some(Tensor::tanh))?,
-        layer("sigmoid 8M", &[8 * M], act::sigmoid, None)?,
-        layer("softplus 8M", &[8 * M], act::softplus, None)?,
-        layer(
-            "LeakyReLU 8M",
-            &[8 * M],
-            |x| act::leaky_relu(x, 0.2),
-            Some(stock_leaky_relu),
-        )?,
-        layer(
-            "LeakyReLU 1M",
-            &[M],
-            |x| act::leaky_relu(x, 0.2),
-            Some(stock_leaky_relu),
         )?,
         layer(
             "maxout [100,1200] 5",
@@ -243,41 +273,9 @@ fn cases() -> Result<Vec<Case>> {
             |x| loss::l1(x, 0.0),
             Some(|x| x.abs()?.mean_all()),
         )?,
-        step(
-            "Adam step 8M",
-            move || adam.borrow_mut().step(&p, &g, &adam_config),
-            None,
-        ),
-        step(
-            "RMSProp step 8M",
-            move || {
-                rms.borrow_mut().step(
-                    &p2,
-                    &g2.0,
-                    &RmsPropConfig {
-                        lr: 1e-4,
-                        alpha: 0.99,
-                        eps: 1e-8,
-                    },
-                )
-            },
-            None,
-        ),
-        step(
-            "SGD step 8M",
-            move || {
-                sgd.borrow_mut().step(
-                    &p3,
-                    &g2.1,
-                    &SgdConfig {
-                        lr: 1e-4,
-                        momentum: 0.5,
-                    },
-                )
-            },
-            None,
-        ),
-    ])
+    ];
+    cases.extend(optimizers()?);
+    Ok(cases)
 }
 
 fn median(times: &mut [f64]) -> f64 {
@@ -290,15 +288,19 @@ fn main() -> Result<()> {
     let threads = args.next().and_then(|t| t.parse().ok()).unwrap_or(0);
     gan_kernels::set_threads(threads);
     let filter = args.next().unwrap_or_default();
+    let all = args.next().is_none();
     for case in cases()?.iter().filter(|c| c.name.contains(&filter)) {
+        let whole = all || case.alone.is_none();
         let sides = [
-            Some(&case.ours),
-            case.candle.as_ref(),
-            case.bookkeeping.as_ref(),
+            case.alone.as_ref(),
+            Some(&case.ours).filter(|_| whole),
+            case.candle.as_ref().filter(|_| all),
         ];
         let mut times = [const { Vec::new() }; 3];
         let start = Instant::now();
-        while times[0].len() < 4 || (start.elapsed() < BUDGET && times[0].len() < 200) {
+        let mut rounds = 0;
+        while rounds < 6 || (start.elapsed() < BUDGET && rounds < 200) {
+            rounds += 1;
             for (run, times) in sides.iter().zip(&mut times) {
                 let Some(run) = run else { continue };
                 let start = Instant::now();
@@ -307,22 +309,19 @@ fn main() -> Result<()> {
             }
         }
         // The first rounds fault memory in.
-        let mut stats = times.iter_mut().map(|times| {
-            let times = times.get_mut(2..)?;
-            let middle = median(times);
+        let [alone, ours, candle] = times.map(|times| {
+            let mut times = times.get(2..)?.to_vec();
+            let middle = median(&mut times);
             Some((middle, times[0]))
         });
-        let (ours, candle, rest) = (stats.next(), stats.next(), stats.next());
-        let (rest_median, rest_min) = rest.flatten().unwrap_or_default();
-        let (ours_median, ours_min) = ours.flatten().unwrap_or_default();
-        let candle = candle
-            .flatten()
-            .map_or("null".into(), |(_, min)| format!("{:.3}", min - rest_min));
+        let (ours_median, ours_min) = alone.or(ours).unwrap_or_default();
+        let smallest =
+            |side: Option<(f64, f64)>| side.map_or("null".into(), |(_, min)| format!("{min:.3}"));
         println!(
-            r#"{{"op": "{}", "ours_median_ms": {:.3}, "ours_min_ms": {:.3}, "candle_ms": {candle}, "ours_with_candle_ms": {ours_min:.3}, "threads": {}}}"#,
+            r#"{{"op": "{}", "ours_median_ms": {ours_median:.3}, "ours_min_ms": {ours_min:.3}, "ours_with_candle_ms": {}, "candle_ms": {}, "threads": {}}}"#,
             case.name,
-            ours_median - rest_median,
-            ours_min - rest_min,
+            smallest(ours),
+            smallest(candle),
             gan_kernels::threads(),
         );
     }

@@ -43,6 +43,7 @@ fn convolution(
         stride,
         padding,
         gain: 1.0,
+        ..Default::default()
     };
     Ok(Case {
         name: name.into(),

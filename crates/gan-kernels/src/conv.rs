@@ -13,12 +13,16 @@
 //! where the output is written. Float32 on the CPU runs on the kernels of this crate, float64 on
 //! plain loops; other devices use candle's convolutions.
 
+use crate::act::Act;
 use crate::direct::{self, Shape};
 use crate::mode::{for_grad, wants_grad, wants_param_grad};
+use crate::par::fill_chunks;
+use crate::tile::Finish;
 use crate::{plain, simd};
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Tensor, bail,
 };
+use std::mem::MaybeUninit;
 
 /// How [`conv2d`] runs over its input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,15 +33,18 @@ pub struct Conv2d {
     pub padding: usize,
     /// Factor of the weights (not of the bias).
     pub gain: f64,
+    /// What is applied to the output, in the same node.
+    pub act: Act,
 }
 
 impl Default for Conv2d {
-    /// Stride 1, no padding, gain 1.
+    /// Stride 1, no padding, gain 1, no activation.
     fn default() -> Self {
         Self {
             stride: 1,
             padding: 0,
             gain: 1.0,
+            act: Act::None,
         }
     }
 }
@@ -53,21 +60,24 @@ pub struct ConvTranspose2d {
     pub output_padding: usize,
     /// Factor of the weights (not of the bias).
     pub gain: f64,
+    /// What is applied to the output, in the same node.
+    pub act: Act,
 }
 
 impl Default for ConvTranspose2d {
-    /// Stride 1, no padding, gain 1.
+    /// Stride 1, no padding, gain 1, no activation.
     fn default() -> Self {
         Self {
             stride: 1,
             padding: 0,
             output_padding: 0,
             gain: 1.0,
+            act: Act::None,
         }
     }
 }
 
-/// `y = gain * (x ⋆ weight) + bias`.
+/// `y = act(gain * (x ⋆ weight) + bias)`.
 ///
 /// x `[b, ci, h, w]`, weight `[co, ci, kh, kw]`, bias `[co]`; y `[b, co, oh, ow]` with
 /// `oh = (h + 2 padding - kh) / stride + 1`, rounded down (rows that the kernel does not reach
@@ -80,18 +90,12 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d)
     check_bias(bias, s.co, "conv2d", weight)?;
     check_types("conv2d", x, weight, bias)?;
     if !x.device().is_cpu() {
-        return native_conv2d(x, weight, bias, conv, &s);
+        return conv.act.apply(&native_conv2d(x, weight, bias, conv, &s)?);
     }
-    Op {
-        kind: Kind::F,
-        s,
-        gain: conv.gain,
-        flat: false,
-    }
-    .apply(x, weight, bias)
+    Op::new(Kind::F, s, conv.gain).apply_with(x, weight, bias, conv.act)
 }
 
-/// `y = gain * (the transposed convolution of x) + bias`.
+/// `y = act(gain * (the transposed convolution of x) + bias)`.
 ///
 /// x `[b, ci, h, w]`, weight `[ci, co, kh, kw]`, bias `[co]`; y `[b, co, oh, ow]` with
 /// `oh = (h - 1) stride - 2 padding + kh + output_padding`, as PyTorch's `conv_transpose2d`.
@@ -107,15 +111,11 @@ pub fn conv_transpose2d(
     check_bias(bias, s.ci, "conv_transpose2d", weight)?;
     check_types("conv_transpose2d", x, weight, bias)?;
     if !x.device().is_cpu() {
-        return native_conv_transpose2d(x, weight, bias, conv);
+        return conv
+            .act
+            .apply(&native_conv_transpose2d(x, weight, bias, conv)?);
     }
-    Op {
-        kind: Kind::D,
-        s,
-        gain: conv.gain,
-        flat: false,
-    }
-    .apply(x, weight, bias)
+    Op::new(Kind::D, s, conv.gain).apply_with(x, weight, bias, conv.act)
 }
 
 fn dims4(name: &str, x: &Tensor, weight: &Tensor) -> Result<([usize; 4], [usize; 4])> {
@@ -314,6 +314,8 @@ pub(crate) struct Op {
     gain: f64,
     /// Whether tensors have their first two axes only (a linear layer: the others are 1).
     flat: bool,
+    /// Factor of negative results, 0 to 1: the activation in the same node, 1 for none.
+    slope: f64,
 }
 
 impl Op {
@@ -333,15 +335,45 @@ impl Op {
             ow: 1,
         };
         Self {
-            kind: Kind::F,
-            s,
-            gain,
             flat: true,
+            ..Self::new(Kind::F, s, gain)
         }
     }
 
+    fn new(kind: Kind, s: Shape, gain: f64) -> Self {
+        Self {
+            kind,
+            s,
+            gain,
+            flat: false,
+            slope: 1.0,
+        }
+    }
+
+    /// Another op of the same layer, without the activation.
     fn with(&self, kind: Kind) -> Self {
-        Self { kind, ..*self }
+        Self {
+            kind,
+            slope: 1.0,
+            ..*self
+        }
+    }
+
+    /// Applies the op and then `act`, in the same node where its slope is between 0 and 1.
+    fn apply_with(
+        mut self,
+        a: &Tensor,
+        b: &Tensor,
+        bias: Option<&Tensor>,
+        act: Act,
+    ) -> Result<Tensor> {
+        self.slope = match act {
+            Act::None => 1.0,
+            Act::Relu => 0.0,
+            Act::LeakyRelu(slope) if (0.0..=1.0).contains(&slope) => slope,
+            _ => return act.apply(&self.apply(a, b, bias)?),
+        };
+        self.apply(a, b, bias)
     }
 
     pub(crate) fn apply(self, a: &Tensor, b: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -368,9 +400,11 @@ impl Op {
                 };
                 let (x, y) = (contiguous(x, a.1)?, contiguous(y, b.1)?);
                 let (level, gain) = (simd::level(), self.gain as f32);
+                let slope = self.slope as f32;
+                let finish = Finish { bias, slope };
                 CpuStorage::F32(match self.kind {
-                    Kind::F => direct::forward(level, s, x, y, bias, gain),
-                    Kind::D => direct::input_gradient(level, s, x, y, bias, gain),
+                    Kind::F => direct::forward(level, s, x, y, finish, gain),
+                    Kind::D => direct::input_gradient(level, s, x, y, finish, gain),
                     Kind::W => direct::weight_gradient(level, s, x, y, gain),
                 })
             }
@@ -381,11 +415,17 @@ impl Op {
                     None => None,
                 };
                 let (x, y) = (contiguous(x, a.1)?, contiguous(y, b.1)?);
-                CpuStorage::F64(match self.kind {
+                let mut out = match self.kind {
                     Kind::F => plain::forward(s, x, y, bias, self.gain),
                     Kind::D => plain::input_gradient(s, x, y, bias, self.gain),
                     Kind::W => plain::weight_gradient(s, x, y, self.gain),
-                })
+                };
+                if self.slope != 1.0 {
+                    out.iter_mut()
+                        .filter(|y| **y <= 0.0)
+                        .for_each(|y| *y *= self.slope);
+                }
+                CpuStorage::F64(out)
             }
             _ => bail!("convolution: expected two tensors of float32 or of float64"),
         };
@@ -402,14 +442,22 @@ impl Op {
         Ok((storage, shape))
     }
 
-    /// Gradients of the two arguments, for the gradient `g` of the result.
+    /// The gradient before the activation, for the gradient `g` of the result `y`.
+    fn before_act(&self, y: &Tensor, g: &Tensor) -> Result<Tensor> {
+        let g = for_grad(g);
+        if self.slope == 1.0 {
+            return Ok(g);
+        }
+        rectified_gradient(&y.detach(), &g, self.slope)
+    }
+
+    /// Gradients of the two arguments, for the gradient `g` of the result before the activation.
     fn gradients(
         &self,
         a: &Tensor,
         b: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let g = for_grad(g);
         // In F and D the second argument is the weight; W's are both inputs.
         let b_wanted = if self.kind == Kind::W {
             wants_grad(b)
@@ -424,14 +472,14 @@ impl Op {
         let da = match wants_grad(a) {
             false => None,
             // W's: D(y, g); F's and D's: D(g, w) and F(g, w).
-            true if self.kind == Kind::W => Some(self.with(to_a).apply(&for_grad(b), &g, None)?),
-            true => Some(self.with(to_a).apply(&g, &for_grad(b), None)?),
+            true if self.kind == Kind::W => Some(self.with(to_a).apply(&for_grad(b), g, None)?),
+            true => Some(self.with(to_a).apply(g, &for_grad(b), None)?),
         };
         let db = match b_wanted {
             false => None,
             // D's: W(g, y); F's and W's: W(x, g) and F(x, g).
-            true if self.kind == Kind::D => Some(self.with(to_b).apply(&g, &for_grad(a), None)?),
-            true => Some(self.with(to_b).apply(&for_grad(a), &g, None)?),
+            true if self.kind == Kind::D => Some(self.with(to_b).apply(g, &for_grad(a), None)?),
+            true => Some(self.with(to_b).apply(&for_grad(a), g, None)?),
         };
         Ok((da, db))
     }
@@ -471,10 +519,10 @@ impl CustomOp2 for Op {
         &self,
         a: &Tensor,
         b: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        self.gradients(a, b, g)
+        self.gradients(a, b, &self.before_act(y, g)?)
     }
 }
 
@@ -500,16 +548,87 @@ impl CustomOp3 for Op {
         a: &Tensor,
         b: &Tensor,
         bias: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (da, db) = self.gradients(a, b, g)?;
+        let g = self.before_act(y, g)?;
+        let (da, db) = self.gradients(a, b, &g)?;
         let dbias = match wants_param_grad(bias) {
-            true => Some(channel_sums(&for_grad(g))?),
+            true => Some(channel_sums(&g)?),
             false => None,
         };
         Ok((da, db, dbias))
     }
+}
+
+/// `g` where `y` is positive, else `slope * g`. Differentiable with respect to `g`.
+fn rectified_gradient(y: &Tensor, g: &Tensor, slope: f64) -> Result<Tensor> {
+    g.contiguous()?
+        .apply_op2(&y.contiguous()?, RectifiedGradient { slope })
+}
+
+/// Arguments g and y, of which y has no graph: its derivative is zero almost everywhere.
+struct RectifiedGradient {
+    slope: f64,
+}
+
+impl CustomOp2 for RectifiedGradient {
+    fn name(&self) -> &'static str {
+        "rectified-gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, candle_core::Shape)> {
+        let storage = match (s1, s2) {
+            (CpuStorage::F32(g), CpuStorage::F32(y)) => {
+                let (g, y) = (contiguous(g, l1)?, contiguous(y, l2)?);
+                let (level, slope, n) = (simd::level(), self.slope as f32, g.len());
+                // SAFETY: `mask` writes every element of its chunk.
+                CpuStorage::F32(unsafe {
+                    fill_chunks(n, 1 << 14, n, |start, out| {
+                        mask(level, &g[start..], &y[start..], slope, out)
+                    })
+                })
+            }
+            (CpuStorage::F64(g), CpuStorage::F64(y)) => {
+                let (g, y) = (contiguous(g, l1)?, contiguous(y, l2)?);
+                let each = |(&g, &y): (&f64, &f64)| if y > 0.0 { g } else { g * self.slope };
+                CpuStorage::F64(g.iter().zip(y).map(each).collect())
+            }
+            _ => bail!("rectified gradient: expected two tensors of float32 or of float64"),
+        };
+        Ok((storage, l1.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        g: &Tensor,
+        y: &Tensor,
+        _: &Tensor,
+        h: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dg = match wants_grad(g) {
+            true => Some(rectified_gradient(&y.detach(), &for_grad(h), self.slope)?),
+            false => None,
+        };
+        Ok((dg, None))
+    }
+}
+
+#[inline(always)]
+fn mask_body<I: simd::Isa>(g: &[f32], y: &[f32], slope: f32, out: &mut [MaybeUninit<f32>]) {
+    assert!(g.len() >= out.len() && y.len() >= out.len());
+    for ((out, &g), &y) in out.iter_mut().zip(g).zip(y) {
+        out.write(if y > 0.0 { g } else { g * slope });
+    }
+}
+simd::dispatch! {
+    fn mask(g: &[f32], y: &[f32], slope: f32, out: &mut [MaybeUninit<f32>]) = mask_body;
 }
 
 /// Sums over all axes but axis 1: x `[b, c, ...]` gives `[c]`. Differentiable.

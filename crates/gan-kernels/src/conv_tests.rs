@@ -6,6 +6,7 @@ use crate::simd::{Level, best, force};
 use crate::testing::{Rng, error, first_order, numbers, second_order};
 use candle_core::{Device, Var};
 
+#[allow(clippy::too_many_arguments)]
 fn shape(
     b: usize,
     ci: usize,
@@ -59,14 +60,40 @@ fn agrees(s: &Shape, seed: u64) {
     let f = plain::forward(s, &wide(&x), &wide(&w), Some(&wide(&by)), 0.75);
     let d = plain::input_gradient(s, &wide(&y), &wide(&w), Some(&wide(&bx)), 0.75);
     let g = plain::weight_gradient(s, &wide(&x), &wide(&y), 0.75);
+    let rectified = |v: Vec<f64>| {
+        v.iter()
+            .map(|&v| if v > 0.0 { v } else { 0.3 * v })
+            .collect()
+    };
+    let (f, d): (Vec<f64>, Vec<f64>) = (rectified(f), rectified(d));
     for level in levels() {
         let e = [
             error(
-                &wide(&direct::forward(level, s, &x, &w, Some(&by), gain)),
+                &wide(&direct::forward(
+                    level,
+                    s,
+                    &x,
+                    &w,
+                    Finish {
+                        bias: Some(&by),
+                        slope: 0.3,
+                    },
+                    gain,
+                )),
                 &f,
             ),
             error(
-                &wide(&direct::input_gradient(level, s, &y, &w, Some(&bx), gain)),
+                &wide(&direct::input_gradient(
+                    level,
+                    s,
+                    &y,
+                    &w,
+                    Finish {
+                        bias: Some(&bx),
+                        slope: 0.3,
+                    },
+                    gain,
+                )),
                 &d,
             ),
             error(&wide(&direct::weight_gradient(level, s, &x, &y, gain)), &g),
@@ -100,6 +127,8 @@ fn layers_of_the_papers_agree_with_plain_loops() {
         shape(1, 70, 8, 9, 40, (4, 4), 2, 1),
         shape(3, 37, 2, 2, 64, (4, 4), 2, 1),
         shape(2, 33, 5, 3, 33, (3, 3), 1, 1),
+        shape(1, 40, 7, 9, 35, (5, 5), 2, 3),
+        shape(2, 36, 3, 4, 32, (2, 2), 3, 1),
     ]
     .iter()
     .enumerate()
@@ -133,6 +162,7 @@ fn the_same_bits_for_any_number_of_threads() {
         shape(1, 3, 64, 64, 64, (4, 4), 2, 1),
         shape(1, 32, 48, 48, 3, (9, 9), 1, 4),
         shape(16, 512, 4, 4, 100, (4, 4), 1, 0),
+        shape(1, 256, 8, 8, 256, (4, 4), 2, 1),
     ];
     for s in &shapes {
         let mut rng = Rng(5);
@@ -144,8 +174,8 @@ fn the_same_bits_for_any_number_of_threads() {
         let run = || {
             let level = best();
             (
-                direct::forward(level, s, &x, &w, None, 1.0),
-                direct::input_gradient(level, s, &y, &w, None, 1.0),
+                direct::forward(level, s, &x, &w, Finish::NONE, 1.0),
+                direct::input_gradient(level, s, &y, &w, Finish::NONE, 1.0),
                 direct::weight_gradient(level, s, &x, &y, 1.0),
             )
         };
@@ -163,6 +193,7 @@ fn conv(stride: usize, padding: usize) -> Conv2d {
         stride,
         padding,
         gain: 0.7,
+        ..Default::default()
     }
 }
 
@@ -203,12 +234,40 @@ fn finite_differences_of_transposed_convolution() -> Result<()> {
             padding,
             output_padding,
             gain: 0.7,
+            ..Default::default()
         };
         let f = |v: &[Tensor]| conv_transpose2d(&v[0], &v[1], Some(&v[2]), &c);
         let e = first_order(&[x.clone(), weight.clone(), bias.clone()], &f)?;
         assert!(e < 1e-8, "first order {e} k{k} s{stride}");
         let e = second_order(&[x, weight, bias], &f)?;
         assert!(e < 1e-7, "second order {e} k{k} s{stride}");
+    }
+    Ok(())
+}
+
+#[test]
+fn finite_differences_with_an_activation() -> Result<()> {
+    let mut rng = Rng(12);
+    let x = rng.tensor(&[2, 3, 4, 5])?;
+    let all = [x, rng.tensor(&[3, 3, 3, 3])?, rng.tensor(&[3])?];
+    for act in [Act::Relu, Act::LeakyRelu(0.2), Act::LeakyRelu(2.0)] {
+        let c = Conv2d {
+            stride: 2,
+            padding: 1,
+            gain: 0.7,
+            act,
+        };
+        let f = |v: &[Tensor]| conv2d(&v[0], &v[1], Some(&v[2]), &c);
+        assert!(first_order(&all, &f)? < 1e-8, "{act:?}");
+        assert!(second_order(&all, &f)? < 1e-7, "{act:?}");
+        let c = ConvTranspose2d {
+            stride: 2,
+            act,
+            ..Default::default()
+        };
+        let f = |v: &[Tensor]| conv_transpose2d(&v[0], &v[1], None, &c);
+        assert!(first_order(&all[..2], &f)? < 1e-8, "{act:?}");
+        assert!(second_order(&all[..2], &f)? < 1e-7, "{act:?}");
     }
     Ok(())
 }
@@ -248,6 +307,7 @@ fn second_order_agrees_with_candle() -> Result<()> {
                 stride: 2,
                 padding: 1,
                 gain: 1.0,
+                ..Default::default()
             },
         )?
         .sqr()?;
@@ -259,6 +319,7 @@ fn second_order_agrees_with_candle() -> Result<()> {
                 stride: 1,
                 padding: 1,
                 gain: 1.0,
+                ..Default::default()
             },
         )?
         .sqr()?;
@@ -476,9 +537,11 @@ fn timings() {
                         std::hint::black_box(f());
                         t.elapsed().as_secs_f64() * 1e3
                     };
-                    best[0] = best[0].min(time(&|| direct::forward(level, &s, &x, &w, None, 1.0)));
+                    best[0] = best[0].min(time(&|| {
+                        direct::forward(level, &s, &x, &w, Finish::NONE, 1.0)
+                    }));
                     best[1] = best[1].min(time(&|| {
-                        direct::input_gradient(level, &s, &y, &w, None, 1.0)
+                        direct::input_gradient(level, &s, &y, &w, Finish::NONE, 1.0)
                     }));
                     best[2] =
                         best[2].min(time(&|| direct::weight_gradient(level, &s, &x, &y, 1.0)));

@@ -9,13 +9,15 @@
 //! The functions take slices and check their lengths once; below that, offsets follow from the
 //! shape. The file is long because the three directions share these pieces.
 
-use crate::matmul::{View, matmul};
+use crate::few;
+use crate::matmul::{Matrix, matmul};
 use crate::memory::{Scratch, filled, scratch};
 use crate::par::{SendPtr, for_each, for_each_chunk, for_each_sized};
 use crate::simd::Level;
 use crate::tile::{
-    Columns, Correlate, PadRow, Panel, Reduce, Run, Shift, Source, Tile, Weave, correlate,
-    correlate_tiles, pack_columns, pack_panel, pad_rows, panel, reduce, shift_add, tiles, weave,
+    Bias, Columns, Correlate, Finish, PadPlane, Panel, Reduce, Run, Shift, Source, Tile, Weave,
+    correlate, correlate_tiles, pack_columns, pack_panel, pad_plane, panel, rectify, reduce,
+    shift_add, tiles, weave,
 };
 use crate::vector::lanes;
 
@@ -45,11 +47,11 @@ impl Shape {
     pub(crate) fn w_len(&self) -> usize {
         self.co * self.ci * self.taps()
     }
-    fn taps(&self) -> usize {
+    pub(crate) fn taps(&self) -> usize {
         self.kh * self.kw
     }
     /// Multiply-adds of one direction.
-    fn work(&self) -> usize {
+    pub(crate) fn work(&self) -> usize {
         self.y_len() * self.ci * self.taps()
     }
     /// Whether the kernel covers the whole input, so that all directions are one matrix product.
@@ -86,35 +88,37 @@ const THIN: usize = 8;
 const FEW_TASKS: usize = 8;
 /// Up to this many pixels in all images, the weights are the larger part of the work.
 const FEW_PIXELS: usize = 128;
+/// Up to this many panels, weights are packed tile by tile as they are used.
+const FEW_PANELS: usize = 4;
 /// About how many pixels a pass of the weight gradient sums: their part of dy stays in cache.
 const PIXEL_BLOCK: usize = 160;
 
-/// y = gain * convolution(x, w) + bias.
+/// y = gain * convolution(x, w), finished with one bias a channel of y.
 pub(crate) fn forward(
     level: Level,
     s: &Shape,
     x: &[f32],
     w: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     gain: f32,
 ) -> Vec<f32> {
     assert_eq!((x.len(), w.len()), (s.x_len(), s.w_len()));
-    assert!(bias.is_none_or(|b| b.len() == s.co));
+    assert!(finish.bias.is_none_or(|b| b.len() == s.co));
     let k = s.ci * s.taps();
     if s.is_product() {
         let (a, b) = (
-            View {
+            Matrix {
                 data: x,
                 row: k,
                 column: 1,
             },
-            View {
+            Matrix {
                 data: w,
                 row: 1,
                 column: k,
             },
         );
-        return matmul(s.b, s.co, k, a, b, gain, bias);
+        return matmul(level, s.b, s.co, k, a, b, gain, finish);
     }
     if s.thin_forward() {
         // Row (co, tap), column ci.
@@ -136,13 +140,12 @@ pub(crate) fn forward(
             ow: s.ow,
             stride: 1,
         };
-        return thin_product(level, &thin, &a, x, bias, s.taps(), at);
+        return thin_product(level, &thin, &a, x, finish, s.taps(), at);
     }
     let grid = Grid::of_input(s);
     let padded = pad(level, x, s.b * s.ci, s.h, s.w, &grid);
     let taps: Vec<usize> = (0..s.taps()).map(|t| grid.at(t / s.kw, t % s.kw)).collect();
     let tiles = tiles(s.co, level);
-    let a = pack_rows(level, &tiles, w, k, gain);
     let conv = Phase {
         source: padded.get(),
         images: s.b,
@@ -153,43 +156,54 @@ pub(crate) fn forward(
         width: s.ow,
         m: s.co,
         tiles: &tiles,
-        bias,
+        finish,
     };
-    // SAFETY: `unit_stride` writes every element of y: all rows of all pixels of all images.
+    // SAFETY: both write every element of y: all rows of all pixels of all images.
     unsafe {
         filled(s.y_len(), |y| {
-            conv.unit_stride(level, &taps, &a, SendPtr(y.as_mut_ptr().cast()))
+            let y = SendPtr(y.as_mut_ptr().cast());
+            if conv.panels(lanes(level)).1 <= FEW_PANELS {
+                conv.few_panels(level, &taps, w, gain, y);
+            } else {
+                let a = pack_rows(level, &tiles, w, k, gain);
+                conv.unit_stride(level, &taps, &a, y);
+            }
         })
     }
 }
 
-/// dx = gain * the transposed convolution of dy (+ bias, one number a channel of x).
+/// dx = gain * the transposed convolution of dy, finished with one bias a channel of x.
 pub(crate) fn input_gradient(
     level: Level,
     s: &Shape,
     dy: &[f32],
     w: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     gain: f32,
 ) -> Vec<f32> {
     assert_eq!((dy.len(), w.len()), (s.y_len(), s.w_len()));
-    assert!(bias.is_none_or(|b| b.len() == s.ci));
+    assert!(finish.bias.is_none_or(|b| b.len() == s.ci));
     if s.is_product() {
         let k = s.ci * s.taps();
         let (a, b) = (
-            View {
+            Matrix {
                 data: dy,
                 row: s.co,
                 column: 1,
             },
-            View {
+            Matrix {
                 data: w,
                 row: k,
                 column: 1,
             },
         );
-        let spread: Option<Vec<f32>> = bias.map(|b| (0..k).map(|i| b[i / s.taps()]).collect());
-        return matmul(s.b, k, s.co, a, b, gain, spread.as_deref());
+        let spread = |b: &[f32]| (0..k).map(|i| b[i / s.taps()]).collect();
+        let spread: Option<Vec<f32>> = finish.bias.map(spread);
+        let finish = Finish {
+            bias: spread.as_deref(),
+            ..finish
+        };
+        return matmul(level, s.b, k, s.co, a, b, gain, finish);
     }
     if s.thin_input_gradient() {
         let rows = s.ci * s.taps();
@@ -208,7 +222,10 @@ pub(crate) fn input_gradient(
             ow: s.w,
             stride: s.stride,
         };
-        return thin_product(level, &thin, &a, dy, bias, s.taps(), at);
+        return thin_product(level, &thin, &a, dy, finish, s.taps(), at);
+    }
+    if s.b * s.oh * s.ow <= FEW_PIXELS && s.co >= 32 {
+        return few::input_gradient(level, s, dy, w, finish, gain);
     }
     let (ys, xs) = (Phases::new(s, s.kh), Phases::new(s, s.kw));
     let (height, width) = (s.h.div_ceil(s.stride), s.w.div_ceil(s.stride));
@@ -232,7 +249,7 @@ pub(crate) fn input_gradient(
         width,
         m: s.ci,
         tiles: &tiles,
-        bias,
+        finish,
     };
     // SAFETY: each of the two writes every element of dx: all rows of all pixels of all phases.
     unsafe {
@@ -259,18 +276,18 @@ pub(crate) fn weight_gradient(
     let (kk, k) = (s.taps(), s.ci * s.taps());
     if s.is_product() {
         let (a, b) = (
-            View {
+            Matrix {
                 data: dy,
                 row: 1,
                 column: s.co,
             },
-            View {
+            Matrix {
                 data: x,
                 row: k,
                 column: 1,
             },
         );
-        return matmul(s.co, k, s.b, a, b, gain, None);
+        return matmul(level, s.co, k, s.b, a, b, gain, Finish::NONE);
     }
     if let Some(exchanged) = s.exchanged() {
         let t = weight_gradient_plain(level, &exchanged, dy, x, gain);
@@ -280,94 +297,9 @@ pub(crate) fn weight_gradient(
             .collect();
     }
     if s.b * s.oh * s.ow <= FEW_PIXELS && s.co >= 32 {
-        return weight_gradient_of_few_pixels(level, s, x, dy, gain);
+        return few::weight_gradient(level, s, x, dy, gain);
     }
     weight_gradient_plain(level, s, x, dy, gain)
-}
-
-/// The weight gradient where the weights are many and the pixels that are summed few: a product
-/// of dy and the unrolled x, written once where it belongs.
-fn weight_gradient_of_few_pixels(
-    level: Level,
-    s: &Shape,
-    x: &[f32],
-    dy: &[f32],
-    gain: f32,
-) -> Vec<f32> {
-    let (lanes, k, pixels) = (lanes(level), s.ci * s.taps(), s.oh * s.ow);
-    let (columns, total) = (2 * lanes, s.b * pixels);
-    let grid = Grid::of_input(s);
-    let padded = pad(level, x, s.b * s.ci, s.h, s.w, &grid);
-    let padded = padded.get();
-
-    // x as [block of (channel, tap)][image][pixel][columns].
-    let blocks = k.div_ceil(columns);
-    let taps: Vec<usize> = (0..k)
-        .map(|i| i / s.taps() * grid.plane() + grid.at(i % s.taps() / s.kw, i % s.taps() % s.kw))
-        .collect();
-    let mut unrolled = scratch(blocks * total * columns);
-    for_each_chunk(
-        &mut unrolled,
-        total * columns,
-        4 * k * total,
-        |start, out| {
-            let first = start / total;
-            let taps = &taps[first..k.min(first + columns)];
-            for (p, out) in out.chunks_exact_mut(columns).enumerate() {
-                let (image, y, x) = (p / pixels, p % pixels / s.ow, p % s.ow);
-                let from = image * s.ci * grid.plane() + y * grid.columns + x;
-                for (out, tap) in out.iter_mut().zip(taps) {
-                    *out = padded[from + tap];
-                }
-            }
-        },
-    );
-
-    // dy as tiles of output channels, its pixels the columns.
-    let tiles = tiles(s.co, level);
-    let mut a = scratch(s.co * total);
-    for t in &tiles {
-        for image in 0..s.b {
-            let at = |p| t.start * total + (image * pixels + p) * t.len;
-            let to: Vec<usize> = (0..pixels).map(at).collect();
-            let src = dy[(image * s.co + t.start) * pixels..].as_ptr();
-            let c = Columns {
-                src,
-                row: pixels,
-                rows: t.len,
-                scale: gain,
-                to: &to,
-            };
-            // SAFETY: dy holds the tile's channels of this image, `a` the tile's rows.
-            unsafe { pack_columns(level, &c, a.as_mut_ptr()) }
-        }
-    }
-
-    let (a, b) = (SendPtr(a.as_mut_ptr()), SendPtr(unrolled.as_mut_ptr()));
-    // SAFETY: panel by panel, every column of every row of dw is written.
-    unsafe {
-        filled(s.w_len(), |dw| {
-            let dw = SendPtr(dw.as_mut_ptr().cast::<f32>());
-            let group = blocks.div_ceil(32);
-            for_each_sized(blocks.div_ceil(group), s.work(), |q| {
-                for q in q * group..((q + 1) * group).min(blocks) {
-                    let n = (k - q * columns).min(columns);
-                    let c = dw.get().add(q * columns);
-                    let call = Panel {
-                        tiles: &tiles,
-                        k: total,
-                        a: a.get(),
-                        b: b.get().add(q * total * columns),
-                        c: [c, c.wrapping_add(lanes)],
-                        c_row: k,
-                        n: [n.min(lanes), n.saturating_sub(lanes)],
-                        bias: std::ptr::null(),
-                    };
-                    panel(level, &call);
-                }
-            });
-        })
-    }
 }
 
 fn weight_gradient_plain(level: Level, s: &Shape, x: &[f32], dy: &[f32], gain: f32) -> Vec<f32> {
@@ -502,20 +434,20 @@ fn weight_gradient_plain(level: Level, s: &Shape, x: &[f32], dy: &[f32], gain: f
 
 /// Where a padded copy of a plane begins and how large it is, split into phases by the stride.
 #[derive(Clone, Copy, Debug)]
-struct Grid {
+pub(crate) struct Grid {
     /// Phases an axis.
-    phases: usize,
+    pub(crate) phases: usize,
     /// The plane's coordinates of the copy's first element; outside the plane are zeros.
     y0: isize,
     x0: isize,
     /// Size of one phase.
-    rows: usize,
-    columns: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
 impl Grid {
     /// The padded input of a convolution.
-    fn of_input(s: &Shape) -> Self {
+    pub(crate) fn of_input(s: &Shape) -> Self {
         let p = -(s.padding as isize);
         let rows = s.oh + (s.kh - 1) / s.stride;
         Self {
@@ -526,24 +458,24 @@ impl Grid {
             columns: s.ow + (s.kw - 1) / s.stride,
         }
     }
-    fn plane(&self) -> usize {
+    pub(crate) fn plane(&self) -> usize {
         self.phases * self.phases * self.rows * self.columns
     }
     /// Offset of padded coordinate (y, x) for output (0, 0).
-    fn at(&self, y: usize, x: usize) -> usize {
+    pub(crate) fn at(&self, y: usize, x: usize) -> usize {
         let phase = y % self.phases * self.phases + x % self.phases;
         (phase * self.rows + y / self.phases) * self.columns + x / self.phases
     }
 }
 
 /// The padded copy, or the tensor itself where there is nothing to pad or to split.
-enum Padded<'a> {
+pub(crate) enum Padded<'a> {
     Same(&'a [f32]),
     Copy(Scratch),
 }
 
 impl Padded<'_> {
-    fn get(&self) -> &[f32] {
+    pub(crate) fn get(&self) -> &[f32] {
         match self {
             Padded::Same(x) => x,
             Padded::Copy(x) => x,
@@ -551,7 +483,14 @@ impl Padded<'_> {
     }
 }
 
-fn pad<'a>(level: Level, x: &'a [f32], planes: usize, h: usize, w: usize, g: &Grid) -> Padded<'a> {
+pub(crate) fn pad<'a>(
+    level: Level,
+    x: &'a [f32],
+    planes: usize,
+    h: usize,
+    w: usize,
+    g: &Grid,
+) -> Padded<'a> {
     if g.phases == 1 && (g.y0, g.x0, g.rows, g.columns) == (0, 0, h, w) {
         return Padded::Same(x);
     }
@@ -566,48 +505,23 @@ fn pad<'a>(level: Level, x: &'a [f32], planes: usize, h: usize, w: usize, g: &Gr
         |start, out| {
             for (i, out) in out.chunks_exact_mut(plane).enumerate() {
                 let from = (start / plane + i) * h * w;
-                pad_plane(level, &x[from..from + h * w], h, w, g, out);
+                let call = PadPlane {
+                    src: x[from..from + h * w].as_ptr(),
+                    height: h,
+                    width: w,
+                    dst: out.as_mut_ptr(),
+                    phases: g.phases,
+                    y0: g.y0,
+                    x0: g.x0,
+                    rows: g.rows,
+                    columns: g.columns,
+                };
+                // SAFETY: src is a plane of x, dst a padded plane.
+                unsafe { pad_plane(level, &call) }
             }
         },
     );
     Padded::Copy(out)
-}
-
-fn pad_plane(level: Level, x: &[f32], h: usize, w: usize, g: &Grid, out: &mut [f32]) {
-    assert!(x.len() == h * w && out.len() == g.plane());
-    let s = g.phases;
-    let (src, dst) = (x.as_ptr(), out.as_mut_ptr());
-    let mut rows = (0..s * s * g.rows).map(|i| {
-        let (phase, r) = (i / g.rows, i % g.rows);
-        let y = (r * s + phase / s) as isize + g.y0;
-        let inside = y >= 0 && y < h as isize;
-        // Columns c with 0 <= x0 + c * s < w.
-        let x0 = (phase % s) as isize + g.x0;
-        let first = (-x0).max(0) as usize;
-        let first = first.div_ceil(s).min(g.columns);
-        let end = (w as isize - x0).max(0) as usize;
-        let end = end.div_ceil(s).clamp(first, g.columns);
-        let (before, len) = if inside && end > first {
-            (first, end - first)
-        } else {
-            (0, 0)
-        };
-        let from = if len > 0 {
-            y * w as isize + x0 + (first * s) as isize
-        } else {
-            0
-        };
-        PadRow {
-            src: src.wrapping_offset(from),
-            stride: s,
-            dst: dst.wrapping_add(i * g.columns),
-            before,
-            len,
-            after: g.columns - before - len,
-        }
-    });
-    // SAFETY: row i is `g.columns` floats of `out`, and the elements that it takes are in x.
-    unsafe { pad_rows(level, &mut rows) }
 }
 
 /// Which taps reach an output phase of the input gradient, along one axis.
@@ -772,7 +686,7 @@ struct Phase<'a> {
     width: usize,
     m: usize,
     tiles: &'a [Tile],
-    bias: Option<&'a [f32]>,
+    finish: Finish<'a>,
 }
 
 /// The runs of the pixels `first .. first + lanes` of an image (cut at its end), from lane `lane`.
@@ -820,10 +734,6 @@ impl Runs {
 }
 
 impl Phase<'_> {
-    fn bias(&self) -> *const f32 {
-        self.bias.map_or(std::ptr::null(), <[f32]>::as_ptr)
-    }
-
     fn source<'a>(&self, taps: &'a [usize]) -> Source<'a> {
         Source {
             data: self.source.as_ptr(),
@@ -840,6 +750,93 @@ impl Phase<'_> {
         (vectors, (self.images * vectors).div_ceil(2))
     }
 
+    /// The pixels of panel `q`, where each half's first row goes in `out`, and how many columns
+    /// it has.
+    fn target(&self, q: usize, lanes: usize, out: *mut f32) -> (Runs, [*mut f32; 2], [usize; 2]) {
+        let pixels = self.height * self.width;
+        let vectors = pixels.div_ceil(lanes);
+        let mut runs = Runs::new();
+        let (mut c, mut n) = ([std::ptr::null_mut(); 2], [0; 2]);
+        for half in 0..2 {
+            let v = 2 * q + half;
+            if v < self.images * vectors {
+                let (image, first) = (v / vectors, v % vectors * lanes);
+                n[half] = push_runs(&mut runs, self, half * lanes, image, first, lanes);
+                c[half] = out.wrapping_add(image * self.m * pixels + first);
+            }
+        }
+        (runs, c, n)
+    }
+
+    /// As [`Self::unit_stride`] with few panels: they are packed first, then each task packs a
+    /// tile of the weights `w` `[m][k]` and uses it at once.
+    ///
+    /// # Safety
+    ///
+    /// As for `unit_stride`.
+    unsafe fn few_panels(
+        &self,
+        level: Level,
+        taps: &[usize],
+        w: &[f32],
+        gain: f32,
+        out: SendPtr<f32>,
+    ) {
+        let (lanes, pixels) = (lanes(level), self.height * self.width);
+        let (_, panels) = self.panels(lanes);
+        let k = self.channels * taps.len();
+        assert!(w.len() >= self.m * k);
+        let size = (k + 1) * 2 * lanes;
+        let mut packed = scratch(panels * size);
+        let source = self.source(taps);
+        for (q, b) in packed.chunks_exact_mut(size).enumerate() {
+            let (runs, ..) = self.target(q, lanes, out.get());
+            // SAFETY: the runs are pixels of the source; b holds k rows and a vector more.
+            unsafe { pack_panel(level, &source, runs.get(), b.as_mut_ptr()) }
+        }
+        let packed = SendPtr(packed.as_mut_ptr());
+        let work = self.images * pixels * self.m * k + 4 * self.m * k;
+        for_each_sized(self.tiles.len(), work, |t| {
+            let t = self.tiles[t];
+            let mut a = scratch(t.len * k);
+            let step = 1024.min(k);
+            let to: Vec<usize> = (0..step).map(|j| j * t.len).collect();
+            for first in (0..k).step_by(step) {
+                let c = Columns {
+                    src: w[t.start * k + first..].as_ptr(),
+                    row: k,
+                    rows: t.len,
+                    scale: gain,
+                    to: &to[..step.min(k - first)],
+                };
+                // SAFETY: w holds the tile's rows, a has `t.len` floats for each column.
+                unsafe { pack_columns(level, &c, a.as_mut_ptr().add(first * t.len)) }
+            }
+            let tile = [Tile {
+                start: 0,
+                len: t.len,
+            }];
+            for q in 0..panels {
+                let (_, c, n) = self.target(q, lanes, out.get());
+                // SAFETY: the tile's rows of `out` belong to this task alone.
+                unsafe {
+                    let call = Panel {
+                        tiles: &tile,
+                        k,
+                        a: a.as_ptr(),
+                        b: packed.get().add(q * size),
+                        c: c.map(|c| c.wrapping_add(t.start * pixels)),
+                        c_row: pixels,
+                        n,
+                        bias: self.finish.rows(t.start),
+                        slope: self.finish.slope,
+                    };
+                    panel(level, &call);
+                }
+            }
+        });
+    }
+
     /// Writes `out` `[images][m][height * width]`.
     ///
     /// # Safety
@@ -847,7 +844,7 @@ impl Phase<'_> {
     /// `out` is valid for all of it; the source holds every pixel's taps.
     unsafe fn unit_stride(&self, level: Level, taps: &[usize], a: &[f32], out: SendPtr<f32>) {
         let (lanes, pixels) = (lanes(level), self.height * self.width);
-        let (vectors, panels) = self.panels(lanes);
+        let (_, panels) = self.panels(lanes);
         let k = self.channels * taps.len();
         assert!(a.len() >= self.m * k);
         let source = self.source(taps);
@@ -855,23 +852,14 @@ impl Phase<'_> {
             SendPtr(source.data.cast_mut()),
             SendPtr(a.as_ptr().cast_mut()),
         );
-        let (len, bias) = (source.len, SendPtr(self.bias().cast_mut()));
+        let len = source.len;
         let group = (panels / 16).clamp(1, 8);
         let work = self.images * pixels * self.m * k;
         let (channels, channel, tiles) = (self.channels, self.channel, self.tiles);
         for_each_sized(panels.div_ceil(group), work, |q| {
             let mut b = scratch((k + 1) * 2 * lanes);
             for q in q * group..((q + 1) * group).min(panels) {
-                let mut runs = Runs::new();
-                let (mut c, mut n) = ([std::ptr::null_mut(); 2], [0; 2]);
-                for half in 0..2 {
-                    let v = 2 * q + half;
-                    if v < self.images * vectors {
-                        let (image, first) = (v / vectors, v % vectors * lanes);
-                        n[half] = push_runs(&mut runs, self, half * lanes, image, first, lanes);
-                        c[half] = out.get().wrapping_add(image * self.m * pixels + first);
-                    }
-                }
+                let (runs, c, n) = self.target(q, lanes, out.get());
                 let source = Source {
                     data: data.get(),
                     len,
@@ -879,7 +867,7 @@ impl Phase<'_> {
                     channel,
                     taps,
                 };
-                let (a, b, bias) = (a.get(), b.as_mut_ptr(), bias.get());
+                let (a, b) = (a.get(), b.as_mut_ptr());
                 let call = Panel {
                     tiles,
                     k,
@@ -888,7 +876,8 @@ impl Phase<'_> {
                     c,
                     c_row: pixels,
                     n,
-                    bias,
+                    bias: self.finish.rows(0),
+                    slope: self.finish.slope,
                 };
                 // SAFETY: the runs are pixels of the source; b holds k rows and a vector more; the
                 // panel's pixels of `out` belong to this task alone.
@@ -920,7 +909,7 @@ impl Phase<'_> {
             SendPtr(source.data.cast_mut()),
             SendPtr(packed.a.as_ptr().cast_mut()),
         );
-        let (len, bias) = (source.len, SendPtr(self.bias().cast_mut()));
+        let len = source.len;
         let total = panels * s.stride;
         let group = (total / 16).clamp(1, 4);
         for_each_sized(total.div_ceil(group), s.work(), |q| {
@@ -963,7 +952,8 @@ impl Phase<'_> {
                             c: [c, c.add(lanes)],
                             c_row: row,
                             n: [lanes; 2],
-                            bias: bias.get(),
+                            bias: self.finish.rows(0),
+                            slope: self.finish.slope,
                         };
                         pack_panel(level, &source, runs.get(), b.as_mut_ptr());
                         panel(level, &call);
@@ -1032,7 +1022,7 @@ fn thin_product(
     s: &Thin,
     a: &[f32],
     x: &[f32],
-    bias: Option<&[f32]>,
+    finish: Finish<'_>,
     taps: usize,
     at: impl Fn(usize) -> (isize, isize),
 ) -> Vec<f32> {
@@ -1059,7 +1049,7 @@ fn thin_product(
             // SAFETY: this band's rows of y belong to this task alone.
             let part =
                 unsafe { std::slice::from_raw_parts_mut(y.get().add(from), (y1 - y0) * s.ow) };
-            part.fill(bias.map_or(0.0, |b| b[m]));
+            part.fill(finish.bias.map_or(0.0, |b| b[m]));
         }
         // Input rows r with y0 <= stride * r + shift < y1 for some shift.
         let stride = s.stride as isize;
@@ -1106,7 +1096,8 @@ fn thin_product(
                         c: [c, c.add(lanes)],
                         c_row: pitch,
                         n: [lanes; 2],
-                        bias: std::ptr::null(),
+                        bias: Bias::Zero,
+                        slope: 1.0,
                     };
                     pack_panel(level, &source, runs, b.as_mut_ptr());
                     panel(level, &call);
@@ -1130,6 +1121,17 @@ fn thin_product(
                         };
                         shift_add(level, &call);
                     }
+                }
+            }
+        }
+        if finish.slope != 1.0 {
+            for m in 0..s.m {
+                let from = (image * s.m + m) * s.oh * s.ow + y0 * s.ow;
+                // SAFETY: this band's rows of y, written above, belong to this task alone.
+                unsafe {
+                    let at = y.get().add(from);
+                    let part = std::slice::from_raw_parts_mut(at, (y1 - y0) * s.ow);
+                    rectify(level, part, finish.slope);
                 }
             }
         }

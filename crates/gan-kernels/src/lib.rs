@@ -26,6 +26,7 @@
 pub mod act;
 pub mod conv;
 mod direct;
+mod few;
 pub mod linear;
 pub mod loss;
 mod matmul;
@@ -39,6 +40,7 @@ pub mod pool2d;
 mod real;
 pub mod resample;
 pub mod simd;
+mod sweep;
 #[cfg(test)]
 mod testing;
 mod tile;

@@ -1,13 +1,17 @@
 //! Losses, each one node that gives the mean over all elements, a scalar of shape `[]`.
 //!
-//! Sums run in f64 in an order fixed by the number of elements.
+//! Sums run in lanes and then in f64, in an order fixed by the number of elements.
 
 use crate::act::sigmoid;
 use crate::mode::{self, Mode};
 use crate::par;
-use crate::real::{CHUNK, Real, by_dtype, read, same_kind, slice};
+use crate::real::{Real, by_dtype, kernel, read, same_kind, slice};
+use crate::simd::{self, Isa};
+use crate::sweep::{CHUNK, Sums, emit};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// What a loss compares with: one number for all elements, or a tensor of the input's shape.
 #[derive(Clone, Copy, Debug)]
@@ -125,89 +129,47 @@ impl Loss {
         each.mean_all()
     }
 
-    /// One element's loss.
-    #[inline(always)]
-    fn value(self, x: f64, y: f64) -> f64 {
-        match self {
-            Loss::Bce => {
-                let log = |p: f64| if p.ln() < -100.0 { -100.0 } else { p.ln() };
-                -(y * log(x) + (1.0 - y) * log(1.0 - x))
-            }
-            Loss::BceLogits => (if x > 0.0 { x } else { 0.0 }) - x * y + (-x.abs()).exp().ln_1p(),
-            Loss::L1 => (x - y).abs(),
-            Loss::Mse => (x - y) * (x - y),
-        }
-    }
-
-    /// Its derivative in x.
-    #[inline(always)]
-    fn slope(self, x: f64, y: f64) -> f64 {
-        match self {
-            Loss::Bce => {
-                let v = x * (1.0 - x);
-                (x - y) / if v < 1e-12 { 1e-12 } else { v }
-            }
-            Loss::BceLogits => 1.0 / (1.0 + (-x).exp()) - y,
-            Loss::L1 if x > y => 1.0,
-            Loss::L1 if x < y => -1.0,
-            // 0, or NaN.
-            Loss::L1 => x - y,
-            Loss::Mse => 2.0 * (x - y),
-        }
-    }
-
-    /// A multiply-add equivalent of one element's work.
-    fn cost(self) -> usize {
-        match self {
-            Loss::Bce | Loss::BceLogits => 40,
-            Loss::L1 | Loss::Mse => 1,
-        }
-    }
-
-    /// The mean over all elements; `y` gives the targets of a range.
+    /// The mean over all elements.
     fn mean<T: Real>(self, x: &[T], y: Targets<'_, T>) -> T {
+        let level = simd::level();
         let mut sums = vec![0f64; x.len().div_ceil(CHUNK)];
         par::for_each_chunk(&mut sums, 1, x.len() * self.cost(), |i, sum| {
             let range = i * CHUNK..x.len().min((i + 1) * CHUNK);
-            // Eight sums, so that additions need not wait for one another.
-            let mut lanes = [0f64; 8];
-            match y {
-                Targets::Const(y) => {
-                    for (j, x) in x[range].iter().enumerate() {
-                        lanes[j % 8] += self.value(x.wide(), y);
-                    }
-                }
-                Targets::Each(y) => {
-                    for (j, (x, y)) in x[range.clone()].iter().zip(&y[range]).enumerate() {
-                        lanes[j % 8] += self.value(x.wide(), y.wide());
-                    }
-                }
-            }
-            sum[0] = lanes.iter().sum();
+            sum[0] = match self {
+                Loss::Bce => sum_of(level, Bce, x, y, range),
+                Loss::BceLogits => sum_of(level, BceLogits, x, y, range),
+                Loss::L1 => sum_of(level, L1, x, y, range),
+                Loss::Mse => sum_of(level, Mse, x, y, range),
+            };
         });
         T::of(sums.iter().sum::<f64>() / x.len() as f64)
     }
 
     /// `factor` times the derivative at each element.
     fn slopes<T: Real>(self, x: &[T], y: Targets<'_, T>, factor: f64) -> Vec<T> {
-        // SAFETY: each element of the chunk is written.
+        let (level, factor) = (simd::level(), T::of(factor));
+        // SAFETY: the kernel writes each element of the chunk.
         unsafe {
-            par::fill_chunks(x.len(), CHUNK, x.len() * self.cost(), |start, out| {
-                let range = start..start + out.len();
-                let x = &x[range.clone()];
-                match y {
-                    Targets::Const(y) => {
-                        for (d, x) in out.iter_mut().zip(x) {
-                            d.write(T::of(factor * self.slope(x.wide(), y)));
-                        }
-                    }
-                    Targets::Each(y) => {
-                        for ((d, x), y) in out.iter_mut().zip(x).zip(&y[range]) {
-                            d.write(T::of(factor * self.slope(x.wide(), y.wide())));
-                        }
-                    }
-                }
-            })
+            par::fill_chunks(
+                x.len(),
+                CHUNK,
+                x.len() * self.cost(),
+                |start, out| match self {
+                    Loss::Bce => slopes_of(level, Bce, x, y, factor, start, out),
+                    Loss::BceLogits => slopes_of(level, BceLogits, x, y, factor, start, out),
+                    Loss::L1 => slopes_of(level, L1, x, y, factor, start, out),
+                    Loss::Mse => slopes_of(level, Mse, x, y, factor, start, out),
+                },
+            )
+        }
+    }
+
+    /// An element's work in multiply-adds.
+    fn cost(self) -> usize {
+        match self {
+            Loss::Bce => 40,
+            Loss::BceLogits => 20,
+            Loss::L1 | Loss::Mse => 1,
         }
     }
 
@@ -231,6 +193,127 @@ impl Loss {
 enum Targets<'a, T> {
     Const(f64),
     Each(&'a [T]),
+}
+
+/// A loss of one element, and its derivative in x.
+trait Element<T: Real>: Copy + Sync {
+    fn value<I: Isa>(self, x: T, y: T) -> T;
+    fn slope<I: Isa>(self, x: T, y: T) -> T;
+}
+
+#[derive(Clone, Copy)]
+struct Bce;
+#[derive(Clone, Copy)]
+struct BceLogits;
+#[derive(Clone, Copy)]
+struct L1;
+#[derive(Clone, Copy)]
+struct Mse;
+
+impl<T: Real> Element<T> for Bce {
+    #[inline(always)]
+    fn value<I: Isa>(self, x: T, y: T) -> T {
+        let least = T::of(-100.0);
+        let log = |p: T| if p.log() < least { least } else { p.log() };
+        T::ZERO - (y * log(x) + (T::ONE - y) * log(T::ONE - x))
+    }
+    #[inline(always)]
+    fn slope<I: Isa>(self, x: T, y: T) -> T {
+        let (v, least) = (x * (T::ONE - x), T::of(1e-12));
+        (x - y) / if v < least { least } else { v }
+    }
+}
+
+impl<T: Real> Element<T> for BceLogits {
+    #[inline(always)]
+    fn value<I: Isa>(self, x: T, y: T) -> T {
+        // The two large terms cancel first, so that the rest is not lost beside them.
+        ((if x > T::ZERO { x } else { T::ZERO }) - x * y) + x.log_rest::<I>()
+    }
+    #[inline(always)]
+    fn slope<I: Isa>(self, x: T, y: T) -> T {
+        x.sigmoid::<I>() - y
+    }
+}
+
+impl<T: Real> Element<T> for L1 {
+    #[inline(always)]
+    fn value<I: Isa>(self, x: T, y: T) -> T {
+        (x - y).magnitude()
+    }
+    #[inline(always)]
+    fn slope<I: Isa>(self, x: T, y: T) -> T {
+        let d = x - y;
+        // 0, or NaN, stays.
+        let sign = if d > T::ZERO { T::ONE } else { d };
+        if d < T::ZERO { T::ZERO - T::ONE } else { sign }
+    }
+}
+
+impl<T: Real> Element<T> for Mse {
+    #[inline(always)]
+    fn value<I: Isa>(self, x: T, y: T) -> T {
+        (x - y) * (x - y)
+    }
+    #[inline(always)]
+    fn slope<I: Isa>(self, x: T, y: T) -> T {
+        let d = x - y;
+        d + d
+    }
+}
+
+#[inline(always)]
+fn sum_body<I: Isa, T: Real, E: Element<T>>(
+    e: E,
+    x: &[T],
+    y: Targets<'_, T>,
+    range: Range<usize>,
+) -> f64 {
+    let mut sums = Sums::<T, 1>::new();
+    match y {
+        Targets::Const(y) => {
+            let y = T::of(y);
+            sums.add([&x[range]], |[s], [x]| [s + e.value::<I>(x, y)]);
+        }
+        Targets::Each(y) => {
+            sums.add([&x[range.clone()], &y[range]], |[s], [x, y]| {
+                [s + e.value::<I>(x, y)]
+            });
+        }
+    }
+    sums.finish()[0]
+}
+kernel! {
+    fn sum_of<T: Real, E: Element<T>>(
+        e: E, x: &[T], y: Targets<'_, T>, range: Range<usize>
+    ) -> f64 = sum_body;
+}
+
+#[inline(always)]
+fn slopes_body<I: Isa, T: Real, E: Element<T>>(
+    e: E,
+    x: &[T],
+    y: Targets<'_, T>,
+    factor: T,
+    start: usize,
+    out: &mut [MaybeUninit<T>],
+) {
+    let range = start..start + out.len();
+    match y {
+        Targets::Const(y) => {
+            let y = T::of(y);
+            emit(out, [&x[range]], false, |[x]| factor * e.slope::<I>(x, y));
+        }
+        Targets::Each(y) => {
+            let inputs = [&x[range.clone()], &y[range]];
+            emit(out, inputs, false, |[x, y]| factor * e.slope::<I>(x, y));
+        }
+    }
+}
+kernel! {
+    fn slopes_of<T: Real, E: Element<T>>(
+        e: E, x: &[T], y: Targets<'_, T>, factor: T, start: usize, out: &mut [MaybeUninit<T>]
+    ) = slopes_body;
 }
 
 /// The gradient that flows into a scalar, as a number.
@@ -319,5 +402,26 @@ impl CustomOp2 for ToEach {
         // Targets with a graph occur where the loss is a function of the difference.
         let dy = if y.track_op() { Some(dx.neg()?) } else { None };
         Ok((x.track_op().then_some(dx), dy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// What other devices compute agrees with the kernels.
+    #[test]
+    fn compositions_agree() -> Result<()> {
+        let x = Tensor::new(&[0.0f64, 0.01, 0.4, 0.8, 1.0], &Device::Cpu)?;
+        let y = Tensor::new(&[0.3f64, 0.0, 1.0, 0.8, 0.5], &Device::Cpu)?;
+        for loss in [Loss::Bce, Loss::BceLogits, Loss::L1, Loss::Mse] {
+            for target in [Target::Const(0.3), Target::Each(&y)] {
+                let a = loss.apply(&x, target)?.to_scalar::<f64>()?;
+                let b = loss.composed(&x, target)?.to_scalar::<f64>()?;
+                assert!((a - b).abs() < 1e-12, "{}: {a} and {b}", loss.name());
+            }
+        }
+        Ok(())
     }
 }

@@ -8,29 +8,28 @@
 //! Variances are computed about a shift near the mean, in f64 across lanes. Zero-sized inputs are
 //! errors.
 
+mod columns;
 mod kernels;
+mod ops;
+mod pixel;
 
-use crate::act::{Act, by_act};
-use crate::mode::{self, Mode, for_grad, wants_param_grad};
-use crate::par;
-use crate::real::{Real, by_dtype, kernel, read, slice};
-use crate::simd::{self, Isa};
+pub use pixel::{minibatch_stddev, pixel_norm};
+
+use crate::act::Act;
+use crate::real::read;
 use candle_core::backend::BackendStorage;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, D, InplaceOp1, Layout, Result, Shape, Tensor, Var,
-    bail,
-};
-use kernels::{Affine, Dims, Group, Stats};
-use std::mem::MaybeUninit;
-use std::sync::{Arc, OnceLock};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, InplaceOp1, Layout, Result, Tensor, bail};
+use kernels::{Dims, Group};
+use ops::{Norm, Spec};
 
 /// Batch norm in training: normalises with the mean and the (biased) variance of each channel
 /// over the batch, and moves the running statistics.
 ///
 /// `x` is `[b, c, …]`; `weight`, `bias` and the running statistics are `[c]`. As in PyTorch,
 /// `momentum` is the weight of the new value, and the running variance takes the unbiased
-/// variance; so a channel with one value only is an error. The running statistics are updated in
-/// place and see no gradient; every tensor that shares their storage sees the change.
+/// variance; so a channel with one value only is an error. The running statistics (a `Var`, or a
+/// tensor that shares its storage) are updated in place and see no gradient; every tensor that
+/// shares their storage sees the change.
 ///
 /// Ioffe and Szegedy, "Batch normalization", 2015.
 #[allow(clippy::too_many_arguments)]
@@ -38,8 +37,8 @@ pub fn batch_norm(
     x: &Tensor,
     weight: &Tensor,
     bias: &Tensor,
-    running_mean: &Var,
-    running_var: &Var,
+    running_mean: &Tensor,
+    running_var: &Tensor,
     momentum: f64,
     eps: f64,
     act: Act,
@@ -116,8 +115,20 @@ pub fn batch_norm_eval(
             .contiguous()?
             .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op);
     }
+    eval_composed(x, weight, bias, &mean, &var, eps, act)
+}
+
+fn eval_composed(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    eps: f64,
+    act: Act,
+) -> Result<Tensor> {
     let inv = (var + eps)?.sqrt()?.recip()?;
-    let centred = x.broadcast_sub(&channels(&mean, x)?)?;
+    let centred = x.broadcast_sub(&channels(mean, x)?)?;
     let y = centred.broadcast_mul(&channels(&(weight * inv)?, x)?)?;
     act.apply(&y.broadcast_add(&channels(bias, x)?)?)
 }
@@ -167,52 +178,6 @@ pub fn layer_norm(
         }
         _ => grouped(OP, x, affine, eps, act, dims),
     }
-}
-
-/// Pixel norm: `x / √(mean over channels of x² + eps)`; `x` is `[b, c, …]`.
-///
-/// Karras et al., "Progressive growing of GANs", 2018, section 4.2 (eps 1e-8).
-pub fn pixel_norm(x: &Tensor, eps: f64) -> Result<Tensor> {
-    dims("pixel_norm", x, Group::Row)?;
-    if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(PixelNorm { eps });
-    }
-    x.broadcast_mul(&pixel_scale(x, eps)?)
-}
-
-/// Appends a channel that holds the mean standard deviation over a group of pictures:
-/// `[b, c, h, w]` to `[b, c + 1, h, w]`.
-///
-/// Groups are strided: with g = min(group, b) pictures a group, picture i is in group
-/// i mod (b / g). The deviation is `√(var + eps)` with the population variance over the group of
-/// each element, averaged over c, h, w. g has to divide b.
-///
-/// Karras et al., "Progressive growing of GANs", 2018, section 3 (group 4, eps 1e-8). A
-/// composition of candle's ops: it stands once in a network, where pictures are 4x4.
-pub fn minibatch_stddev(x: &Tensor, group: usize, eps: f64) -> Result<Tensor> {
-    let &[b, c, h, w] = x.dims() else {
-        bail!(
-            "minibatch_stddev: input {:?}, expected [b, c, h, w]",
-            x.dims()
-        )
-    };
-    dims("minibatch_stddev", x, Group::Row)?;
-    let g = group.min(b);
-    if g == 0 || b % g != 0 {
-        bail!(
-            "minibatch_stddev: groups of {group} do not divide the batch of {:?}",
-            x.dims()
-        )
-    }
-    let y = x.reshape((g, b / g, c * h * w))?;
-    let centred = y.broadcast_sub(&y.mean_keepdim(0)?)?;
-    let deviation = (centred.sqr()?.mean(0)? + eps)?
-        .sqrt()?
-        .mean_keepdim(D::Minus1)?; // [b / g, 1]
-    let channel = deviation
-        .reshape((1, b / g, 1, 1))?
-        .broadcast_as((g, b / g, h, w))?;
-    Tensor::cat(&[x, &channel.contiguous()?.reshape((b, 1, h, w))?], 1)
 }
 
 /// The shape of an input, which must be `[b, c, …]` with at least one element.
@@ -351,7 +316,7 @@ fn composed(
 }
 
 /// `running ← (1 - momentum) running + momentum · factor · new`, in place.
-fn follow(running: &Var, new: Tensor, factor: f64, momentum: f64) -> Result<()> {
+fn follow(running: &Tensor, new: Tensor, factor: f64, momentum: f64) -> Result<()> {
     if running.device().is_cpu() {
         return running.inplace_op1(&Follow {
             new,
@@ -359,7 +324,8 @@ fn follow(running: &Var, new: Tensor, factor: f64, momentum: f64) -> Result<()> 
             momentum,
         });
     }
-    running.set(&((running.detach() * (1.0 - momentum))? + (new * (momentum * factor))?)?)
+    let moved = ((running.detach() * (1.0 - momentum))? + (new * (momentum * factor))?)?;
+    running.slice_set(&moved, 0, 0)
 }
 
 struct Follow {
@@ -397,505 +363,70 @@ impl InplaceOp1 for Follow {
     }
 }
 
-/// What a norm computes.
-#[derive(Clone)]
-struct Spec {
-    dims: Dims,
-    eps: f64,
-    act: Act,
-    /// Given mean and variance (evaluation).
-    fixed: Option<(Tensor, Tensor)>,
-}
-
-/// Batch, instance or layer norm; with gain and offset as a ternary op, without as a unary one.
-struct Norm {
-    spec: Spec,
-    /// Filled by the forward pass.
-    stats: Arc<OnceLock<Stats>>,
-}
-
-impl Norm {
-    fn new(spec: Spec) -> Self {
-        Self {
-            spec,
-            stats: Arc::default(),
-        }
-    }
-
-    fn stats(&self) -> Result<&Stats> {
-        match self.stats.get() {
-            Some(stats) => Ok(stats),
-            None => bail!("norm: backward before forward"),
-        }
-    }
-
-    fn forward<T: Real>(&self, x: &[T], affine: Affine<'_, T>) -> Result<CpuStorage> {
-        let Spec {
-            dims,
-            eps,
-            act,
-            fixed,
-        } = &self.spec;
-        let run = |given: Option<(&[T], &[T])>| by_act!(*act, T, act => kernels::forward(*dims, x, affine, act, *eps, given));
-        let (y, stats) = match fixed {
-            None => run(None),
-            Some((mean, var)) => read::<T, _>(mean, |mean| {
-                read::<T, _>(var, |var| Ok(run(Some((mean, var)))))
-            })?,
-        };
-        // A second forward of one op object would give the same statistics.
-        let _ = self.stats.set(stats);
-        Ok(T::store(y))
-    }
-
-    /// The gradients of input, gain and offset, without a graph.
-    fn gradients<T: Real>(
-        &self,
-        x: &Tensor,
-        affine: Option<(&Tensor, &Tensor)>,
-        g: &Tensor,
-    ) -> Result<[Tensor; 3]> {
-        let (Spec { dims, act, .. }, stats) = (&self.spec, self.stats()?);
-        let grads = with_affine::<T, _>(affine, |affine| {
-            read::<T, _>(x, |x| {
-                read::<T, _>(g, |g| {
-                    Ok(by_act!(*act, T, act => {
-                        kernels::backward(*dims, x, g, affine, act, stats)
-                    }))
-                })
-            })
-        })?;
-        let device = x.device();
-        Ok([
-            Tensor::from_vec(grads.x, x.shape(), device)?,
-            Tensor::from_vec(grads.gain, dims.c, device)?,
-            Tensor::from_vec(grads.offset, dims.c, device)?,
-        ])
-    }
-
-    /// The gradient of the input as a node of its own.
-    fn input_gradient(
-        &self,
-        x: &Tensor,
-        affine: Option<(&Tensor, &Tensor)>,
-        g: &Tensor,
-    ) -> Result<Tensor> {
-        let op = NormGrad {
-            norm: Norm {
-                spec: self.spec.clone(),
-                stats: self.stats.clone(),
-            },
-            offset: affine.map(|(_, offset)| offset.detach()),
-        };
-        // Given statistics make dx independent of x.
-        let x = if self.spec.fixed.is_some() {
-            x.detach()
-        } else {
-            x.clone()
-        };
-        match affine {
-            Some((gain, _)) => x.apply_op3(gain, g, op),
-            None => x.apply_op2(g, op),
-        }
-    }
-
-    /// The gradients of gain and offset with their graph, for the rare penalty on a network whose
-    /// gain is itself computed.
-    fn affine_gradients(&self, x: &Tensor, y: &Tensor, g: &Tensor) -> Result<[Tensor; 2]> {
-        let Spec {
-            dims, eps, fixed, ..
-        } = &self.spec;
-        let normal = Norm::new(Spec {
-            dims: *dims,
-            eps: *eps,
-            act: Act::None,
-            fixed: fixed.clone(),
-        });
-        let normal = x.apply_op1(normal)?;
-        let g = match self.spec.act {
-            Act::None => g.clone(),
-            act => {
-                let slope = if let Act::LeakyRelu(slope) = act {
-                    slope
-                } else {
-                    0.0
-                };
-                let positive = y.detach().gt(0.0)?.to_dtype(g.dtype())?;
-                (g * ((positive * (1.0 - slope))? + slope)?)?
-            }
-        };
-        let shape = (dims.b, dims.c, dims.n);
-        let sum = |t: Tensor| t.reshape(shape)?.sum((0, 2));
-        Ok([sum((&g * normal)?)?, sum(g)?])
-    }
-}
-
-/// Hands the numbers of gain and offset to `f`.
-fn with_affine<T: Real, R>(
+/// Runs a norm forward and backward without candle's bookkeeping, for benchmarks: `kind` is
+/// batch, instance or layer.
+#[doc(hidden)]
+pub fn time_both(
+    kind: &str,
+    x: &Tensor,
     affine: Option<(&Tensor, &Tensor)>,
-    f: impl FnOnce(Affine<'_, T>) -> Result<R>,
-) -> Result<R> {
+    act: Act,
+    g: &Tensor,
+) -> Result<Vec<Tensor>> {
+    let group = match kind {
+        "batch" => Group::Channel,
+        "instance" => Group::Row,
+        _ => Group::Picture,
+    };
+    let norm = Norm::new(Spec {
+        dims: dims("norm", x, group)?,
+        eps: 1e-5,
+        act,
+        fixed: None,
+    });
+    let again = Norm {
+        spec: norm.spec.clone(),
+        stats: norm.stats.clone(),
+    };
     match affine {
-        None => f(Affine {
-            gain: None,
-            offset: None,
-        }),
-        Some((gain, offset)) => read::<T, _>(gain, |gain| {
-            read::<T, _>(offset, |offset| {
-                f(Affine {
-                    gain: Some(gain),
-                    offset: Some(offset),
-                })
-            })
-        }),
-    }
-}
-
-impl CustomOp1 for Norm {
-    fn name(&self) -> &'static str {
-        "norm"
-    }
-
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = by_dtype!(s.dtype(), "norm", T => {
-            self.forward::<T>(slice(s, l)?, Affine { gain: None, offset: None })?
-        });
-        Ok((y, l.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
+        None => {
+            let y = x.apply_op1(norm)?;
+            Ok(CustomOp1::bwd(&again, x, &y, g)?.into_iter().collect())
         }
-        let g = for_grad(g).contiguous()?;
-        if mode::current() == Mode::Penalty {
-            return self.input_gradient(x, None, &g).map(Some);
+        Some((w, b)) => {
+            let y = x.apply_op3(w, b, norm)?;
+            let (dx, dw, db) = CustomOp3::bwd(&again, x, w, b, &y, g)?;
+            Ok([dx, dw, db].into_iter().flatten().collect())
         }
-        let [dx, ..] = by_dtype!(x.dtype(), "norm", T => self.gradients::<T>(x, None, &g)?);
-        Ok(Some(dx))
     }
 }
 
-impl CustomOp3 for Norm {
-    fn name(&self) -> &'static str {
-        "norm"
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let y = by_dtype!(s1.dtype(), "norm", T => {
-            let affine = Affine { gain: Some(slice(s2, l2)?), offset: Some(slice(s3, l3)?) };
-            self.forward::<T>(slice(s1, l1)?, affine)?
-        });
-        Ok((y, l1.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gain: &Tensor,
-        offset: &Tensor,
-        y: &Tensor,
-        g: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let g = for_grad(g).contiguous()?;
-        if mode::current() == Mode::Penalty {
-            let dx = if x.track_op() {
-                Some(self.input_gradient(x, Some((gain, offset)), &g)?)
-            } else {
-                None
-            };
-            if !wants_param_grad(gain) && !wants_param_grad(offset) {
-                return Ok((dx, None, None));
-            }
-            let [d_gain, d_offset] = self.affine_gradients(x, y, &g)?;
-            return Ok((
-                dx,
-                wants_param_grad(gain).then_some(d_gain),
-                wants_param_grad(offset).then_some(d_offset),
-            ));
-        }
-        let [dx, d_gain, d_offset] = by_dtype!(x.dtype(), "norm", T => {
-            self.gradients::<T>(x, Some((gain, offset)), &g)?
-        });
-        Ok((
-            x.track_op().then_some(dx),
-            gain.track_op().then_some(d_gain),
-            offset.track_op().then_some(d_offset),
-        ))
-    }
-}
-
-/// The gradient of a norm's input, from the input, the gain if there is one, and the upstream
-/// gradient. The offset decides only where the activation bends, so it is no argument.
-struct NormGrad {
-    norm: Norm,
-    offset: Option<Tensor>,
-}
-
-impl NormGrad {
-    /// The gradients of `g`, input and gain for an upstream gradient `h`.
-    fn second(
-        &self,
-        x: &Tensor,
-        gain: Option<&Tensor>,
-        g: &Tensor,
-        h: &Tensor,
-    ) -> Result<[Tensor; 3]> {
-        if mode::current() == Mode::Penalty {
-            bail!("norm: third derivatives are not implemented")
-        }
-        let (Spec { dims, act, .. }, stats) = (&self.norm.spec, self.norm.stats()?);
-        let h = h.detach().contiguous()?;
-        let affine = gain.zip(self.offset.as_ref());
-        let device = x.device();
-        by_dtype!(x.dtype(), "norm gradient", T => {
-            let grads = with_affine::<T, _>(affine, |affine| {
-                read::<T, _>(x, |x| {
-                    read::<T, _>(g, |g| {
-                        read::<T, _>(&h, |h| {
-                            Ok(by_act!(*act, T, act => {
-                                kernels::second(*dims, x, [g, h], affine, act, stats)
-                            }))
-                        })
-                    })
-                })
-            })?;
-            Ok([
-                Tensor::from_vec(grads.g, g.shape(), device)?,
-                Tensor::from_vec(grads.x, x.shape(), device)?,
-                Tensor::from_vec(grads.gain, dims.c, device)?,
-            ])
-        })
-    }
-
-    fn forward<T: Real>(&self, x: &[T], gain: Option<&[T]>, g: &[T]) -> Result<CpuStorage> {
-        let (Spec { dims, act, .. }, stats) = (&self.norm.spec, self.norm.stats()?);
-        let run = |offset: Option<&[T]>| {
-            let affine = Affine { gain, offset };
-            by_act!(*act, T, act => kernels::backward(*dims, x, g, affine, act, stats).x)
-        };
-        Ok(T::store(match &self.offset {
-            None => run(None),
-            Some(offset) => read::<T, _>(offset, |offset| Ok(run(Some(offset))))?,
-        }))
-    }
-}
-
-impl CustomOp2 for NormGrad {
-    fn name(&self) -> &'static str {
-        "norm gradient"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let dx = by_dtype!(s1.dtype(), "norm gradient", T => {
-            self.forward::<T>(slice(s1, l1)?, None, slice(s2, l2)?)?
-        });
-        Ok((dx, l1.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        g: &Tensor,
-        _: &Tensor,
-        h: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [dg, dx, _] = self.second(x, None, g, h)?;
-        Ok((x.track_op().then_some(dx), g.track_op().then_some(dg)))
-    }
-}
-
-impl CustomOp3 for NormGrad {
-    fn name(&self) -> &'static str {
-        "norm gradient"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let dx = by_dtype!(s1.dtype(), "norm gradient", T => {
-            self.forward::<T>(slice(s1, l1)?, Some(slice(s2, l2)?), slice(s3, l3)?)?
-        });
-        Ok((dx, l1.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gain: &Tensor,
-        g: &Tensor,
-        _: &Tensor,
-        h: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [dg, dx, d_gain] = self.second(x, Some(gain), g, h)?;
-        Ok((
-            x.track_op().then_some(dx),
-            gain.track_op().then_some(d_gain),
-            g.track_op().then_some(dg),
-        ))
-    }
-}
-
-/// `1/√(mean over channels of x² + eps)`, `[b, 1, …]`, from candle's ops.
-fn pixel_scale(x: &Tensor, eps: f64) -> Result<Tensor> {
-    (x.sqr()?.mean_keepdim(1)? + eps)?.sqrt()?.recip()
-}
-
-/// Pixels that a task of pixel norm takes at once: their sums stay in registers and L1.
-const PIXELS: usize = 256;
-
-/// `y = x r` for a run of pixels of a picture, whose channels are `n` apart.
-#[inline(always)]
-fn pixel_norm_body<I: Isa, T: Real>(x: &[T], n: usize, eps: f64, y: &mut [MaybeUninit<T>]) {
-    let c = x.len() / n;
-    for start in (0..n).step_by(PIXELS) {
-        let count = PIXELS.min(n - start);
-        let mut sums = [T::ZERO; PIXELS];
-        for channel in 0..c {
-            let x = &x[channel * n + start..][..count];
-            for (s, x) in sums.iter_mut().zip(x) {
-                *s = T::madd::<I>(*x, *x, *s);
+    /// What other devices compute agrees with the kernels.
+    #[test]
+    fn composition_agrees() -> Result<()> {
+        let x = Tensor::arange(0f64, 72., &Device::Cpu)?
+            .reshape((2, 3, 3, 4))?
+            .sin()?;
+        let w = Tensor::new(&[0.5f64, -1.0, 2.0], &Device::Cpu)?;
+        let act = Act::LeakyRelu(0.2);
+        for group in [Group::Channel, Group::Row, Group::Picture] {
+            let dims = dims("norm", &x, group)?;
+            for affine in [None, Some((&w, &w))] {
+                let want = composed(&x, affine, 1e-5, act, dims)?.0;
+                let got = grouped("norm", &x, affine, 1e-5, act, dims)?;
+                let difference = (want - got)?.abs()?.sum_all()?.to_scalar::<f64>()?;
+                assert!(difference < 1e-12, "{group:?}: {difference:e}");
             }
         }
-        let (mean, eps) = (T::of(1.0 / c as f64), T::of(eps));
-        for s in &mut sums[..count] {
-            *s = T::ONE / T::madd::<I>(*s, mean, eps).root();
-        }
-        for channel in 0..c {
-            let at = channel * n + start..channel * n + start + count;
-            for ((y, x), r) in y[at.clone()].iter_mut().zip(&x[at]).zip(&sums) {
-                y.write(*x * *r);
-            }
-        }
+        let (mean, var) = (w.sqr()?, w.sqr()?);
+        let want = batch_norm_eval(&x, &w, &w, &mean, &var, 1e-5, act)?;
+        let got = eval_composed(&x, &w, &w, &mean, &var, 1e-5, act)?;
+        assert!((want - got)?.abs()?.sum_all()?.to_scalar::<f64>()? < 1e-12);
+        Ok(())
     }
-}
-kernel! {
-    fn pixel_norm_kernel<T: Real>(x: &[T], n: usize, eps: f64, y: &mut [MaybeUninit<T>])
-        = pixel_norm_body;
-}
-
-/// `dx = r (g - x r² mean(g x))` for a picture.
-#[inline(always)]
-fn pixel_gradient_body<I: Isa, T: Real>(
-    x: &[T],
-    g: &[T],
-    n: usize,
-    eps: f64,
-    dx: &mut [MaybeUninit<T>],
-) {
-    let c = x.len() / n;
-    for start in (0..n).step_by(PIXELS) {
-        let count = PIXELS.min(n - start);
-        let (mut squares, mut products) = ([T::ZERO; PIXELS], [T::ZERO; PIXELS]);
-        for channel in 0..c {
-            let at = channel * n + start..channel * n + start + count;
-            let inputs = x[at.clone()].iter().zip(&g[at]);
-            for ((s, p), (x, g)) in squares.iter_mut().zip(&mut products).zip(inputs) {
-                *s = T::madd::<I>(*x, *x, *s);
-                *p = T::madd::<I>(*x, *g, *p);
-            }
-        }
-        let (mean, eps) = (T::of(1.0 / c as f64), T::of(eps));
-        for (s, p) in squares.iter_mut().zip(&mut products).take(count) {
-            let r = T::ONE / T::madd::<I>(*s, mean, eps).root();
-            *p = T::ZERO - r * r * r * mean * *p;
-            *s = r;
-        }
-        for channel in 0..c {
-            let at = channel * n + start..channel * n + start + count;
-            let inputs = x[at.clone()].iter().zip(&g[at.clone()]);
-            let factors = squares.iter().zip(&products);
-            for ((dx, (x, g)), (r, p)) in dx[at].iter_mut().zip(inputs).zip(factors) {
-                dx.write(T::madd::<I>(*x, *p, *g * *r));
-            }
-        }
-    }
-}
-kernel! {
-    fn pixel_gradient_kernel<T: Real>(
-        x: &[T], g: &[T], n: usize, eps: f64, dx: &mut [MaybeUninit<T>]
-    ) = pixel_gradient_body;
-}
-
-struct PixelNorm {
-    eps: f64,
-}
-
-impl CustomOp1 for PixelNorm {
-    fn name(&self) -> &'static str {
-        "pixel_norm"
-    }
-
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let level = simd::level();
-        let (picture, n) = picture_and_pixels(l.dims());
-        let y = by_dtype!(s.dtype(), "pixel_norm", T => {
-            let x = slice::<T>(s, l)?;
-            // SAFETY: a chunk is a picture, which the kernel writes whole.
-            T::store(unsafe {
-                par::fill_chunks(x.len(), picture, 2 * x.len(), |start, y| {
-                    pixel_norm_kernel(level, &x[start..start + y.len()], n, self.eps, y)
-                })
-            })
-        });
-        Ok((y, l.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        if !x.track_op() {
-            return Ok(None);
-        }
-        if mode::current() == Mode::Penalty {
-            // From ops that differentiate again.
-            let r = pixel_scale(x, self.eps)?;
-            let mean = (g * x)?.mean_keepdim(1)?;
-            let along = x.broadcast_mul(&(r.sqr()? * mean)?)?;
-            return Ok(Some((g - along)?.broadcast_mul(&r)?));
-        }
-        let level = simd::level();
-        let (picture, n) = picture_and_pixels(x.dims());
-        let g = g.detach().contiguous()?;
-        let dx = by_dtype!(x.dtype(), "pixel_norm", T => {
-            let dx = read::<T, _>(x, |x| {
-                read::<T, _>(&g, |g| {
-                    // SAFETY: a chunk is a picture, which the kernel writes whole.
-                    Ok(unsafe {
-                        par::fill_chunks(x.len(), picture, 4 * x.len(), |start, dx| {
-                            let at = start..start + dx.len();
-                            let (x, g) = (&x[at.clone()], &g[at]);
-                            pixel_gradient_kernel(level, x, g, n, self.eps, dx)
-                        })
-                    })
-                })
-            })?;
-            Tensor::from_vec(dx, x.shape(), x.device())?
-        });
-        Ok(Some(dx))
-    }
-}
-
-/// How many elements a picture has, and how many pixels.
-fn picture_and_pixels(dims: &[usize]) -> (usize, usize) {
-    let n: usize = dims[2..].iter().product();
-    (dims[1] * n, n)
 }

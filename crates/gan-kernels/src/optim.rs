@@ -9,8 +9,9 @@
 //! from candle's ops.
 
 use crate::par::{self, SendPtr};
-use crate::real::CHUNK;
+
 use crate::simd::{self, Isa};
+use crate::sweep::CHUNK;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use std::cell::RefCell;

@@ -3,11 +3,15 @@
 //! Windows that would reach over the right or lower edge are dropped, as in PyTorch:
 //! the output has `(h - kernel) / stride + 1` rows, rounded down.
 
+mod halves;
+
 use crate::mode::for_grad;
 use crate::par;
 use crate::real::{Real, by_dtype, slice};
+use crate::simd;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use halves::{average_back_halves, average_halves, beats, gather_halves, spread_halves};
 use std::mem::MaybeUninit;
 
 /// The mean over windows of `kernel` (height, width) that lie `stride` apart.
@@ -19,10 +23,14 @@ pub fn avg_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) ->
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op1(AvgPool(windows));
     }
+    avg_composed(&windows, x)
+}
+
+fn avg_composed(windows: &Windows, x: &Tensor) -> Result<Tensor> {
     let sum = windows.shifted(x)?.into_iter().reduce(|a, b| a? + b?);
     match sum {
-        Some(sum) => sum? / (kernel.0 * kernel.1) as f64,
-        None => bail!("avg_pool2d: empty window {kernel:?}"),
+        Some(sum) => sum? / (windows.kernel.0 * windows.kernel.1) as f64,
+        None => bail!("avg_pool2d: empty window {:?}", windows.kernel),
     }
 }
 
@@ -35,6 +43,10 @@ pub fn max_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) ->
     if x.device().is_cpu() {
         return x.contiguous()?.apply_op1(MaxPool(windows));
     }
+    max_composed(&windows, x)
+}
+
+fn max_composed(windows: &Windows, x: &Tensor) -> Result<Tensor> {
     let max = windows.shifted(x)?.into_iter().reduce(|a, b| {
         // `where`, as `maximum` would split the gradient between equal elements.
         let (a, b) = (a?, b?);
@@ -42,7 +54,7 @@ pub fn max_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) ->
     });
     match max {
         Some(max) => max,
-        None => bail!("max_pool2d: empty window {kernel:?}"),
+        None => bail!("max_pool2d: empty window {:?}", windows.kernel),
     }
 }
 
@@ -116,7 +128,8 @@ impl Windows {
                 return t.narrow(dim, start, count);
             }
             let at: Vec<u32> = (0..count).map(|i| (start + i * stride) as u32).collect();
-            t.index_select(&Tensor::new(at, t.device())?, dim)
+            t.contiguous()?
+                .index_select(&Tensor::new(at, t.device())?, dim)
         };
         Ok((0..self.kernel.0)
             .flat_map(|ky| (0..self.kernel.1).map(move |kx| (ky, kx)))
@@ -134,8 +147,7 @@ impl Windows {
         let mut best = start;
         for ky in 0..self.kernel.0 {
             for i in start + ky * self.w..start + ky * self.w + self.kernel.1 {
-                #[allow(clippy::eq_op)] // NaN is what differs from itself
-                if x[i] > x[best] || (x[i] != x[i] && x[best] == x[best]) {
+                if beats(x[i], x[best]) {
                     best = i;
                 }
             }
@@ -160,34 +172,34 @@ impl Windows {
                 }
             }
         };
-        // The usual window, in a form that the compiler vectorises.
-        let halves = |x: &[T], y: &mut [MaybeUninit<T>]| {
-            let rows = x.chunks_exact(2 * self.w);
-            for (y, rows) in y.chunks_exact_mut(self.ow).zip(rows) {
-                let (upper, lower) = rows.split_at(self.w);
-                let pairs = upper
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .zip(lower.as_chunks::<2>().0);
-                for (y, ([a, b], [c, d])) in y.iter_mut().zip(pairs) {
-                    y.write((*a + *b + *c + *d) * scale);
-                }
-            }
-        };
-        let is_half = self.kernel == (2, 2) && self.stride == (2, 2);
+        let level = simd::level();
+        let is_half = self.is_half();
         let n = self.output();
         // SAFETY: a chunk is an output plane, and both forms write all rows of it.
         unsafe {
             par::fill_chunks(self.planes * n, n, self.work(), |start, y| {
                 let x = &x[start / n * self.input()..][..self.input()];
-                if is_half { halves(x, y) } else { plane(x, y) }
+                if is_half {
+                    average_halves(level, x, self.w, self.ow, y);
+                } else {
+                    plane(x, y);
+                }
             })
         }
     }
 
     /// The transpose of [`Windows::average`].
     fn average_back<T: Real>(&self, g: &[T]) -> Vec<T> {
+        if self.is_half() {
+            let (level, n) = (simd::level(), self.input());
+            // SAFETY: the kernel writes each element of the chunk, an input plane.
+            return unsafe {
+                par::fill_chunks(self.planes * n, n, self.work(), |start, dx| {
+                    let g = &g[start / n * self.output()..][..self.output()];
+                    average_back_halves(level, g, self.w, self.ow, dx);
+                })
+            };
+        }
         let scale = T::of(1.0 / (self.kernel.0 * self.kernel.1) as f64);
         self.fill_inputs(|plane, dx| {
             let g = &g[plane * self.output()..][..self.output()];
@@ -213,15 +225,30 @@ impl Windows {
                 for d in &mut *dx {
                     d.write(T::ZERO);
                 }
-                // Sound: all elements are initialised, and the layouts are the same.
+                // All elements are initialised, and `MaybeUninit<T>` has the layout of T.
                 f(start / n, &mut *(std::ptr::from_mut(dx) as *mut [T]))
             })
         }
     }
 
+    /// Whether windows are the usual ones, 2x2 side by side.
+    fn is_half(&self) -> bool {
+        self.kernel == (2, 2) && self.stride == (2, 2)
+    }
+
     /// For each window, the element of `v` at the place of the largest of `x`.
     fn gather<T: Real>(&self, x: &[T], v: &[T]) -> Vec<T> {
         let n = self.output();
+        if self.is_half() {
+            let level = simd::level();
+            // SAFETY: the kernel writes each element of the chunk, an output plane.
+            return unsafe {
+                par::fill_chunks(self.planes * n, n, self.work(), |start, y| {
+                    let plane = start / n * self.input()..(start / n + 1) * self.input();
+                    gather_halves(level, &x[plane.clone()], &v[plane], self.w, self.ow, y);
+                })
+            };
+        }
         // SAFETY: each element of the chunk, an output plane, is written.
         unsafe {
             par::fill_chunks(self.planes * n, n, self.work(), |start, y| {
@@ -236,6 +263,16 @@ impl Windows {
 
     /// The transpose of [`Windows::gather`] in `v`.
     fn spread<T: Real>(&self, x: &[T], g: &[T]) -> Vec<T> {
+        if self.is_half() {
+            let (level, n) = (simd::level(), self.input());
+            // SAFETY: the kernel writes each element of the chunk, an input plane.
+            return unsafe {
+                par::fill_chunks(self.planes * n, n, self.work(), |start, dx| {
+                    let g = &g[start / n * self.output()..][..self.output()];
+                    spread_halves(level, &x[start..start + n], g, self.w, self.ow, dx);
+                })
+            };
+        }
         self.fill_inputs(|plane, dx| {
             let x = &x[plane * self.input()..][..self.input()];
             let g = &g[plane * self.output()..][..self.output()];
@@ -374,5 +411,30 @@ impl CustomOp2 for MaxPoolLinear {
         };
         let dv = x.detach().apply_op2(&for_grad(h).contiguous()?, op)?;
         Ok((None, Some(dv)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// What other devices compute agrees with the kernels.
+    #[test]
+    fn compositions_agree() -> Result<()> {
+        let x = Tensor::arange(0f64, 126., &Device::Cpu)?
+            .reshape((1, 2, 7, 9))?
+            .sin()?;
+        for (kernel, stride) in [((2, 2), (2, 2)), ((3, 2), (1, 2)), ((2, 3), (3, 1))] {
+            let windows = Windows::new("pool", &x, kernel, stride)?;
+            let pairs = [
+                (avg_pool2d(&x, kernel, stride)?, avg_composed(&windows, &x)?),
+                (max_pool2d(&x, kernel, stride)?, max_composed(&windows, &x)?),
+            ];
+            for (a, b) in pairs {
+                assert!((a - b)?.abs()?.sum_all()?.to_scalar::<f64>()? < 1e-12);
+            }
+        }
+        Ok(())
     }
 }

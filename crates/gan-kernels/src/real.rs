@@ -1,16 +1,11 @@
-//! What the elementwise ops, norms, losses and optimizers share: the element types with their
-//! approximations of exp, tanh and the like, the macro that compiles a generic kernel for each
-//! SIMD level, elementwise maps, and access to a tensor's numbers.
+//! The element types of elementwise ops, norms and losses with their approximations of exp, tanh
+//! and the like, the macro that compiles a generic kernel for each SIMD level, and access to a
+//! tensor's numbers.
 //!
 //! The approximations are branch-free, so that the compiler vectorises them, and let NaN through.
 
-use crate::par;
-use crate::simd::{self, Isa};
+use crate::simd::Isa;
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType, bail};
-use std::mem::MaybeUninit;
-
-/// Elements of one task of an elementwise op: 64 KiB of `f32`, so that tasks are many but not tiny.
-pub(crate) const CHUNK: usize = 1 << 14;
 
 /// `f32`, or `f64` (for finite differences), in a kernel.
 pub(crate) trait Real: WithDType {
@@ -28,8 +23,15 @@ pub(crate) trait Real: WithDType {
     fn magnitude(self) -> Self;
     fn tanh<I: Isa>(self) -> Self;
     fn sigmoid<I: Isa>(self) -> Self;
-    /// `log(1 + exp(self))`.
-    fn softplus<I: Isa>(self) -> Self;
+    /// `log(1 + exp(-|self|))`.
+    fn log_rest<I: Isa>(self) -> Self;
+    /// `log(1 + exp(self))`, the larger of 0 and `self` and a rest.
+    #[inline(always)]
+    fn softplus<I: Isa>(self) -> Self {
+        (if self > Self::ZERO { self } else { Self::ZERO }) + self.log_rest::<I>()
+    }
+    /// The natural logarithm.
+    fn log(self) -> Self;
 }
 
 /// `exp(x)` for x in [-87, 88], relative error below 2e-7.
@@ -48,7 +50,7 @@ fn exp_f32<I: Isa>(x: f32) -> f32 {
     p = I::madd(p, r, 8.333_452e-3);
     p = I::madd(p, r, 4.166_579_6e-2);
     p = I::madd(p, r, 1.666_666_5e-1);
-    p = I::madd(p, r, 5.000_000_1e-1);
+    p = I::madd(p, r, 0.5);
     let y = I::madd(p, r * r, r) + 1.0;
     f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
@@ -97,10 +99,10 @@ impl Real for f32 {
         let large = 1.0 - 2.0 / (e + 1.0);
         let z = self * self;
         let mut p = -5.704_988_7e-3;
-        p = I::madd(p, z, 2.063_908_9e-2);
+        p = I::madd(p, z, 2.063_909e-2);
         p = I::madd(p, z, -5.373_971_6e-2);
         p = I::madd(p, z, 1.333_144_2e-1);
-        p = I::madd(p, z, -3.333_328_2e-1);
+        p = I::madd(p, z, -3.333_328e-1);
         let small = I::madd(p * z, self, self);
         (if a < 0.625 { small } else { large }).copysign(self)
     }
@@ -110,10 +112,10 @@ impl Real for f32 {
         1.0 / (1.0 + exp_f32::<I>(clamp_f32(0.0 - self, -87.0, 88.0)))
     }
 
-    /// `max(x, 0) + log1p(u)` with `u = exp(-|x|)`; `log1p(u) = 2 artanh(s)`, `s = u / (2 + u)`,
-    /// whose series in s (at most 1/3) is cut where it no longer counts.
+    /// `log1p(u)` with `u = exp(-|x|)` is `2 artanh(s)` with `s = u / (2 + u)`, at most 1/3, whose
+    /// series is cut where it no longer counts.
     #[inline(always)]
-    fn softplus<I: Isa>(self) -> f32 {
+    fn log_rest<I: Isa>(self) -> f32 {
         let u = exp_f32::<I>(clamp_f32(0.0 - self.abs(), -87.0, 0.0));
         let s = u / (2.0 + u);
         let z = s * s;
@@ -124,9 +126,12 @@ impl Real for f32 {
         p = I::madd(p, z, 1.0 / 7.0);
         p = I::madd(p, z, 1.0 / 5.0);
         p = I::madd(p, z, 1.0 / 3.0);
-        let log = 2.0 * I::madd(p * z, s, s);
-        let positive = if self > 0.0 { self } else { 0.0 };
-        positive + log
+        2.0 * I::madd(p * z, s, s)
+    }
+
+    #[inline(always)]
+    fn log(self) -> f32 {
+        self.ln()
     }
 }
 
@@ -170,14 +175,19 @@ impl Real for f64 {
     }
 
     #[inline(always)]
-    fn softplus<I: Isa>(self) -> f64 {
-        (if self > 0.0 { self } else { 0.0 }) + (-self.abs()).exp().ln_1p()
+    fn log_rest<I: Isa>(self) -> f64 {
+        (-self.abs()).exp().ln_1p()
+    }
+
+    #[inline(always)]
+    fn log(self) -> f64 {
+        self.ln()
     }
 }
 
 /// Compiles a generic kernel body for each SIMD level and defines a function that picks one.
 ///
-/// As [`simd::dispatch`], with type parameters: `kernel! { fn k<T: Real>(x: &[T]) = body; }`
+/// As `simd::dispatch!`, with type parameters: `kernel! { fn k<T: Real>(x: &[T]) = body; }`
 /// defines `k(level, x)`, where `body<I: Isa, T: Real>(x)` is `#[inline(always)]`.
 macro_rules! kernel {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$($g:ident: $bound:path),*>(
@@ -266,154 +276,6 @@ pub(crate) fn same_kind(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
         )
     }
     Ok(())
-}
-
-/// A function of one element.
-pub(crate) trait Map1<T: Real>: Copy + Sync {
-    fn call<I: Isa>(self, x: T) -> T;
-}
-
-/// A function of two elements.
-pub(crate) trait Map2<T: Real>: Copy + Sync {
-    fn call<I: Isa>(self, a: T, b: T) -> T;
-}
-
-/// Outputs of at least so many bytes are written past the caches: they would not stay there, and
-/// an ordinary store reads the line that it overwrites from memory first.
-const LARGE: usize = 1 << 24;
-
-/// Whether an output of `len` elements is written past the caches.
-pub(crate) fn is_large<T>(len: usize) -> bool {
-    len * size_of::<T>() >= LARGE
-}
-
-/// Elements that [`emit`] computes before it writes them past the caches.
-const BLOCK: usize = 64;
-
-/// A block of results at the start of a cache line.
-#[repr(align(64))]
-struct Block<T>([T; BLOCK]);
-
-/// Writes a block past the caches.
-#[inline(always)]
-fn stream<T: Real>(out: &mut [MaybeUninit<T>; BLOCK], block: &Block<T>) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{__m128i, _mm_load_si128, _mm_stream_si128};
-        let from = std::ptr::from_ref(block).cast::<__m128i>();
-        let to = out.as_mut_ptr().cast::<__m128i>();
-        for i in 0..size_of::<Block<T>>() / size_of::<__m128i>() {
-            // SAFETY: both hold `BLOCK` elements of T, and the caller passes an aligned `out`;
-            // SSE2 is part of x86-64.
-            unsafe { _mm_stream_si128(to.add(i), _mm_load_si128(from.add(i))) };
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    for (out, x) in out.iter_mut().zip(&block.0) {
-        out.write(*x);
-    }
-}
-
-/// Writes `f` of the elements at one place of each input, at all places of `out`; past the caches
-/// if `past` and where alignment permits.
-#[inline(always)]
-pub(crate) fn emit<T: Real, const N: usize>(
-    out: &mut [MaybeUninit<T>],
-    inputs: [&[T]; N],
-    past: bool,
-    f: impl Fn([T; N]) -> T,
-) {
-    let n = out.len();
-    let inputs = inputs.map(|x| &x[..n]);
-    if !past || out.as_ptr().addr() % align_of::<Block<T>>() != 0 {
-        for (i, out) in out.iter_mut().enumerate() {
-            out.write(f(inputs.map(|x| x[i])));
-        }
-        return;
-    }
-    let whole = inputs.map(|x| x.as_chunks::<BLOCK>().0);
-    let rest = inputs.map(|x| x.as_chunks::<BLOCK>().1);
-    let (blocks, tail) = out.as_chunks_mut::<BLOCK>();
-    for (i, out) in blocks.iter_mut().enumerate() {
-        let at: [&[T; BLOCK]; N] = std::array::from_fn(|k| &whole[k][i]);
-        let mut block = Block([T::ZERO; BLOCK]);
-        for (j, y) in block.0.iter_mut().enumerate() {
-            *y = f(at.map(|x| x[j]));
-        }
-        stream(out, &block);
-    }
-    for (i, out) in tail.iter_mut().enumerate() {
-        out.write(f(rest.map(|x| x[i])));
-    }
-    // Stores past the caches are not ordered with those that tell other threads of them.
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64.
-    unsafe {
-        std::arch::x86_64::_mm_sfence()
-    };
-}
-
-#[inline(always)]
-fn map1_body<I: Isa, T: Real, F: Map1<T>>(f: F, x: &[T], y: &mut [MaybeUninit<T>], past: bool) {
-    emit(y, [x], past, |[x]| f.call::<I>(x));
-}
-kernel! {
-    fn map1_kernel<T: Real, F: Map1<T>>(f: F, x: &[T], y: &mut [MaybeUninit<T>], past: bool)
-        = map1_body;
-}
-
-#[inline(always)]
-fn map2_body<I: Isa, T: Real, F: Map2<T>>(
-    f: F,
-    ab: [&[T]; 2],
-    y: &mut [MaybeUninit<T>],
-    past: bool,
-) {
-    emit(y, ab, past, |[a, b]| f.call::<I>(a, b));
-}
-kernel! {
-    fn map2_kernel<T: Real, F: Map2<T>>(
-        f: F, ab: [&[T]; 2], y: &mut [MaybeUninit<T>], past: bool
-    ) = map2_body;
-}
-
-/// `f` of each element; `cost` is an element's work in multiply-adds.
-pub(crate) fn map1<T: Real, F: Map1<T>>(x: &[T], cost: usize, f: F) -> Vec<T> {
-    let (level, past) = (simd::level(), is_large::<T>(x.len()));
-    // SAFETY: the kernel writes each element of the chunk.
-    unsafe {
-        par::fill_chunks(x.len(), CHUNK, x.len() * cost, |start, out| {
-            map1_kernel(level, f, &x[start..start + out.len()], out, past)
-        })
-    }
-}
-
-/// `f` of each pair of elements; `cost` is a pair's work in multiply-adds.
-pub(crate) fn map2<T: Real, F: Map2<T>>(a: &[T], b: &[T], cost: usize, f: F) -> Vec<T> {
-    assert_eq!(a.len(), b.len(), "the caller compares shapes");
-    let (level, past) = (simd::level(), is_large::<T>(a.len()));
-    // SAFETY: the kernel writes each element of the chunk.
-    unsafe {
-        par::fill_chunks(a.len(), CHUNK, a.len() * cost, |start, out| {
-            let end = start + out.len();
-            map2_kernel(level, f, [&a[start..end], &b[start..end]], out, past)
-        })
-    }
-}
-
-/// How many lanes a sum keeps: two vectors of the widest level.
-pub(crate) const LANES: usize = 32;
-
-/// Adds lanes up in a fixed order.
-#[inline(always)]
-pub(crate) fn total<T: Real>(lanes: &[T; LANES]) -> f64 {
-    let mut sums = [0f64; 8];
-    for eight in lanes.chunks_exact(8) {
-        for (s, x) in sums.iter_mut().zip(eight) {
-            *s += x.wide();
-        }
-    }
-    ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
 }
 
 #[cfg(test)]

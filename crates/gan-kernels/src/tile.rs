@@ -60,8 +60,41 @@ pub(crate) struct Panel<'a> {
     pub c_row: usize,
     /// How many columns of each half are stored.
     pub n: [usize; 2],
-    /// Null, or one number a row that the sum starts from.
-    pub bias: *const f32,
+    /// What sums start from.
+    pub bias: Bias,
+    /// Factor of negative results, 0 to 1: a (leaky) ReLU, or nothing where it is 1.
+    pub slope: f32,
+}
+
+/// What is done to a layer's output as it is written: a bias is added, then negative numbers are
+/// multiplied by `slope`, which lies between 0 and 1.
+#[derive(Clone, Copy)]
+pub(crate) struct Finish<'a> {
+    pub bias: Option<&'a [f32]>,
+    pub slope: f32,
+}
+
+impl Finish<'_> {
+    pub(crate) const NONE: Self = Self {
+        bias: None,
+        slope: 1.0,
+    };
+
+    /// The bias of rows `first ..`.
+    pub(crate) fn rows(&self, first: usize) -> Bias {
+        self.bias
+            .map_or(Bias::Zero, |b| Bias::Rows(b[first..].as_ptr()))
+    }
+}
+
+/// What the sums of a panel start from.
+#[derive(Clone, Copy)]
+pub(crate) enum Bias {
+    Zero,
+    /// One number a row of C.
+    Rows(*const f32),
+    /// One number a column of the panel, from its first on.
+    Columns(*const f32),
 }
 
 /// Runs `$body::<I, LEN>(args)` for a tile of `$len` rows.
@@ -89,10 +122,19 @@ macro_rules! by_rows {
 
 #[inline(always)]
 unsafe fn tile<I: Vector, const M: usize>(p: &Panel, start: usize, k0: usize, k: usize) {
-    let mut acc = [[I::splat(0.0); 2]; M];
-    if k0 == 0 && !p.bias.is_null() {
-        for (i, acc) in acc.iter_mut().enumerate() {
-            *acc = [I::splat(*p.bias.add(start + i)); 2];
+    let (mut rows, mut first, mut second) = (std::ptr::null(), I::splat(0.0), I::splat(0.0));
+    match p.bias {
+        Bias::Rows(bias) if k0 == 0 => rows = bias,
+        Bias::Columns(bias) if k0 == 0 => {
+            first = I::load_part(bias, p.n[0]);
+            second = I::load_part(bias.wrapping_add(I::LANES), p.n[1]);
+        }
+        _ => {}
+    }
+    let mut acc = [[first, second]; M];
+    if !rows.is_null() {
+        for i in 0..M {
+            acc[i] = [I::splat(*rows.add(start + i)); 2];
         }
     }
     let mut a = p.a.add(start * p.k + k0 * M);
@@ -107,15 +149,25 @@ unsafe fn tile<I: Vector, const M: usize>(p: &Panel, start: usize, k0: usize, k:
         a = a.add(M);
         b = b.add(2 * I::LANES);
     }
-    for (i, acc) in acc.iter().enumerate() {
-        for half in 0..2 {
-            let c = p.c[half].wrapping_add((start + i) * p.c_row);
-            let mut v = acc[half];
-            if k0 > 0 {
-                v = I::add(v, I::load_part(c, p.n[half]));
-            }
-            I::store_part(c, v, p.n[half]);
+    // Three short loops: the compiler unrolls them, which keeps the sums in registers; it does not
+    // unroll one long loop.
+    let at = |i: usize, half: usize| p.c[half].wrapping_add((start + i) * p.c_row);
+    if k0 > 0 {
+        for i in 0..M {
+            acc[i][0] = I::add(acc[i][0], I::load_part(at(i, 0), p.n[0]));
+            acc[i][1] = I::add(acc[i][1], I::load_part(at(i, 1), p.n[1]));
         }
+    }
+    if p.slope != 1.0 && k0 + k == p.k {
+        let slope = I::splat(p.slope);
+        for i in 0..M {
+            acc[i][0] = I::max(I::mul(acc[i][0], slope), acc[i][0]);
+            acc[i][1] = I::max(I::mul(acc[i][1], slope), acc[i][1]);
+        }
+    }
+    for i in 0..M {
+        I::store_part(at(i, 0), acc[i][0], p.n[0]);
+        I::store_part(at(i, 1), acc[i][1], p.n[1]);
     }
 }
 
@@ -275,6 +327,18 @@ pub(crate) struct Shift {
     pub x: isize,
     /// Step in the result for one step in the products.
     pub stride: usize,
+}
+
+#[inline(always)]
+fn rectify_body<I: Vector>(x: &mut [f32], slope: f32) {
+    for x in x {
+        *x = if *x > 0.0 { *x } else { *x * slope };
+    }
+}
+
+dispatch! {
+    /// Multiplies negative numbers by `slope`.
+    pub(crate) fn rectify(x: &mut [f32], slope: f32) = rectify_body;
 }
 
 #[inline(always)]
@@ -465,69 +529,95 @@ dispatch! {
     pub(crate) unsafe fn reduce(p: &Reduce) = reduce_body;
 }
 
-/// A row to be padded, and cut into every `stride`-th element.
+/// A plane to be padded and split into `phases x phases` planes of `rows x columns`.
 #[derive(Clone, Copy)]
-pub(crate) struct PadRow {
-    /// The row's first element that is taken.
+pub(crate) struct PadPlane {
     pub src: *const f32,
-    pub stride: usize,
+    pub height: usize,
+    pub width: usize,
     pub dst: *mut f32,
-    /// Zeros, then elements, then zeros.
-    pub before: usize,
-    pub len: usize,
-    pub after: usize,
+    pub phases: usize,
+    /// The coordinates in `src` of the padded plane's first element.
+    pub y0: isize,
+    pub x0: isize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// Which `i` of `0 .. count` have `0 <= first + i * step < size`.
+#[inline(always)]
+fn inside(first: isize, step: usize, size: usize, count: usize) -> (usize, usize) {
+    let from = ((-first).max(0) as usize).div_ceil(step).min(count);
+    let to = ((size as isize - first).max(0) as usize)
+        .div_ceil(step)
+        .clamp(from, count);
+    (from, to)
 }
 
 #[inline(always)]
-unsafe fn fill_zero<I: Vector>(dst: *mut f32, n: usize) {
+unsafe fn pad_plane_body<I: Vector>(p: &PadPlane) {
+    let all = p.phases * p.phases * p.rows * p.columns;
+    let mut i = 0;
+    while i < all {
+        let n = I::LANES.min(all - i);
+        I::store_part(p.dst.add(i), I::splat(0.0), n);
+        i += n;
+    }
+    for phase in 0..p.phases * p.phases {
+        let (y0, x0) = (
+            p.y0 + (phase / p.phases) as isize,
+            p.x0 + (phase % p.phases) as isize,
+        );
+        let (top, bottom) = inside(y0, p.phases, p.height, p.rows);
+        let (left, right) = inside(x0, p.phases, p.width, p.columns);
+        if right == left {
+            continue;
+        }
+        let n = right - left;
+        for row in top..bottom {
+            let y = y0 + (row * p.phases) as isize;
+            let x = x0 + (left * p.phases) as isize;
+            let src = p.src.offset(y * p.width as isize + x);
+            let dst = p.dst.add((phase * p.rows + row) * p.columns + left);
+            match p.phases {
+                1 => copy_row::<I>(src, dst, n),
+                2 => copy_evens::<I>(src, dst, n),
+                s => (0..n).for_each(|i| *dst.add(i) = *src.add(i * s)),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn copy_row<I: Vector>(src: *const f32, dst: *mut f32, n: usize) {
+    let mut i = 0;
+    while i + I::LANES <= n {
+        I::store(dst.add(i), I::load(src.add(i)));
+        i += I::LANES;
+    }
+    if i < n {
+        I::store_part(dst.add(i), I::load_part(src.add(i), n - i), n - i);
+    }
+}
+
+/// `dst[i] = src[2 i]`, reading `2 n - 1` floats.
+#[inline(always)]
+unsafe fn copy_evens<I: Vector>(src: *const f32, dst: *mut f32, n: usize) {
     let mut i = 0;
     while i < n {
         let m = I::LANES.min(n - i);
-        I::store_part(dst.add(i), I::splat(0.0), m);
+        let (src, len) = (src.add(2 * i), 2 * m - 1);
+        let a = I::load_part(src, len.min(I::LANES));
+        let b = match len.checked_sub(I::LANES) {
+            Some(len) => I::load_part(src.add(I::LANES), len),
+            None => I::splat(0.0),
+        };
+        I::store_part(dst.add(i), I::evens(a, b), m);
         i += m;
     }
 }
 
-#[inline(always)]
-unsafe fn pad_rows_body<I: Vector>(rows: &mut dyn Iterator<Item = PadRow>) {
-    for r in rows {
-        fill_zero::<I>(r.dst, r.before);
-        let d = r.dst.add(r.before);
-        match r.stride {
-            1 => {
-                let mut i = 0;
-                while i < r.len {
-                    let m = I::LANES.min(r.len - i);
-                    I::store_part(d.add(i), I::load_part(r.src.add(i), m), m);
-                    i += m;
-                }
-            }
-            2 => {
-                let mut i = 0;
-                while i < r.len {
-                    let m = I::LANES.min(r.len - i);
-                    // 2 m - 1 elements are the row's; the last one's neighbour may be outside.
-                    let (src, n) = (r.src.add(2 * i), 2 * m - 1);
-                    let a = I::load_part(src, n.min(I::LANES));
-                    let b = match n.checked_sub(I::LANES) {
-                        Some(n) => I::load_part(src.add(I::LANES), n),
-                        None => I::splat(0.0),
-                    };
-                    I::store_part(d.add(i), I::evens(a, b), m);
-                    i += m;
-                }
-            }
-            _ => {
-                for i in 0..r.len {
-                    *d.add(i) = *r.src.add(i * r.stride);
-                }
-            }
-        }
-        fill_zero::<I>(d.add(r.len), r.after);
-    }
-}
-
 dispatch! {
-    /// Writes padded rows: `before + len + after` floats each.
-    pub(crate) unsafe fn pad_rows(rows: &mut dyn Iterator<Item = PadRow>) = pad_rows_body;
+    /// Writes all of the padded, split plane.
+    pub(crate) unsafe fn pad_plane(p: &PadPlane) = pad_plane_body;
 }

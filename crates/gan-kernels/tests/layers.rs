@@ -85,6 +85,7 @@ const CASES: &[(&str, Run)] = &[
             padding: l.number("padding"),
             output_padding: l.number("output_padding"),
             gain: 1.0,
+            ..Default::default()
         };
         conv_transpose2d(x, l.param("weight")?, Some(l.param("bias")?), &conv)
     }),

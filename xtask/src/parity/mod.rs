@@ -5,6 +5,7 @@
 //! state after its iterations (`final.NET.KEY`). The run takes its draws from there, so an algorithm
 //! needs no path of its own for this. A group's error is max|a−b| / max|b| over all its tensors.
 
+mod layers;
 mod optim;
 mod recorded;
 
@@ -24,7 +25,7 @@ use std::rc::Rc;
 const FORMAT: &str = "gan-reference/1";
 
 /// Recordings whose code does not exist yet; each leaves this list with the code that it checks.
-const LATER: [&str; 3] = ["layers", "resize", "metrics"];
+const LATER: [&str; 2] = ["resize", "metrics"];
 
 /// One group of tensors of a recording.
 #[derive(Debug)]
@@ -105,8 +106,10 @@ pub fn parity(papers: &[&dyn Recipe], args: &ParityArgs) -> Result<u8> {
 /// draws than were recorded, or in another order.
 pub fn check(papers: &[&dyn Recipe], file: &Path, device: &Device) -> Result<Report> {
     let recording = Recording::read(file)?;
-    if recording.name == "optim" {
-        return optim::replay(&recording, device);
+    match recording.name.as_str() {
+        "optim" => return optim::replay(&recording, device),
+        "layers" => return layers::replay(&recording, device),
+        _ => {}
     }
     if LATER.contains(&recording.name.as_str()) {
         bail!(NotYet(format!(

@@ -14,25 +14,23 @@
 //! act' is constant wherever it is differentiable. The sign of z is computed again where it is
 //! needed, by the same instructions, which costs less than reading y.
 //!
-//! Sums run in lanes of the element type over at most [`SPAN`] additions about a shift near the
+//! (Over 500 lines, since first and second order share contexts, slots and schedule.)
+//!
+//! Sums run in lanes of the element type over at most [`SPAN`](crate::sweep::SPAN) additions about a shift near the
 //! mean, then in f64. The order is fixed by the shape.
 
+use super::columns::{columns_backward, columns_forward};
 use crate::act::Activate;
 use crate::memory::filled;
 use crate::par::{self, SendPtr};
-use crate::real::{CHUNK, LANES, Real, emit, is_large, kernel, total};
+use crate::real::{Real, kernel};
 use crate::simd::{self, Isa};
+use crate::sweep::{CHUNK, Sums, emit, is_large};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Additions in a lane of the element type before it is added up in f64.
-const SPAN: usize = 64;
-
 /// Rows shorter than this are taken together, with vectors along channels (batch norm).
 const SHORT: usize = 32;
-
-/// Columns that one task of the short-row form takes.
-const COLUMNS: usize = 256;
 
 /// With fewer groups than this, each is shared out among this many tasks at most.
 const FEW: usize = 8;
@@ -135,11 +133,6 @@ impl Dims {
     fn short(self) -> bool {
         self.group == Group::Channel && self.n < SHORT
     }
-
-    /// Channels of one task of the short-row form.
-    fn block(self) -> usize {
-        (COLUMNS / self.n.max(1)).max(1)
-    }
 }
 
 /// Mean, population variance and `1/√(var + ε)` of each group.
@@ -160,13 +153,13 @@ pub(super) struct Affine<'a, T> {
 }
 
 impl<T: Real> Affine<'_, T> {
-    fn gain(&self, channel: usize) -> f64 {
+    pub(super) fn gain(&self, channel: usize) -> f64 {
         self.gain.map_or(1.0, |g| g[channel].wide())
     }
 
     /// z = x · scale + offset of a channel.
     #[inline(always)]
-    fn line(&self, channel: usize, mean: f64, inv: f64) -> (T, T) {
+    pub(super) fn line(&self, channel: usize, mean: f64, inv: f64) -> (T, T) {
         let scale = self.gain(channel) * inv;
         let offset = self.offset.map_or(0.0, |o| o[channel].wide());
         (T::of(scale), T::of(offset - mean * scale))
@@ -179,81 +172,8 @@ fn shift<T: Real>(x: &[T]) -> T {
     T::of(some.iter().map(|v| v.wide()).sum::<f64>() / some.len() as f64)
 }
 
-/// Sums in lanes, which several rows go on with.
-struct Sums<T, const K: usize> {
-    lanes: [[T; LANES]; K],
-    additions: usize,
-    sums: [f64; K],
-}
-
-impl<T: Real, const K: usize> Sums<T, K> {
-    #[inline(always)]
-    fn new() -> Self {
-        Self {
-            lanes: [[T::ZERO; LANES]; K],
-            additions: 0,
-            sums: [0.0; K],
-        }
-    }
-
-    /// Adds a row: `f` maps sums and the elements at one place of each slice to new sums.
-    #[inline(always)]
-    fn add<const N: usize>(&mut self, rows: [&[T]; N], f: impl Fn([T; K], [T; N]) -> [T; K]) {
-        let n = rows[0].len();
-        let rows = rows.map(|r| &r[..n]);
-        let whole = rows.map(|r| r.as_chunks::<LANES>().0);
-        let rest = rows.map(|r| r.as_chunks::<LANES>().1);
-        let count = whole[0].len();
-        let mut done = 0;
-        while done < count {
-            if self.additions >= SPAN {
-                self.flush();
-            }
-            let end = count.min(done + SPAN - self.additions);
-            self.additions += end - done;
-            let mut lanes = self.lanes;
-            for i in done..end {
-                let at: [&[T; LANES]; N] = std::array::from_fn(|r| &whole[r][i]);
-                for j in 0..LANES {
-                    let new = f(std::array::from_fn(|k| lanes[k][j]), at.map(|a| a[j]));
-                    for k in 0..K {
-                        lanes[k][j] = new[k];
-                    }
-                }
-            }
-            self.lanes = lanes;
-            done = end;
-        }
-        for j in 0..rest[0].len() {
-            let new = f(
-                std::array::from_fn(|k| self.lanes[k][j]),
-                rest.map(|r| r[j]),
-            );
-            for k in 0..K {
-                self.lanes[k][j] = new[k];
-            }
-        }
-        self.additions += usize::from(!rest[0].is_empty());
-    }
-
-    #[inline(always)]
-    fn flush(&mut self) {
-        for (s, lanes) in self.sums.iter_mut().zip(&self.lanes) {
-            *s += total(lanes);
-        }
-        self.lanes = [[T::ZERO; LANES]; K];
-        self.additions = 0;
-    }
-
-    #[inline(always)]
-    fn finish(mut self) -> [f64; K] {
-        self.flush();
-        self.sums
-    }
-}
-
 /// A slice that tasks share, each writing parts of its own.
-struct Shared<T> {
+pub(super) struct Shared<T> {
     start: SendPtr<T>,
     len: usize,
 }
@@ -277,7 +197,7 @@ impl<T> Shared<T> {
     ///
     /// The slice must outlive the part, and no one else may use these elements meanwhile.
     #[inline(always)]
-    unsafe fn part<'a>(self, range: Range<usize>) -> &'a mut [T] {
+    pub(super) unsafe fn part<'a>(self, range: Range<usize>) -> &'a mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
         // SAFETY: the range is inside the slice; the caller answers for the rest.
         unsafe { std::slice::from_raw_parts_mut(self.start.get().add(range.start), range.len()) }
@@ -305,11 +225,11 @@ impl<T> Shared<T> {
 
 /// What the kernels of a group know besides its rows.
 #[derive(Clone, Copy)]
-struct Context<'a, T, A> {
-    dims: Dims,
-    x: &'a [T],
-    affine: Affine<'a, T>,
-    act: A,
+pub(super) struct Context<'a, T, A> {
+    pub dims: Dims,
+    pub x: &'a [T],
+    pub affine: Affine<'a, T>,
+    pub act: A,
 }
 
 impl<T: Real, A: Activate<T>> Context<'_, T, A> {
@@ -691,7 +611,7 @@ pub(super) fn forward<T: Real, A: Activate<T>>(
 }
 
 /// Mean and population variance from the sums about a shift.
-fn settle<T: Real>([sum, square]: [f64; 2], shift: T, count: f64) -> (f64, f64) {
+pub(super) fn settle<T: Real>([sum, square]: [f64; 2], shift: T, count: f64) -> (f64, f64) {
     let m = sum / count;
     let v = square / count - m * m;
     // Rounding may give a little less than zero; NaN stays.
@@ -706,7 +626,7 @@ pub(super) struct Gradients<T> {
 }
 
 /// The slope and constant of [`gradient_write_body`] from the group's Σu and Σu(x - μ).
-fn gradient_line(sums: [f64; 2], inv: f64, count: f64, fixed: bool) -> [f64; 2] {
+pub(super) fn gradient_line(sums: [f64; 2], inv: f64, count: f64, fixed: bool) -> [f64; 2] {
     if fixed {
         return [0.0; 2];
     }
@@ -914,269 +834,4 @@ fn second_coefficients([h, u, hx, ux, hu]: [f64; 5], inv: f64, n: f64, fixed: bo
         x_x: outer * inv * (a - 3.0 * p * q / n),
         x_1: outer * -(q * h + p * u) / n,
     }
-}
-
-/// The columns that one task of the short-row form takes: channels, and where a picture's start.
-#[derive(Clone, Copy)]
-struct Columns {
-    first: usize,
-    count: usize,
-}
-
-impl Dims {
-    fn columns(self, task: usize) -> Columns {
-        let first = task * self.block();
-        Columns {
-            first,
-            count: self.block().min(self.c - first),
-        }
-    }
-
-    /// Where the columns lie in a picture.
-    #[inline(always)]
-    fn columns_of(self, picture: usize, columns: Columns) -> Range<usize> {
-        let start = (picture * self.c + columns.first) * self.n;
-        start..start + columns.count * self.n
-    }
-}
-
-/// Adds the columns of each channel to its f64 sums and clears them.
-#[inline(always)]
-fn gather<T: Real>(columns: &mut [T; COLUMNS], n: usize, sums: &mut [f64]) {
-    for (sum, columns) in sums.iter_mut().zip(columns.chunks_mut(n)) {
-        for column in columns {
-            *sum += column.wide();
-            *column = T::ZERO;
-        }
-    }
-}
-
-/// Each channel's value over its columns.
-#[inline(always)]
-fn spread<T: Real>(n: usize, count: usize, value: impl Fn(usize) -> T) -> [T; COLUMNS] {
-    let mut columns = [T::ZERO; COLUMNS];
-    for (channel, columns) in columns.chunks_mut(n).take(count).enumerate() {
-        columns.fill(value(channel));
-    }
-    columns
-}
-
-/// The sums of the channels' columns about their shifts.
-#[inline(always)]
-fn columns_moments_body<I: Isa, T: Real>(
-    dims: Dims,
-    x: &[T],
-    at: Columns,
-    shift: &[T; COLUMNS],
-    sums: &mut [[f64; COLUMNS]; 2],
-) {
-    let (mut s, mut q) = ([T::ZERO; COLUMNS], [T::ZERO; COLUMNS]);
-    for picture in 0..dims.b {
-        let x = &x[dims.columns_of(picture, at)];
-        for (((x, shift), s), q) in x.iter().zip(shift).zip(&mut s).zip(&mut q) {
-            let d = *x - *shift;
-            *s += d;
-            *q = T::madd::<I>(d, d, *q);
-        }
-        if picture % SPAN == SPAN - 1 || picture == dims.b - 1 {
-            gather(&mut s, dims.n, &mut sums[0]);
-            gather(&mut q, dims.n, &mut sums[1]);
-        }
-    }
-}
-kernel! {
-    fn columns_moments<T: Real>(
-        dims: Dims, x: &[T], at: Columns, shift: &[T; COLUMNS], sums: &mut [[f64; COLUMNS]; 2]
-    ) = columns_moments_body;
-}
-
-#[inline(always)]
-fn columns_write_body<I: Isa, T: Real, A: Activate<T>>(
-    at: Context<'_, T, A>,
-    columns: Columns,
-    [scale, offset]: [&[T; COLUMNS]; 2],
-    y: Shared<MaybeUninit<T>>,
-) {
-    for picture in 0..at.dims.b {
-        let range = at.dims.columns_of(picture, columns);
-        // SAFETY: a channel belongs to one task, and the caller's output outlives the tasks.
-        let y = unsafe { y.part(range.clone()) };
-        for (((y, x), scale), offset) in y.iter_mut().zip(&at.x[range]).zip(scale).zip(offset) {
-            y.write(at.act.value(T::madd::<I>(*x, *scale, *offset)));
-        }
-    }
-}
-kernel! {
-    fn columns_write<T: Real, A: Activate<T>>(
-        at: Context<'_, T, A>, columns: Columns, line: [&[T; COLUMNS]; 2],
-        y: Shared<MaybeUninit<T>>
-    ) = columns_write_body;
-}
-
-/// [`forward`] for short rows of batch norm: vectors along channels, sums along pictures.
-fn columns_forward<T: Real, A: Activate<T>>(
-    at: Context<'_, T, A>,
-    eps: f64,
-    fixed: bool,
-    [mean, var, inv]: [Shared<f64>; 3],
-    y: Shared<MaybeUninit<T>>,
-) {
-    let level = simd::level();
-    let Dims { b, c, n, .. } = at.dims;
-    let tasks = c.div_ceil(at.dims.block());
-    par::for_each_sized(tasks, 4 * at.dims.len(), |task| {
-        let columns = at.dims.columns(task);
-        let Columns { first, count } = columns;
-        // SAFETY: a channel belongs to one task.
-        let (mean, var, inv) = unsafe {
-            let range = first..first + count;
-            (
-                mean.part(range.clone()),
-                var.part(range.clone()),
-                inv.part(range),
-            )
-        };
-        if !fixed {
-            let shifts: [T; COLUMNS] = std::array::from_fn(|channel| {
-                if channel >= count {
-                    return T::ZERO;
-                }
-                let few = b.min(8);
-                let sum: f64 = (0..few)
-                    .flat_map(|p| &at.x[(p * c + first + channel) * n..][..n])
-                    .map(|v| v.wide())
-                    .sum();
-                T::of(sum / (few * n) as f64)
-            });
-            let mut sums = [[0f64; COLUMNS]; 2];
-            let shift = spread(n, count, |channel| shifts[channel]);
-            columns_moments(level, at.dims, at.x, columns, &shift, &mut sums);
-            for channel in 0..count {
-                let sums = [sums[0][channel], sums[1][channel]];
-                let (m, v) = settle(sums, shifts[channel], (b * n) as f64);
-                (mean[channel], var[channel]) = (m, v);
-                inv[channel] = 1.0 / (v + eps).sqrt();
-            }
-        }
-        let line = |channel: usize| at.affine.line(first + channel, mean[channel], inv[channel]);
-        let scale = spread(n, count, |channel| line(channel).0);
-        let offset = spread(n, count, |channel| line(channel).1);
-        columns_write(level, at, columns, [&scale, &offset], y);
-    });
-}
-
-/// The columns' coefficients in [`columns_backward`].
-struct ColumnLines<T> {
-    scale: [T; COLUMNS],
-    offset: [T; COLUMNS],
-    mean: [T; COLUMNS],
-    slope: [T; COLUMNS],
-    constant: [T; COLUMNS],
-}
-
-#[inline(always)]
-fn columns_gradient_sums_body<I: Isa, T: Real, A: Activate<T>>(
-    at: Context<'_, T, A>,
-    g: &[T],
-    columns: Columns,
-    by: &ColumnLines<T>,
-    sums: &mut [[f64; COLUMNS]; 2],
-) {
-    let (mut s, mut q) = ([T::ZERO; COLUMNS], [T::ZERO; COLUMNS]);
-    for picture in 0..at.dims.b {
-        let range = at.dims.columns_of(picture, columns);
-        let inputs = at.x[range.clone()].iter().zip(&g[range]);
-        let lines = by.scale.iter().zip(&by.offset).zip(&by.mean);
-        for (((x, g), ((scale, offset), mean)), (s, q)) in
-            inputs.zip(lines).zip(s.iter_mut().zip(&mut q))
-        {
-            let g = at.act.chain(T::madd::<I>(*x, *scale, *offset), *g);
-            *s += g;
-            *q = T::madd::<I>(g, *x - *mean, *q);
-        }
-        if picture % SPAN == SPAN - 1 || picture == at.dims.b - 1 {
-            gather(&mut s, at.dims.n, &mut sums[0]);
-            gather(&mut q, at.dims.n, &mut sums[1]);
-        }
-    }
-}
-kernel! {
-    fn columns_gradient_sums<T: Real, A: Activate<T>>(
-        at: Context<'_, T, A>, g: &[T], columns: Columns, by: &ColumnLines<T>,
-        sums: &mut [[f64; COLUMNS]; 2]
-    ) = columns_gradient_sums_body;
-}
-
-#[inline(always)]
-fn columns_gradient_write_body<I: Isa, T: Real, A: Activate<T>>(
-    at: Context<'_, T, A>,
-    g: &[T],
-    columns: Columns,
-    by: &ColumnLines<T>,
-    dx: Shared<MaybeUninit<T>>,
-) {
-    for picture in 0..at.dims.b {
-        let range = at.dims.columns_of(picture, columns);
-        // SAFETY: a channel belongs to one task, and the caller's output outlives the tasks.
-        let dx = unsafe { dx.part(range.clone()) };
-        let inputs = dx.iter_mut().zip(&at.x[range.clone()]).zip(&g[range]);
-        let lines = by.scale.iter().zip(&by.offset).zip(&by.mean);
-        let ends = by.slope.iter().zip(&by.constant);
-        for ((((dx, x), g), ((scale, offset), mean)), (slope, constant)) in
-            inputs.zip(lines).zip(ends)
-        {
-            let g = at.act.chain(T::madd::<I>(*x, *scale, *offset), *g);
-            let rest = T::madd::<I>(*x - *mean, *slope, *constant);
-            dx.write(T::madd::<I>(g, *scale, rest));
-        }
-    }
-}
-kernel! {
-    fn columns_gradient_write<T: Real, A: Activate<T>>(
-        at: Context<'_, T, A>, g: &[T], columns: Columns, by: &ColumnLines<T>,
-        dx: Shared<MaybeUninit<T>>
-    ) = columns_gradient_write_body;
-}
-
-/// [`backward`] for short rows of batch norm; `slots` gets a channel's Σĝ and Σĝ(x - μ).
-fn columns_backward<T: Real, A: Activate<T>>(
-    at: Context<'_, T, A>,
-    g: &[T],
-    stats: &Stats,
-    slots: Shared<[f64; 2]>,
-    dx: Shared<MaybeUninit<T>>,
-) {
-    let level = simd::level();
-    let n = at.dims.n;
-    let length = at.dims.group_len() as f64;
-    let tasks = at.dims.c.div_ceil(at.dims.block());
-    par::for_each_sized(tasks, 4 * at.dims.len(), |task| {
-        let columns = at.dims.columns(task);
-        let Columns { first, count } = columns;
-        let line = |i: usize| {
-            at.affine
-                .line(first + i, stats.mean[first + i], stats.inv[first + i])
-        };
-        let mut by = ColumnLines {
-            scale: spread(n, count, |i| line(i).0),
-            offset: spread(n, count, |i| line(i).1),
-            mean: spread(n, count, |i| T::of(stats.mean[first + i])),
-            slope: [T::ZERO; COLUMNS],
-            constant: [T::ZERO; COLUMNS],
-        };
-        let mut sums = [[0f64; COLUMNS]; 2];
-        columns_gradient_sums(level, at, g, columns, &by, &mut sums);
-        // SAFETY: a channel belongs to one task.
-        let slots = unsafe { slots.part(first..first + count) };
-        let mut lines = [[0f64; 2]; COLUMNS];
-        for i in 0..count {
-            slots[i] = [sums[0][i], sums[1][i]];
-            let gain = at.affine.gain(first + i);
-            let weighted = [gain * sums[0][i], gain * sums[1][i]];
-            lines[i] = gradient_line(weighted, stats.inv[first + i], length, stats.fixed);
-        }
-        by.slope = spread(n, count, |i| T::of(lines[i][0]));
-        by.constant = spread(n, count, |i| T::of(lines[i][1]));
-        columns_gradient_write(level, at, g, columns, &by, dx);
-    });
 }

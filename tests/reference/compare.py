@@ -1,0 +1,69 @@
+"""Runs this project's benchmark and PyTorch's alternately and prints their ratio.
+
+    python compare.py [ops | LABEL ...] [--rounds N] [--threads N] [--seconds S] [--xtask FILE]
+
+Each round runs both programs, one after the other, in processes of their own.  For each figure the
+smallest of all rounds counts, as other work on the machine can only make it larger.  A ratio above 1
+means that PyTorch takes longer.  Build the project first; time nothing while a build runs.
+"""
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def lines(command):
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
+def smaller(best, key, row, names):
+    kept = best.setdefault(key, {})
+    for name in names:
+        if row.get(name) is not None:
+            kept[name] = min(kept.get(name, math.inf), row[name])
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("labels", nargs="*", default=["ops"])
+    ap.add_argument("--rounds", type=int, default=3)
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--seconds", type=float, default=10)
+    ap.add_argument("--xtask", default=os.path.join(HERE, "..", "..", "target", "debug", "xtask"))
+    args = ap.parse_args()
+    common = ["--threads", str(args.threads), "--seconds", str(args.seconds)]
+    steps = [] if args.labels == ["ops"] else ["--steps", "2000"]
+    ours, torch = {}, {}
+    for _ in range(args.rounds):
+        for label in args.labels:
+            for row in lines([args.xtask, "bench", label, *steps, *common]):
+                smaller(ours, row.get("op") or row["paper"], row,
+                        ["ours_median_ms", "ours_min_ms", "node_min_ms", "candle_ms", "median_s", "min_s", "peak_rss_mib"])
+            for row in lines([sys.executable, os.path.join(HERE, "bench.py"), label, *steps, *common]):
+                smaller(torch, row.get("op") or row["paper"], row, ["median_ms", "min_ms", "median_s", "min_s", "peak_rss_mib"])
+    if args.labels == ["ops"]:
+        print("| op | ours ms | node alone | PyTorch | stock candle | PyTorch / ours | PyTorch / node |")
+        print("|---|---|---|---|---|---|---|")
+        shown = lambda x, f: "" if x is None else f"{x:{f}}"
+        for op, o in ours.items():
+            p = torch.get(op, {}).get("min_ms")
+            node = o.get("node_min_ms")
+            print(f"| {op} | {o['ours_min_ms']:.2f} | {shown(node, '.2f')} | {shown(p, '.2f')} | {shown(o.get('candle_ms'), '.1f')} "
+                  f"| {shown(p and p / o['ours_min_ms'], '.2f')} | {shown(p and node and p / node, '.2f')} |")
+        ratios = [torch[op]["min_ms"] / o["ours_min_ms"] for op, o in ours.items() if op.startswith("conv") and op in torch]
+        print(f"convolutions: geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}, worst {min(ratios):.2f}")
+        return
+    for label, o in ours.items():
+        p = torch[label]
+        print(f"{label}: ours median {o['median_s'] * 1e3:.2f} min {o['min_s'] * 1e3:.2f} ms, {o['peak_rss_mib']} MiB; PyTorch "
+              f"{p['median_s'] * 1e3:.2f}, {p['min_s'] * 1e3:.2f} ms, {p['peak_rss_mib']} MiB; PyTorch/ours median "
+              f"{p['median_s'] / o['median_s']:.2f}, min {p['min_s'] / o['min_s']:.2f}, memory {p['peak_rss_mib'] / o['peak_rss_mib']:.1f}")
+
+
+if __name__ == "__main__":
+    main()
