@@ -1,5 +1,7 @@
 //! Tests of the convolutions: against plain loops at every SIMD level, finite differences of both
 //! orders, the same bits for any number of threads, and errors.
+//!
+//! Some 610 lines because it holds them all.
 
 use super::*;
 use crate::simd::{Level, best, force};
@@ -269,6 +271,48 @@ fn finite_differences_with_an_activation() -> Result<()> {
         assert!(first_order(&all[..2], &f)? < 1e-8, "{act:?}");
         assert!(second_order(&all[..2], &f)? < 1e-7, "{act:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn candle_ops_of_other_devices_are_right() -> Result<()> {
+    let mut rng = Rng(13);
+    for (h, w, k, stride, padding) in [
+        (5, 4, 3, 1, 1),
+        (7, 8, 4, 2, 1),
+        (9, 6, 2, 2, 0),
+        (7, 8, 3, 3, 1),
+    ] {
+        let all = [
+            rng.tensor(&[2, 2, h, w])?,
+            rng.tensor(&[3, 2, k, k])?,
+            rng.tensor(&[3])?,
+        ];
+        let c = conv(stride, padding);
+        let s = c.shape(&all[0], &all[1])?;
+        let f = |v: &[Tensor]| native_conv2d(&v[0], &v[1], Some(&v[2]), &c, &s);
+        let ours = conv2d(&all[0], &all[1], Some(&all[2]), &c)?;
+        assert!(error(&numbers(&f(&all)?)?, &numbers(&ours)?) < 1e-12);
+        assert!(first_order(&all, &f)? < 1e-8, "k{k} s{stride}");
+        assert!(second_order(&all, &f)? < 1e-7, "k{k} s{stride}");
+    }
+    let all = [
+        rng.tensor(&[2, 3, 3, 4])?,
+        rng.tensor(&[3, 2, 3, 3])?,
+        rng.tensor(&[2])?,
+    ];
+    let c = ConvTranspose2d {
+        stride: 2,
+        padding: 1,
+        output_padding: 1,
+        gain: 0.5,
+        ..Default::default()
+    };
+    let f = |v: &[Tensor]| native_conv_transpose2d(&v[0], &v[1], Some(&v[2]), &c);
+    let ours = conv_transpose2d(&all[0], &all[1], Some(&all[2]), &c)?;
+    assert!(error(&numbers(&f(&all)?)?, &numbers(&ours)?) < 1e-12);
+    assert!(first_order(&all, &f)? < 1e-8);
+    assert!(second_order(&all, &f)? < 1e-7);
     Ok(())
 }
 

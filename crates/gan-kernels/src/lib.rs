@@ -27,6 +27,7 @@ pub mod act;
 pub mod conv;
 mod direct;
 mod few;
+mod finish;
 pub mod linear;
 pub mod loss;
 mod matmul;
@@ -43,6 +44,7 @@ pub mod simd;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod thin;
 mod tile;
 mod vector;
 

@@ -3,6 +3,7 @@
 //! It is a convolution whose kernel covers its 1 x 1 input, so it is the same three ops: products
 //! of matrices read in place, whatever their orientation.
 
+use crate::act::Act;
 use crate::conv::{Op, check_types};
 use candle_core::{Result, Tensor, bail};
 
@@ -14,6 +15,17 @@ use candle_core::{Result, Tensor, bail};
 /// Errors: shapes that do not fit, an empty tensor, a type other than float32 and float64 on the
 /// CPU.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, gain: f64) -> Result<Tensor> {
+    linear_act(x, weight, bias, gain, Act::None)
+}
+
+/// `y = act(gain * x weightᵀ + bias)` in one node; otherwise as [`linear`].
+pub fn linear_act(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    gain: f64,
+    act: Act,
+) -> Result<Tensor> {
     let (&[out, inputs], Some((&last, leading))) = (weight.dims(), x.dims().split_last()) else {
         bail!(
             "linear: expected input [..., in] and weight [out, in], got {:?} and {:?}",
@@ -52,7 +64,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, gain: f64) -> 
         x.reshape((rows, inputs))?
     };
     let y = if x.device().is_cpu() {
-        Op::linear(rows, inputs, out, gain).apply(&flat, weight, bias)?
+        Op::linear(rows, inputs, out, gain).apply_with(&flat, weight, bias, act)?
     } else {
         let weight = if gain == 1.0 {
             weight.clone()
@@ -60,10 +72,10 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, gain: f64) -> 
             (weight * gain)?
         };
         let y = flat.matmul(&weight.t()?)?;
-        match bias {
+        act.apply(&match bias {
             Some(b) => y.broadcast_add(b)?,
             None => y,
-        }
+        })?
     };
     if leading.len() == 1 {
         return Ok(y);
@@ -95,6 +107,16 @@ mod tests {
             let (w, b) = (rng.tensor(&[out, inputs])?, rng.tensor(&[out])?);
             let all = [x, w, b];
             let f = |v: &[Tensor]| linear(&v[0], &v[1], Some(&v[2]), 0.6);
+            assert!(first_order(&all, &f)? < 1e-8);
+            assert!(second_order(&all, &f)? < 1e-7);
+        }
+        let all = [
+            rng.tensor(&[3, 4])?,
+            rng.tensor(&[5, 4])?,
+            rng.tensor(&[5])?,
+        ];
+        for act in [Act::Relu, Act::LeakyRelu(0.2)] {
+            let f = |v: &[Tensor]| linear_act(&v[0], &v[1], Some(&v[2]), 0.6, act);
             assert!(first_order(&all, &f)? < 1e-8);
             assert!(second_order(&all, &f)? < 1e-7);
         }

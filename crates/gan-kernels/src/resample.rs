@@ -15,13 +15,7 @@ use std::ops::Add;
 ///
 /// Errors: not four axes, an empty tensor, a type other than float32 and float64 on the CPU.
 pub fn upsample_nearest2x(x: &Tensor) -> Result<Tensor> {
-    let [b, c, h, w] = checked("upsample_nearest2x", x)?;
-    if !x.device().is_cpu() {
-        let x = x
-            .reshape((b, c, h, 1, w, 1))?
-            .broadcast_as((b, c, h, 2, w, 2))?;
-        return x.contiguous()?.reshape((b, c, 2 * h, 2 * w));
-    }
+    checked("upsample_nearest2x", x)?;
     apply(x, Map::Repeat)
 }
 
@@ -30,17 +24,9 @@ pub fn upsample_nearest2x(x: &Tensor) -> Result<Tensor> {
 ///
 /// Errors: r of zero, channels that r² does not divide, and as [`upsample_nearest2x`].
 pub fn pixel_shuffle(x: &Tensor, r: usize) -> Result<Tensor> {
-    let [b, c, h, w] = checked("pixel_shuffle", x)?;
+    let [_, c, ..] = checked("pixel_shuffle", x)?;
     match r.checked_mul(r) {
-        Some(rr) if rr > 0 && c % rr == 0 => {
-            if !x.device().is_cpu() {
-                let x = x
-                    .reshape(&[b, c / rr, r, r, h, w][..])?
-                    .permute(vec![0, 1, 4, 2, 5, 3])?;
-                return x.contiguous()?.reshape((b, c / rr, h * r, w * r));
-            }
-            apply(x, Map::Shuffle(r))
-        }
+        Some(rr) if rr > 0 && c % rr == 0 => apply(x, Map::Shuffle(r)),
         _ => bail!(
             "pixel_shuffle: channels of {:?} are not a multiple of {r} squared",
             x.shape()
@@ -52,18 +38,12 @@ pub fn pixel_shuffle(x: &Tensor, r: usize) -> Result<Tensor> {
 ///
 /// Errors: a height or width that r does not divide, and as [`upsample_nearest2x`].
 pub fn pixel_unshuffle(x: &Tensor, r: usize) -> Result<Tensor> {
-    let [b, c, h, w] = checked("pixel_unshuffle", x)?;
+    let [.., h, w] = checked("pixel_unshuffle", x)?;
     if r == 0 || h % r != 0 || w % r != 0 {
         bail!(
             "pixel_unshuffle: height and width of {:?} are not multiples of {r}",
             x.shape()
         )
-    }
-    if !x.device().is_cpu() {
-        let x = x
-            .reshape(&[b, c, h / r, r, w / r, r][..])?
-            .permute(vec![0, 1, 3, 5, 2, 4])?;
-        return x.contiguous()?.reshape((b, c * r * r, h / r, w / r));
     }
     apply(x, Map::Unshuffle(r))
 }
@@ -79,13 +59,6 @@ pub fn reflection_pad2d(x: &Tensor, p: usize) -> Result<Tensor> {
             "reflection_pad2d: padding {p} is not less than the sizes of {:?}",
             x.shape()
         )
-    }
-    if !x.device().is_cpu() {
-        let index = |n: usize| {
-            let all: Vec<u32> = (0..n + 2 * p).map(|i| mirrored(i, p, n) as u32).collect();
-            Tensor::from_vec(all, n + 2 * p, x.device())
-        };
-        return x.index_select(&index(h)?, 2)?.index_select(&index(w)?, 3);
     }
     apply(x, Map::Reflect(p))
 }
@@ -113,7 +86,38 @@ fn mirrored(i: usize, p: usize, n: usize) -> usize {
 }
 
 fn apply(x: &Tensor, map: Map) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(map)
+    if x.device().is_cpu() {
+        x.contiguous()?.apply_op1(map)
+    } else {
+        native(x, map)
+    }
+}
+
+/// The maps by candle's reshapes and index selections; their gradients are candle's.
+fn native(x: &Tensor, map: Map) -> Result<Tensor> {
+    let (b, c, h, w) = x.dims4()?;
+    let moved = match map {
+        Map::Repeat => x
+            .reshape((b, c, h, 1, w, 1))?
+            .broadcast_as((b, c, h, 2, w, 2))?,
+        Map::Shuffle(r) => x
+            .reshape(&[b, c / (r * r), r, r, h, w][..])?
+            .permute(vec![0, 1, 4, 2, 5, 3])?,
+        Map::Unshuffle(r) => x
+            .reshape(&[b, c, h / r, r, w / r, r][..])?
+            .permute(vec![0, 1, 3, 5, 2, 4])?,
+        Map::Reflect(p) => {
+            let index = |n: usize| {
+                let all: Vec<u32> = (0..n + 2 * p).map(|i| mirrored(i, p, n) as u32).collect();
+                Tensor::from_vec(all, n + 2 * p, x.device())
+            };
+            return x.index_select(&index(h)?, 2)?.index_select(&index(w)?, 3);
+        }
+        Map::Sum | Map::Fold(_) => bail!("{}: only a gradient", map.name()),
+    };
+    moved
+        .contiguous()?
+        .reshape(map.output([b, c, h, w]).as_slice())
 }
 
 /// The maps and their adjoints.
@@ -366,6 +370,23 @@ mod tests {
         assert_eq!(numbers(&pixel_unshuffle(&y, 2)?)?, numbers(&x)?);
         let y = upsample_nearest2x(&x.narrow(0, 0, 2)?.reshape((1, 1, 1, 2))?)?;
         assert_eq!(numbers(&y)?, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn candle_ops_of_other_devices_agree() -> Result<()> {
+        for (map, dims) in [
+            (Map::Repeat, [2, 3, 4, 3]),
+            (Map::Shuffle(2), [2, 8, 3, 2]),
+            (Map::Unshuffle(3), [1, 2, 6, 3]),
+            (Map::Reflect(2), [1, 2, 3, 5]),
+        ] {
+            let x = Rng(3).tensor(&dims)?;
+            assert_eq!(numbers(&native(&x, map)?)?, numbers(&apply(&x, map)?)?);
+            let one = std::slice::from_ref(&x);
+            assert!(first_order(one, &|v| native(&v[0], map)?.sqr())? < 1e-8);
+            assert!(second_order(one, &|v| native(&v[0], map))? < 1e-7);
+        }
         Ok(())
     }
 

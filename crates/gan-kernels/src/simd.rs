@@ -1,6 +1,6 @@
 //! The instruction set that the CPU kernels use, found once at run time.
 //!
-//! A kernel is one source. Its body is an `#[inline(always)]` function generic over [`Isa`];
+//! A kernel is one source. Its body is an `#[inline(always)]` function generic over `Isa`;
 //! the `dispatch!` macro compiles it once for each level inside a `#[target_feature]` function
 //! and picks one at run time. Helpers that a body calls must be `#[inline(always)]` too and
 //! carry no `#[target_feature]` of their own, else they are not inlined.

@@ -1,9 +1,13 @@
 //! The register-tile matrix product that every dense kernel runs on, and its packing.
 //!
+//! Some 630 lines because a kernel, its arguments and what it may touch belong together.
+//!
 //! `C[m][n] = sum_k A[m][k] B[k][n]`, with `B` cut into panels two vectors wide and `A` into
 //! tiles of a few rows. A panel's two halves have C pointers of their own, so that a panel may
 //! hold pixels of two images. Sums run over k in order, so a result does not depend on the
 //! panel that it is computed in.
+//!
+//! # Safety
 //!
 //! The functions here are unsafe because they work on raw pointers: a caller computes all offsets
 //! from shapes that it has checked, and answers for the ranges that each function documents.

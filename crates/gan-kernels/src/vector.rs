@@ -1,8 +1,12 @@
 //! Vectors of floats for the hand-blocked kernels: one trait, one type a SIMD level.
 //!
+//! Bodies are single intrinsics or short sequences of them.
+//!
+//! # Safety
+//!
 //! Every function is unsafe for the same two reasons: the processor must offer the level (kernels
 //! are entered through `simd::dispatch!` alone), and pointers must be valid for the lanes that
-//! the function's name says. Bodies are single intrinsics or short sequences of them.
+//! the function's name says.
 #![allow(
     unsafe_op_in_unsafe_fn,
     clippy::missing_safety_doc,

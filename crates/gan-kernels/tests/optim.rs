@@ -1,4 +1,4 @@
-//! The optimizers against PyTorch's, recorded in f64 (`fixtures/optim.safetensors`).
+//! The optimizers against PyTorch's, recorded in f64 (`optim.safetensors` of the workspace).
 
 use candle_core::{DType, Device, Tensor, Var};
 use gan_kernels::optim::{
@@ -17,7 +17,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/optim.safetensors"
+        "/../../tests/fixtures/optim.safetensors"
     );
     let bytes = std::fs::read(path).unwrap();
     let (_, meta) = SafeTensors::read_metadata(&bytes).unwrap();

@@ -1,5 +1,7 @@
 //! The arithmetic of batch, instance and layer norm.
 //!
+//! Some 840 lines because one set of kernels serves all three, in both orders of derivative.
+//!
 //! All three see `[b, c, n]` (n = h·w) as b·c rows of n elements. They differ in which rows share
 //! their statistics ([`Group`]); gain and offset are per channel in all. So one set of kernels
 //! serves them: sums over a group's rows, then a pass that writes the rows. With `x̂ = (x - μ) r`,
