@@ -1,22 +1,21 @@
 //! Time and memory of a DCGAN-shaped training step (64 px, grey, batch 64), one JSON line:
-//! `cargo run -p gan-core --example dcgan_step -- plain|penalty [STEPS]`
+//! `cargo run -p gan-core --example dcgan_step -- plain|penalty [STEPS [BATCH]]`
 //!
 //! `plain` is DCGAN's step. `penalty` puts layer norm into D and adds a gradient penalty to its loss.
 //! The resident memory is read after a tenth of the steps and at the end: it must not grow.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
-use gan_core::loss::bce_with_logits;
+use gan_core::loss::{bce_with_logits, gradient_penalty};
 use gan_core::nn::{self, Act, Mode};
 use gan_core::rng::CounterRng;
-use gan_core::{Context, DataInfo, Draws, Net, Optimizer, Rule, grad};
+use gan_core::{Context, DataInfo, Draws, Net, Optimizer, Rule};
 use gan_kernels::conv;
 use std::time::Instant;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const B: usize = 64;
 const Z: usize = 100;
 const F: usize = 64;
 const SLOPE: Act = Act::LeakyRelu(0.2);
@@ -128,6 +127,7 @@ fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let kind = args.next().unwrap_or_else(|| "plain".into());
     let steps: usize = args.next().and_then(|n| n.parse().ok()).unwrap_or(20);
+    let b: usize = args.next().and_then(|n| n.parse().ok()).unwrap_or(64);
     let penalty = match kind.as_str() {
         "plain" => false,
         "penalty" => true,
@@ -158,20 +158,20 @@ fn main() -> Result<()> {
     let adam = |net| Optimizer::new(Rule::adam(0.5, 0.999), 2e-4, &[net]);
     let (mut opt_d, mut opt_g) = (adam(&d.params)?, adam(&g.params)?);
     let mut rng = CounterRng::new(1, &device);
-    let x = rng.uniform("x", &[B, 1, 64, 64])?.affine(2., -1.)?;
+    let x = rng.uniform("x", &[b, 1, 64, 64])?.affine(2., -1.)?;
     let (mut times, mut early) = (Vec::new(), 0);
     for t in 0..steps + 2 {
         let start = Instant::now();
         rng.begin(t as u64);
-        let fake = g.live.forward(&rng.normal("z", &[B, Z, 1, 1])?)?;
+        let fake = g.live.forward(&rng.normal("z", &[b, Z, 1, 1])?)?;
         let real = bce_with_logits(&d.live.forward(&x)?, 1.)?;
         let mut loss = (real + bce_with_logits(&d.live.forward(&fake.detach())?, 0.)?)?;
         if penalty {
-            let eps = rng.uniform("eps", &[B, 1, 1, 1])?;
+            let eps = rng.uniform("eps", &[b, 1, 1, 1])?;
             let x_hat =
                 (x.broadcast_mul(&eps)? + fake.detach().broadcast_mul(&eps.affine(-1., 1.)?)?)?;
-            let slope = grad::input_gradient(|x| d.live.forward(x), &x_hat)?.flatten_from(1)?;
-            loss = (loss + ((slope.sqr()?.sum(1)?.sqrt()? - 1.)?.sqr()?.mean_all()? * 10.)?)?;
+            let gp = gradient_penalty(|x| d.live.forward(x), &x_hat)?;
+            loss = (loss + (gp * 10.)?)?;
         }
         opt_d.step(&loss)?;
         drop(loss);
@@ -187,7 +187,7 @@ fn main() -> Result<()> {
     times.sort_by(f64::total_cmp);
     let at = |i: usize| times.get(i).map_or(0., |t| (t * 1e4).round() / 1e4);
     println!(
-        "{{\"step\": \"dcgan {kind} 64 px b64\", \"median_s\": {}, \"min_s\": {}, \"steps\": {steps}, \
+        "{{\"step\": \"dcgan {kind} 64 px b{b}\", \"median_s\": {}, \"min_s\": {}, \"steps\": {steps}, \
          \"rss_mib_early\": {early}, \"rss_mib_end\": {}, \"peak_rss_mib\": {}, \"dtype\": \"{:?}\"}}",
         at(times.len() / 2),
         at(0),

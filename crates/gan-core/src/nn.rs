@@ -81,10 +81,10 @@ pub fn conv2d(
     how: conv::Conv2d,
     vb: VarBuilder<'_>,
 ) -> Result<Conv2d> {
-    let bias = vb.get_with_hints(outputs, "bias", uniform(inputs * k * k));
-    let layer = conv2d_no_bias(inputs, outputs, k, how, vb)?;
+    let layer = conv2d_no_bias(inputs, outputs, k, how, vb.clone())?;
+    let bias = vb.get_with_hints(outputs, "bias", uniform(inputs * k * k))?;
     Ok(Conv2d {
-        bias: Some(bias?),
+        bias: Some(bias),
         ..layer
     })
 }
@@ -128,10 +128,10 @@ pub fn conv_transpose2d(
     how: conv::ConvTranspose2d,
     vb: VarBuilder<'_>,
 ) -> Result<ConvTranspose2d> {
-    let bias = vb.get_with_hints(outputs, "bias", uniform(outputs * k * k));
-    let layer = conv_transpose2d_no_bias(inputs, outputs, k, how, vb)?;
+    let layer = conv_transpose2d_no_bias(inputs, outputs, k, how, vb.clone())?;
+    let bias = vb.get_with_hints(outputs, "bias", uniform(outputs * k * k))?;
     Ok(ConvTranspose2d {
-        bias: Some(bias?),
+        bias: Some(bias),
         ..layer
     })
 }
@@ -255,5 +255,132 @@ pub fn dropout(x: &Tensor, p: f64, mode: Mode, draws: &mut dyn Draws) -> Result<
     match mode {
         Mode::Eval => Ok(x.clone()),
         Mode::Train | Mode::Batch => x * (draws.mask("mask", p, x.dims())? / (1. - p))?,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::CounterRng;
+    use crate::{Context, DataInfo, Net, Params, init};
+    use candle_core::{DType, Device};
+
+    fn context() -> Context {
+        let data = DataInfo {
+            channels: 1,
+            height: 1,
+            width: 1,
+            classes: None,
+            len: 1,
+        };
+        Context {
+            device: Device::Cpu,
+            seed: 1,
+            data,
+        }
+    }
+
+    fn shapes(params: &Params) -> Vec<(String, Vec<usize>)> {
+        let all = params.all().into_iter();
+        all.map(|(key, var)| (key, var.dims().to_vec())).collect()
+    }
+
+    #[test]
+    fn keys_shapes_and_initial_values_are_pytorchs() -> Result<()> {
+        let net = Net::new(&context(), "n", init::as_layers, |vb| {
+            let how = conv::ConvTranspose2d::default();
+            Ok((
+                conv2d(3, 8, 4, conv::Conv2d::default(), vb.pp("c"))?,
+                conv_transpose2d(8, 2, 4, how, vb.pp("t"))?,
+                linear(50, 5, vb.pp("l"))?,
+                batch_norm(8, Act::None, vb.pp("b"))?,
+                layer_norm(8, Act::None, vb.pp("ln"))?,
+                prelu(1, vb.pp("p"))?,
+            ))
+        })?;
+        let want = [
+            ("c.weight", vec![8, 3, 4, 4]),
+            ("c.bias", vec![8]),
+            ("t.weight", vec![8, 2, 4, 4]),
+            ("t.bias", vec![2]),
+            ("l.weight", vec![5, 50]),
+            ("l.bias", vec![5]),
+            ("b.weight", vec![8]),
+            ("b.bias", vec![8]),
+            ("b.running_mean", vec![8]),
+            ("b.running_var", vec![8]),
+            ("ln.weight", vec![8]),
+            ("ln.bias", vec![8]),
+            ("p.weight", vec![1]),
+        ];
+        let want = want.map(|(key, dims)| (key.to_string(), dims));
+        assert_eq!(shapes(&net.params), want);
+        let largest = |key: &str| -> Result<f32> {
+            let all = net.params.all();
+            let var = all
+                .iter()
+                .find(|(known, _)| known == key)
+                .map(|(_, var)| var);
+            let values = var
+                .map(|var| var.flatten_all()?.to_vec1::<f32>())
+                .transpose()?;
+            Ok(values
+                .unwrap_or_default()
+                .iter()
+                .fold(0., |m, x| x.abs().max(m)))
+        };
+        for (key, fan_in) in [("c.weight", 48.), ("t.weight", 32.), ("l.weight", 50f32)] {
+            let (largest, bound) = (largest(key)?, 1. / fan_in.sqrt());
+            assert!(
+                largest <= bound && largest > 0.9 * bound,
+                "{key}: {largest} of {bound}"
+            );
+        }
+        assert_eq!(
+            (largest("b.running_var")?, largest("p.weight")?),
+            (1., 0.25)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn both_builds_move_the_same_statistics_in_training_only() -> Result<()> {
+        let build = |vb| batch_norm(1, Act::None, vb);
+        let net = Net::new(&context(), "n", init::as_layers, build)?;
+        let mean = || -> Result<f32> {
+            let all = net.params.all();
+            let mean = all.iter().find(|(key, _)| key == "running_mean");
+            mean.map_or(Ok(0.), |(_, var)| var.get(0)?.to_scalar())
+        };
+        let x = Tensor::new(&[1f32, 3.], &Device::Cpu)?.reshape((2, 1, 1, 1))?;
+        net.live.forward(&x, Mode::Train)?;
+        assert!((mean()? - 0.2).abs() < 1e-6); // .9·0 + .1·2
+        net.frozen.forward(&x, Mode::Train)?;
+        assert!((mean()? - 0.38).abs() < 1e-6);
+        for mode in [Mode::Eval, Mode::Batch] {
+            net.live.forward(&x, mode)?;
+        }
+        assert!((mean()? - 0.38).abs() < 1e-6);
+        let normalised = net
+            .live
+            .forward(&x, Mode::Batch)?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
+        assert!((normalised[0] + 1.).abs() < 1e-4 && (normalised[1] - 1.).abs() < 1e-4);
+        assert_eq!(net.params.trainable().len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn dropout_keeps_the_mean_and_rests_in_evaluation() -> Result<()> {
+        let x = Tensor::ones(10_000, DType::F32, &Device::Cpu)?;
+        let mut rng = CounterRng::new(1, &Device::Cpu);
+        let y = dropout(&x, 0.25, Mode::Train, &mut rng)?.to_vec1::<f32>()?;
+        let dropped = y.iter().filter(|&&v| v == 0.).count();
+        assert!((2350..2650).contains(&dropped), "{dropped} of 10,000");
+        assert!(y.iter().all(|&v| v == 0. || (v - 4. / 3.).abs() < 1e-6));
+        let kept = dropout(&x, 0.25, Mode::Eval, &mut rng)?.to_vec1::<f32>()?;
+        assert!(kept.iter().all(|&v| v == 1.));
+        Ok(())
     }
 }

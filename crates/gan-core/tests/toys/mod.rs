@@ -15,7 +15,7 @@ use gan_core::nn::{Linear, linear};
 use gan_core::{
     Algorithm, Context, Draws, Ema, Erased, Iter, Law, Net, Optimizer, Pace, Paper, PaperInfo,
     Preset, Probe, Range, Rule, Sampler, Side, StateReader, StateWriter, Stateful, Takes, Task,
-    Weights, grad, init, optim::schedule,
+    Weights, init, loss, optim::schedule,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -214,15 +214,6 @@ fn interpolate(x: &Tensor, fake: &Tensor, it: &mut Iter<'_>) -> Result<Tensor> {
     x.broadcast_mul(&eps)? + fake.broadcast_mul(&eps.affine(-1., 1.)?)?
 }
 
-/// mean((‖∇f(x̂)‖₂ − 1)²)
-fn penalty(f: impl FnOnce(&Tensor) -> Result<Tensor>, x_hat: &Tensor) -> Result<Tensor> {
-    let slope = grad::input_gradient(f, x_hat)?;
-    // The root's slope is infinite at 0, where a saturated critic arrives on larger pictures.
-    ((slope.sqr()?.sum(1)? + 1e-12)?.sqrt()? - 1.)?
-        .sqr()?
-        .mean_all()
-}
-
 macro_rules! paper {
     ($name:ident, $cli:literal, $task:expr) => {
         impl Paper for $name {
@@ -312,7 +303,7 @@ impl Critic {
         match self.config.smooth {
             Smooth::Penalty => {
                 let x_hat = interpolate(&x, &fake, it)?;
-                let gp = penalty(|x| self.d.live.forward(x), &x_hat)?;
+                let gp = loss::gradient_penalty(|x| self.d.live.forward(x), &x_hat)?;
                 let d_loss = ((&gp * 10.)? - wasserstein)?;
                 it.minimise(&mut self.opt_d, &update, &[("d", &d_loss), ("gp", &gp)])
             }
@@ -645,7 +636,7 @@ impl Algorithm for Grow {
         let f_real = self.d.live.judge(&x, phase, it)?.mean_all()?;
         let f_fake = self.d.live.judge(&fake.detach(), phase, it)?.mean_all()?;
         let x_hat = interpolate(&x, &fake.detach(), it)?;
-        let gp = penalty(|x| self.d.live.judge(x, phase, it), &x_hat)?;
+        let gp = loss::gradient_penalty(|x| self.d.live.judge(x, phase, it), &x_hat)?;
         let d_loss = (((&f_fake - &f_real)? + (&gp * 10.)?)? + (f_real.sqr()? * 1e-3)?)?;
         it.minimise(&mut self.opt_d, "d", &[("d", &d_loss), ("gp", &gp)])?;
         let g_loss = self.d.frozen.judge(&fake, phase, it)?.mean_all()?.neg()?;
