@@ -18,6 +18,15 @@ fn fixture(name: &str) -> PathBuf {
         .unwrap()
 }
 
+/// The CPU, and a GPU where the build and the machine have one.
+fn devices() -> Vec<&'static str> {
+    let gpu = cfg!(feature = "cuda") && Device::new_cuda(0).is_ok();
+    [Some("cpu"), gpu.then_some("cuda")]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
 #[test]
 fn every_recording_is_met() {
     let dir = tempfile::tempdir().unwrap();
@@ -26,8 +35,14 @@ fn every_recording_is_met() {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|e| e == "safetensors") {
-            let said = ok("", dir.path(), &["parity", path.to_str().unwrap()]);
-            assert!(said.contains("ok") && !said.contains("OVER"), "{said}");
+            for device in devices() {
+                let args = ["parity", path.to_str().unwrap(), "--device", device];
+                let said = ok("", dir.path(), &args);
+                assert!(
+                    said.contains("ok") && !said.contains("OVER"),
+                    "{device}: {said}"
+                );
+            }
             seen.push(path.file_stem().unwrap().to_string_lossy().into_owned());
         }
     }

@@ -208,7 +208,7 @@ pub struct ParityArgs {
     Pictures are made once, noise is drawn in the step, losses are not read. Several labels run in a \
     process each, so that the peak memory is their own.")]
 pub struct BenchArgs {
-    /// What to time: `ops`, or labels of papers [default: all papers]
+    /// What to time: labels of papers, or `ops` and words in the names of ops [default: all papers]
     #[arg(value_name = "LABEL")]
     pub labels: Vec<String>,
     /// Iterations timed at most

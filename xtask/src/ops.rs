@@ -300,31 +300,31 @@ fn summary(times: &mut [f64]) -> Option<(f64, f64)> {
     Some((at(times.len() / 2)?, at(0)?))
 }
 
-/// Times every op; all sides of one in turn, for at most a tenth of `args.seconds` (1 s at least).
+/// Times every op, or those whose name contains one of the words after `ops`; the sides of one after
+/// another, each for at most a twentieth of `args.seconds` (half a second at least).
 pub fn bench(args: &BenchArgs) -> Result<()> {
-    let budget = (args.seconds / 10.).max(1.);
-    for case in cases()? {
-        let sides = [Some(&case.ours), case.node.as_ref(), case.candle.as_ref()];
-        let mut times = [const { Vec::new() }; 3];
-        let begin = Instant::now();
-        for round in 0..200 {
-            if round > 5 && begin.elapsed().as_secs_f64() > budget {
-                break;
-            }
-            for (i, (side, times)) in sides.iter().zip(&mut times).enumerate() {
-                // Stock candle is slow: a few rounds give its minimum.
-                let Some(run) = side.filter(|_| i < 2 || round < 6) else {
-                    continue;
-                };
-                let start = Instant::now();
-                run()?;
-                // The first rounds fault memory in.
-                if round > 1 {
-                    times.push(start.elapsed().as_secs_f64());
+    let budget = (args.seconds / 20.).max(0.5);
+    let words = args.labels.get(1..).unwrap_or_default();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    for case in cases()?.into_iter().filter(|case| wanted(case.name)) {
+        let [ours, node, candle] = [Some(&case.ours), case.node.as_ref(), case.candle.as_ref()]
+            .map(|side| {
+                let Some(run) = side else { return Ok(None) };
+                let (mut times, begin) = (Vec::new(), Instant::now());
+                for round in 0..200 {
+                    if round > 5 && begin.elapsed().as_secs_f64() > budget {
+                        break;
+                    }
+                    let start = Instant::now();
+                    run()?;
+                    // The first rounds fault memory in.
+                    if round > 1 {
+                        times.push(start.elapsed().as_secs_f64());
+                    }
                 }
-            }
-        }
-        let [ours, node, candle] = times.map(|mut times| summary(&mut times));
+                candle_core::Result::Ok(summary(&mut times))
+            });
+        let (ours, node, candle) = (ours?, node?, candle?);
         let line = json!({
             "op": case.name,
             "ours_median_ms": ours.map(|(median, _)| median),
