@@ -1,4 +1,6 @@
 //! Bad input: one line that names the file, what was expected and what to do; nothing saved is lost.
+//!
+//! Some 500 lines because each fault is made, seen and undone in full.
 
 use crate::program::{bytes, checkpoint, command, error_line, fails, ok, run};
 use gan_core::Checkpoint;
@@ -233,6 +235,96 @@ fn checkpoints_of_another_run_are_refused() {
 }
 
 #[test]
+fn going_on_from_an_earlier_checkpoint_leaves_one_course() {
+    let dir = trained("6");
+    let run_dir = dir.path().join("r");
+    let whole = bytes(&checkpoint(&run_dir, 6));
+    let from = "r/checkpoints/step-00000004.safetensors";
+    let args = [
+        "train", "vanilla", "--resume", from, "--steps", "5", "--keep", "1",
+    ];
+    ok("", dir.path(), &args);
+    let left: Vec<_> = gan_core::Store::list(&run_dir.join("checkpoints")).unwrap();
+    assert_eq!(left.iter().map(|(t, _)| *t).collect::<Vec<_>>(), [5]);
+    assert!(
+        run_dir
+            .join("checkpoints/step-00000006.safetensors.abandoned")
+            .exists()
+    );
+    ok(
+        "",
+        dir.path(),
+        &["train", "vanilla", "--out", "r", "--resume", "--steps", "6"],
+    );
+    assert!(bytes(&checkpoint(&run_dir, 6)) == whole);
+
+    // A finished run whose checkpoints are gone is not started again over its own results.
+    fs::remove_dir_all(run_dir.join("checkpoints")).unwrap();
+    let line = fails(
+        dir.path(),
+        &["train", "vanilla", "--out", "r", "--resume"],
+        1,
+    );
+    says(&line, &["r/checkpoints", "holds no checkpoint"]);
+    assert!(run_dir.join("scalars.csv").exists());
+    let line = fails(
+        dir.path(),
+        &[&TRAIN[..], &["--out", "r", "--dry-run"]].concat(),
+        1,
+    );
+    says(&line, &["holds a run already"]);
+    let line = fails(dir.path(), &["sample", "r"], 1);
+    says(&line, &["holds no intact checkpoint"]);
+}
+
+#[test]
+fn other_contents_of_the_same_shape_are_other_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+        fs::copy(assets().join("mnist").join(name), set.join(name)).unwrap();
+    }
+    ok(
+        "",
+        dir.path(),
+        &[&TRAIN[..], &["--data", "set", "--out", "r", "--steps", "2"]].concat(),
+    );
+    let images = set.join("train-images-idx3-ubyte");
+    let mut changed = bytes(&images);
+    changed[5000] ^= 1;
+    fs::write(&images, changed).unwrap();
+    let line = fails(
+        dir.path(),
+        &["train", "vanilla", "--out", "r", "--resume", "--steps", "4"],
+        1,
+    );
+    says(&line, &["saved with other data", "other contents"]);
+    // Sampling needs the checkpoint alone.
+    fs::remove_dir_all(&set).unwrap();
+    ok(
+        "",
+        dir.path(),
+        &["sample", "r", "-n", "4", "--out", "four.png"],
+    );
+}
+
+/// `| head` closes the pipe early: the run must end in order all the same.
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_xtask");
+    let script = format!("{program} train vanilla --preset smoke --out r 2>&1 | head -1");
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert!(checkpoint(&dir.path().join("r"), 36).exists());
+}
+
+#[test]
 fn a_config_file_that_does_not_fit() {
     let dir = trained("2");
     let config = dir.path().join("r/config.toml");
@@ -352,15 +444,16 @@ fn a_folder_in_use() {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }
-    for args in [
-        args.clone(),
-        vec!["train", "vanilla", "--out", "r", "--resume"],
-    ] {
-        says(
-            &fails(dir.path(), &args, 1),
-            &["r: another process is training in this folder", "--out"],
-        );
-    }
+    let line = fails(
+        dir.path(),
+        &["train", "vanilla", "--out", "r", "--resume"],
+        1,
+    );
+    says(
+        &line,
+        &["r: another process is training in this folder", "--out"],
+    );
+    says(&fails(dir.path(), &args, 1), &["r: holds a run already"]);
     child.kill().unwrap();
     child.wait().unwrap();
     // A killed run leaves no lock.

@@ -212,14 +212,26 @@ fn killed(paper: &str, kills: u32, steps: u64) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(wait);
+        let checkpoints = dir.path().join("r/checkpoints");
+        let saving = || {
+            let left = std::fs::read_dir(&checkpoints).unwrap().flatten();
+            left.filter(|e| e.file_name().to_string_lossy().starts_with(".saving-"))
+                .count()
+                > 0
+        };
+        if while_saving == 0 {
+            // Until one kill has hit a save, each waits for one to begin.
+            let begin = Instant::now();
+            while !saving() && begin.elapsed() < Duration::from_secs(20) {
+                std::thread::yield_now();
+            }
+        } else {
+            std::thread::sleep(wait);
+        }
         let ended = child.try_wait().unwrap().is_some();
         child.kill().unwrap();
         child.wait().unwrap();
-        let checkpoints = dir.path().join("r/checkpoints");
-        let left = std::fs::read_dir(&checkpoints).unwrap().flatten();
-        let torn = left.filter(|e| e.file_name().to_string_lossy().starts_with(".saving-"));
-        while_saving += u32::from(torn.count() > 0);
+        while_saving += u32::from(saving());
         let (newest, damaged) = Store::newest(&checkpoints).unwrap();
         assert!(damaged.is_empty(), "{damaged:?}");
         if newest.is_some_and(|c| c.header.iteration == steps) {
@@ -230,6 +242,7 @@ fn killed(paper: &str, kills: u32, steps: u64) {
         }
         done += u32::from(!ended);
     }
+    assert!(while_saving > 0, "{paper}: no kill hit a save");
     train(paper, dir.path(), "r", &["--resume", "--steps", &total]);
     compare(paper, dir.path(), steps);
     println!("{paper}: killed {kills} times, {while_saving} of them while saving; the same bytes");

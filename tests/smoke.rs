@@ -216,6 +216,17 @@ fn a_config_file_repeats_a_run() {
     );
     let saved = |run| bytes(&checkpoint(&dir.path().join(run), 4));
     assert_eq!(saved("a"), saved("b"));
+    // Another setting may make another length: two epochs of 36 iterations.
+    let args = [
+        "train",
+        "vanilla",
+        "--config",
+        "a/config.toml",
+        "--set",
+        "epochs=2",
+        "--dry-run",
+    ];
+    assert!(ok("", dir.path(), &args).contains("steps   71;"));
     let text = String::from_utf8(bytes(&dir.path().join("a/config.toml"))).unwrap();
     assert!(
         text.contains("# Components of the noise z.\nz_dim = 5\n"),

@@ -119,7 +119,7 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
         "threads": process::threads(),
         "device": process::describe(&device),
     });
-    println!("{line}");
+    say!("{line}");
     Ok(())
 }
 

@@ -71,7 +71,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
     /// Seed of weights, noise and order [default: 1]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
     /// The run's folder [default: runs/PAPER/0001, 0002, …]
     #[arg(long, value_name = "DIR")]
@@ -208,7 +208,7 @@ pub struct ParityArgs {
     Pictures are made once, noise is drawn in the step, losses are not read. Several labels run in a \
     process each, so that the peak memory is their own.")]
 pub struct BenchArgs {
-    /// What to time: labels of papers, or `ops` and words in the names of ops [default: all papers]
+    /// What to time: labels of papers; or `ops`, then words in the names of ops [default: all papers]
     #[arg(value_name = "LABEL")]
     pub labels: Vec<String>,
     /// Iterations timed at most

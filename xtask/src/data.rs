@@ -17,8 +17,8 @@ pub fn data(args: &DataArgs) -> Result<()> {
     match &args.command {
         DataCommand::Ls => {
             for set in dataset::EMBEDDED {
-                println!("{:8} {}", set.name, set.about);
-                println!("{:8} {}", "", dataset::locate(set.name)?.display());
+                say!("{:8} {}", set.name, set.about);
+                say!("{:8} {}", "", dataset::locate(set.name)?.display());
             }
             Ok(())
         }
@@ -27,19 +27,19 @@ pub fn data(args: &DataArgs) -> Result<()> {
 }
 
 fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
-    println!("{}", dataset::locate(name)?.display());
+    say!("{}", dataset::locate(name)?.display());
     for (part, split) in [("train", idx::Split::Train), ("test", idx::Split::Test)] {
         let set = match dataset::open(name, split) {
             Ok(Data::Images(set)) => set,
             Ok(Data::Unpaired { .. }) => continue,
             Err(error) if part == "test" => {
-                println!("  test   not usable: {error}");
+                say!("  test   not usable: {error}");
                 continue;
             }
             Err(error) => return Err(error),
         };
         let info = set.info();
-        println!(
+        say!(
             "  {part:6} {} pictures, {} x {}, {} channel{}",
             info.len,
             info.height,
@@ -59,11 +59,11 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
                 .enumerate()
                 .map(|(class, n)| format!("{class}: {n}"))
                 .collect();
-            println!("         {classes} classes ({})", counts.join(", "));
+            say!("         {classes} classes ({})", counts.join(", "));
         }
         if let (Some(path), "train") = (out, part) {
             sheet(&*set, path)?;
-            println!("         contact sheet: {}", path.display());
+            say!("         contact sheet: {}", path.display());
         }
     }
     Ok(())

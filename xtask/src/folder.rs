@@ -25,13 +25,7 @@ impl RunFolder {
         };
         std::fs::create_dir_all(&path).map_err(|e| FileError::writing(&path, &e))?;
         let folder = Self::lock(path)?;
-        if folder.config().exists() {
-            bail!(FileError::new(
-                &folder.path,
-                "holds a run already",
-                "add --resume to go on with it, or choose another --out"
-            ))
-        }
+        refuse_run(&folder.path)?;
         Ok(folder)
     }
 
@@ -105,6 +99,18 @@ pub fn require_run(path: &Path) -> Result<()> {
         problem,
         "check the name; runs are under runs/PAPER"
     ))
+}
+
+/// Refuses a folder that holds a run.
+pub fn refuse_run(path: &Path) -> Result<()> {
+    if config(path).exists() {
+        bail!(FileError::new(
+            path,
+            "holds a run already",
+            "add --resume to go on with it, or choose another --out"
+        ))
+    }
+    Ok(())
 }
 
 /// The settings of a run.

@@ -6,6 +6,22 @@
 //! - One file a command. Nothing here knows how a paper trains; nothing in a paper knows of files.
 //! - The environment is set here alone, by starting the program again once ([`process::settle`]).
 
+/// Prints a line to the standard output; a reader that has gone is no reason to end a run.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($arg)*);
+    }};
+}
+
+/// The same to the standard error output.
+macro_rules! warn {
+    ($($arg:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($arg)*);
+    }};
+}
+
 pub mod bench;
 pub mod cli;
 pub mod data;
@@ -88,9 +104,9 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
         Command::Bench(args) => bench::bench(papers, &args).map(|()| 0),
         Command::Tidy => {
             let faults = tidy::tidy(&dataset::workspace()?)?;
-            faults.iter().for_each(|fault| println!("{fault}"));
+            faults.iter().for_each(|fault| say!("{fault}"));
             if faults.is_empty() {
-                println!("tidy: no violation of the house rules");
+                say!("tidy: no violation of the house rules");
             }
             Ok(u8::from(!faults.is_empty()))
         }
@@ -111,7 +127,7 @@ impl std::error::Error for Usage {}
 
 /// Prints an error as one line and gives its exit code.
 fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", one_line(error));
+    warn!("error: {}", one_line(error));
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 

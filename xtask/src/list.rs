@@ -11,9 +11,12 @@ use gan_core::{Preset, Recipe};
 pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
     for recipe in papers {
         let info = recipe.info();
-        println!(
+        say!(
             "{:12} {} ({}, arXiv {})",
-            info.name, info.title, info.year, info.arxiv
+            info.name,
+            info.title,
+            info.year,
+            info.arxiv
         );
     }
     Ok(())
@@ -26,19 +29,20 @@ pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     let data = dataset::open("mnist", idx::Split::Train)?.info();
     let [demo, paper] = [Preset::Demo, Preset::Paper].map(|preset| recipe.preset(preset, &data));
     let (demo, paper) = (demo?, paper?);
-    println!("{}: {}", info.name, info.title);
-    println!("{}, {}", info.authors, info.year);
-    println!("https://arxiv.org/abs/{}\n", info.arxiv);
-    println!("settings (--set KEY=VALUE)   demo on mnist   paper");
+    say!("{}: {}", info.name, info.title);
+    say!("{}, {}", info.authors, info.year);
+    say!("https://arxiv.org/abs/{}\n", info.arxiv);
+    say!("settings (--set KEY=VALUE)   demo on mnist   paper");
     for (key, about) in settings::keys(recipe) {
         let value =
             |config: &serde_json::Value| config.get(&key).map_or("—".into(), ToString::to_string);
-        println!("  {key:26} {:15} {:8} {about}", value(&demo), value(&paper));
+        say!("  {key:26} {:15} {:8} {about}", value(&demo), value(&paper));
     }
     let pace = recipe.pace(&demo, &data)?;
-    println!(
+    say!(
         "\nThe demo has {} iterations:\n  cargo xtask train {}",
-        pace.steps, info.name
+        pace.steps,
+        info.name
     );
     Ok(())
 }

@@ -333,7 +333,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             "candle_ms": candle.map(|(_, min)| min),
             "threads": gan_kernels::threads(),
         });
-        println!("{line}");
+        say!("{line}");
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub fn plan(
          steps   {steps}; scalars {}, grids {}, checkpoints {}\n  \
          device  {}\n  \
          seed    {}\n  \
-         output  {}\n",
+         output  {}",
         paper.name,
         paper.title,
         paper.year,

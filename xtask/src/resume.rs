@@ -8,8 +8,8 @@ use crate::observers::thousands;
 use crate::settings::{self, Settings};
 use crate::train::{Start, absolute, usage};
 use anyhow::{Result, bail};
-use gan_core::data::idx;
-use gan_core::{Checkpoint, DataInfo, FileError, Preset, Recipe, Store};
+use gan_core::data::{Data, idx};
+use gan_core::{Checkpoint, FileError, Preset, Recipe, Store};
 use std::path::{Path, PathBuf};
 
 /// The settings of a run that goes on: its own, but for what may change.
@@ -47,7 +47,7 @@ pub fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Re
         None => newest(&folder)?,
     };
     if let Some(checkpoint) = &checkpoint {
-        check(checkpoint, &settings, &data.info())?;
+        check(checkpoint, &settings, &data)?;
         if checkpoint.header.iteration >= settings.steps {
             bail!(Usage(format!(
                 "{}: all {} iterations are done; add --steps N to train on",
@@ -65,8 +65,10 @@ pub fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Re
 
 /// The run's folder of a checkpoint `RUN/checkpoints/step-….safetensors`.
 fn run_of(file: &Path) -> Result<PathBuf> {
+    let file = &file
+        .canonicalize()
+        .map_err(|e| FileError::reading(file, &e))?;
     match file.parent().and_then(Path::parent) {
-        Some(run) if run.as_os_str().is_empty() => Ok(PathBuf::from(".")),
         Some(run) => Ok(run.to_path_buf()),
         None => bail!(FileError::new(
             file,
@@ -83,11 +85,11 @@ fn newest(folder: &RunFolder) -> Result<Option<Checkpoint>> {
     }
     let (checkpoint, damaged) = Store::newest(&dir)?;
     for error in &damaged {
-        eprintln!("warning: {error}");
+        warn!("warning: {error}");
     }
     match (&checkpoint, damaged.is_empty()) {
         (Some(checkpoint), false) => {
-            eprintln!("warning: going on from {}", checkpoint.path.display());
+            warn!("warning: going on from {}", checkpoint.path.display());
         }
         (None, false) => bail!(FileError::new(
             &dir,
@@ -134,7 +136,7 @@ fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) ->
 }
 
 /// Refuses a checkpoint of another paper, configuration, seed or data set.
-fn check(checkpoint: &Checkpoint, settings: &Settings, info: &DataInfo) -> Result<()> {
+fn check(checkpoint: &Checkpoint, settings: &Settings, data: &Data) -> Result<()> {
     let header = &checkpoint.header;
     let difference = if header.paper != settings.paper {
         format!(
@@ -156,9 +158,10 @@ fn check(checkpoint: &Checkpoint, settings: &Settings, info: &DataInfo) -> Resul
         format!("was saved with other settings ({})", keys.join(", "))
     } else if header.seed != settings.seed {
         format!("was saved with seed {}, not {}", header.seed, settings.seed)
-    } else if &header.data != info {
+    } else if header.data_sha256 != data.sha256() {
+        let info = &data.info();
         format!(
-            "was saved with other data ({:?}, now {:?})",
+            "was saved with other data ({:?}; now {:?}, with other contents)",
             header.data, info
         )
     } else {

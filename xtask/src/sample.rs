@@ -1,16 +1,13 @@
 //! `sample`: pictures of a trained run or a weights file, as one grid.
 
 use crate::cli::SampleArgs;
-use crate::{Usage, dataset, folder, process, settings};
+use crate::{Usage, folder, process, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::data::idx;
 use gan_core::image::grid;
 use gan_core::rng::CounterRng;
 use gan_core::train::fixed_noise;
-use gan_core::{
-    Context, FileError, Law, LiveSource, Probe, Recipe, Sampler, Store, Takes, Weights,
-};
+use gan_core::{Context, FileError, Law, Probe, Recipe, Sampler, Store, Takes, Weights};
 use std::path::{Path, PathBuf};
 
 /// Runs `sample`.
@@ -38,19 +35,12 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
     }
     let settings = folder::settings(run)?;
     let recipe = settings::paper(papers, &settings.paper)?;
-    let data = dataset::open(&settings.data, idx::Split::Train)?;
-    let cx = Context {
-        device: device.clone(),
-        seed: settings.seed,
-        data: data.info(),
-    };
-    let mut algorithm = recipe.build(&settings.config, &cx)?;
-    let mut source = LiveSource::new(&data, settings.seed, &device);
     let dir = folder::checkpoints(run);
-    let (checkpoint, damaged) = Store::newest(&dir)?;
-    damaged
-        .iter()
-        .for_each(|error| eprintln!("warning: {error}"));
+    let (checkpoint, damaged) = match dir.is_dir() {
+        true => Store::newest(&dir)?,
+        false => (None, Vec::new()),
+    };
+    damaged.iter().for_each(|error| warn!("warning: {error}"));
     let Some(checkpoint) = checkpoint else {
         bail!(FileError::new(
             &dir,
@@ -58,7 +48,19 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
             "train the run first"
         ))
     };
-    checkpoint.restore(&mut *algorithm, &mut source)?;
+    // All that sampling needs is in the checkpoint; the training data may be elsewhere by now.
+    let cx = Context {
+        device: device.clone(),
+        seed: checkpoint.header.seed,
+        data: checkpoint.header.data.clone(),
+    };
+    let file = || checkpoint.path.display().to_string();
+    let mut algorithm = recipe
+        .build(&checkpoint.header.config, &cx)
+        .with_context(file)?;
+    checkpoint
+        .restore(&mut *algorithm, None)
+        .with_context(file)?;
     let t = checkpoint.header.iteration;
     let sampler = algorithm.sampler(t);
     let name = match args.interpolate {
@@ -91,7 +93,7 @@ fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathB
     let path = args.out.clone().unwrap_or(usual);
     let png = grid(pictures, columns)?.png()?;
     std::fs::write(&path, png).map_err(|e| FileError::writing(&path, &e))?;
-    println!("{} pictures: {}", pictures.dim(0)?, path.display());
+    say!("{} pictures: {}", pictures.dim(0)?, path.display());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `train`: resolves what is asked for, says so, and runs the loop with the folder's observers.
 
 use crate::cli::TrainArgs;
-use crate::folder::RunFolder;
+use crate::folder::{self, RunFolder};
 use crate::observers::csv::Csv;
 use crate::observers::pictures::Pictures;
 use crate::observers::tensorboard::TensorBoard;
@@ -16,8 +16,8 @@ use candle_core::Device;
 use gan_core::data::{Data, idx};
 use gan_core::train::{Plan, fixed_noise};
 use gan_core::{
-    Algorithm, Checkpoint, Context, DataInfo, FileError, Header, LiveSource, Observer, Outcome,
-    Preset, Recipe, Store, Takes,
+    Algorithm, Checkpoint, Context, FileError, Header, LiveSource, Observer, Outcome, Preset,
+    Recipe, Store, Takes, Task,
 };
 use std::path::Path;
 use std::time::Instant;
@@ -66,14 +66,17 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         (None, Some(out)) => out.clone(),
         (None, None) => Path::new("runs").join(&args.paper).join("(next number)"),
     };
+    if start.run.is_none() {
+        folder::refuse_run(&out)?;
+    }
     if args.dry_run {
-        print!("{}", plan(recipe, settings, &info, &device, from, &out));
-        println!("dry run: nothing was done");
+        say!("{}", plan(recipe, settings, &info, &device, from, &out));
+        say!("dry run: nothing was done");
         return Ok(0);
     }
     if let Some(checkpoint) = checkpoint {
         checkpoint
-            .restore(&mut *algorithm, &mut source)
+            .restore(&mut *algorithm, Some(&mut source))
             .with_context(|| checkpoint.path.display().to_string())?;
     }
     let going_on = start.run.is_some();
@@ -82,13 +85,21 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         None => RunFolder::create(args.out.as_deref(), &args.paper)?,
     };
     if going_on && from == 0 {
+        let weights = folder.path().join("weights");
+        if weights.exists() {
+            bail!(FileError::new(
+                &folder.checkpoints(),
+                "holds no checkpoint, though the run got as far as writing weights",
+                "put its checkpoints back, or start a new run"
+            ))
+        }
         // The run was stopped before its first checkpoint: it starts again, and so do its logs.
         for path in ["scalars.csv", "samples", "tensorboard"].map(|name| folder.path().join(name)) {
             remove(&path)?;
         }
     }
     if !args.quiet {
-        print!(
+        say!(
             "{}",
             plan(recipe, settings, &info, &device, from, folder.path())
         );
@@ -96,7 +107,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     write_config(recipe, settings, &device, &folder)?;
     let mut run = Run {
         settings,
-        info: &info,
+        data: &start.data,
         device: &device,
         folder: &folder,
         quiet: args.quiet,
@@ -157,8 +168,11 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
     };
     let config = settings::apply(recipe, &config, &args.set)?;
     let pace = recipe.pace(&config, &info)?;
+    check_task(recipe, &config, &data)?;
+    // Other settings may make another length of the run.
     let kept = base.as_ref();
-    let steps = args.steps.or(kept.map(|b| b.steps)).unwrap_or(pace.steps);
+    let same = kept.filter(|base| base.config == config);
+    let steps = args.steps.or(same.map(|b| b.steps)).unwrap_or(pace.steps);
     if steps == 0 {
         bail!(Usage("--steps 0: a run has at least one iteration".into()))
     }
@@ -174,7 +188,7 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
             .unwrap_or((steps / 10).clamp(1, 50)),
         sample_every: args
             .sample_every
-            .or(kept.map(|b| b.sample_every))
+            .or(same.map(|b| b.sample_every))
             .unwrap_or(pace.sample_every),
         save_every: args
             .save_every
@@ -189,6 +203,21 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
         data,
         run: None,
     })
+}
+
+/// Refuses a data set that is not what the paper learns from.
+fn check_task(recipe: &dyn Recipe, config: &serde_json::Value, data: &Data) -> Result<()> {
+    let problem = match (recipe.task(config)?, data) {
+        (Task::Images, Data::Images(_)) | (Task::Unpaired, Data::Unpaired { .. }) => return Ok(()),
+        (Task::Labelled, Data::Images(set)) if set.info().classes.is_some() => return Ok(()),
+        (Task::Labelled, _) => "pictures with labels",
+        (Task::Unpaired, _) => "two sets of pictures, A and B",
+        (Task::Images, _) => "one set of pictures",
+    };
+    bail!(Usage(format!(
+        "{} learns from {problem}, which this data set does not have; choose another with --data",
+        recipe.info().name
+    )))
 }
 
 /// A folder's name without the current directory in it, so that a run goes on from anywhere.
@@ -236,7 +265,7 @@ fn commit() -> String {
 /// A run under way.
 struct Run<'a> {
     settings: &'a Settings,
-    info: &'a DataInfo,
+    data: &'a Data,
     device: &'a Device,
     folder: &'a RunFolder,
     quiet: bool,
@@ -250,8 +279,13 @@ impl Run<'_> {
         from: u64,
     ) -> Result<u8> {
         let (settings, dir) = (self.settings, self.folder.path());
-        let header = Header::new(&settings.paper, settings.seed, &settings.config, self.info);
-        let mut store = Store::open(&self.folder.checkpoints(), settings.keep as usize, header)?;
+        let header = Header::new(&settings.paper, settings.seed, &settings.config, self.data);
+        let mut store = Store::open(
+            &self.folder.checkpoints(),
+            from,
+            settings.keep as usize,
+            header,
+        )?;
         let takes = algorithm.sampler(from).takes();
         let probe = match &takes {
             Takes::Latent { .. } => Some(fixed_noise(&takes, GRID, settings.seed, self.device)?),
@@ -295,24 +329,24 @@ impl Run<'_> {
         match outcome {
             Outcome::Interrupted(t) => {
                 // Said also under --quiet: whoever pressed Ctrl-C wants to know that nothing is lost.
-                println!("stopped and saved after {} iterations", thousands(t));
-                println!("  go on   {resume}");
+                say!("stopped and saved after {} iterations", thousands(t));
+                say!("  go on   {resume}");
                 INTERRUPTED
             }
             Outcome::Done => {
                 if !self.quiet {
                     let done = thousands(settings.steps - from);
-                    println!(
+                    say!(
                         "done: {done} iterations in {:.0} s",
                         start.elapsed().as_secs_f64()
                     );
-                    println!("  pictures  {dir}/samples");
-                    println!(
+                    say!("  pictures  {dir}/samples");
+                    say!(
                         "  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard"
                     );
-                    println!("  weights   {dir}/weights");
-                    println!("  sample    cargo xtask sample {dir}");
-                    println!("  go on     {resume} --steps {}", 2 * settings.steps);
+                    say!("  weights   {dir}/weights");
+                    say!("  sample    cargo xtask sample {dir}");
+                    say!("  go on     {resume} --steps {}", 2 * settings.steps);
                 }
                 0
             }

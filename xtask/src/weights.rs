@@ -18,10 +18,10 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
     let weights = Weights::read(file)?;
     // Every checkpoint keeps the positions of its source; what has them is one, and must be intact.
     let is_checkpoint = weights.keys().any(|key| key.starts_with("source."));
-    println!("{}", file.display());
+    say!("{}", file.display());
     if is_checkpoint {
         let header = Checkpoint::read(file)?.header;
-        println!(
+        say!(
             "  checkpoint of {} after {} iterations, seed {}, intact",
             header.paper,
             thousands(header.iteration),
@@ -41,21 +41,21 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
                 }
             });
         match found {
-            Some(recipe) => println!("  generator of {}", recipe.info().name),
+            Some(recipe) => say!("  generator of {}", recipe.info().name),
             None => {
-                println!("  no generator that this program knows");
-                reasons.iter().for_each(|reason| println!("    {reason}"));
+                say!("  no generator that this program knows");
+                reasons.iter().for_each(|reason| say!("    {reason}"));
             }
         }
     }
     let numbers: usize = weights.iter().map(|(_, t)| t.elem_count()).sum();
-    println!(
+    say!(
         "  {} tensors, {} numbers",
         weights.keys().count(),
         thousands(numbers as u64)
     );
     for (key, tensor) in weights.iter() {
-        println!("  {key:40} {}", shape(tensor));
+        say!("  {key:40} {}", shape(tensor));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub trait Sampler {
     fn takes(&self) -> Takes;
     /// Named columns of pictures `[n, c, h, w]` in [−1, 1], whatever range the paper trains in.
     ///
-    /// `draws` serves papers that are random at sampling, too (pix2pix's dropout).
+    /// `draws` serves papers that are random at sampling, too.
     fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>>;
 }
 
@@ -162,6 +162,13 @@ pub trait Paper {
     fn task(config: &Self::Config) -> Task;
     /// The settings of a preset for a data set.
     fn preset(preset: Preset, data: &DataInfo) -> Self::Config;
+    /// Refuses a setting out of range.
+    ///
+    /// # Errors
+    /// Names the key, its value and what it may be.
+    fn check(_: &Self::Config) -> Result<()> {
+        Ok(())
+    }
     /// Length of the run and distance between grids.
     fn pace(config: &Self::Config, data: &DataInfo) -> Pace;
     /// The configuration of a reference recording and the data it was made with.
@@ -203,7 +210,7 @@ pub trait Recipe: Sync {
     fn open(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>>;
 }
 
-/// Makes a [`Recipe`] of a [`Paper`]: `pub const RECIPE: Erased<Vanilla> = Erased::NEW;`
+/// Makes a [`Recipe`] of a [`Paper`] `P`: `pub const RECIPE: Erased<P> = Erased::NEW;`
 #[derive(Debug)]
 pub struct Erased<P>(PhantomData<fn() -> P>);
 
@@ -236,7 +243,9 @@ impl<P: Paper> Recipe for Erased<P> {
     }
 
     fn check(&self, config: &Value) -> Result<Value> {
-        Self::write(&Self::read(config)?)
+        let config = Self::read(config)?;
+        P::check(&config)?;
+        Self::write(&config)
     }
 
     fn task(&self, config: &Value) -> Result<Task> {

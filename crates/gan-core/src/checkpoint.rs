@@ -6,7 +6,7 @@
 //! states give equal bytes. A file is written under another name, flushed to disk, then renamed.
 
 use crate::algorithm::Algorithm;
-use crate::data::DataInfo;
+use crate::data::{Data, DataInfo};
 use crate::error::FileError;
 use crate::source::Source;
 use crate::state::{StateReader, StateWriter};
@@ -17,12 +17,16 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const FORMAT: u32 = 1;
 const ENTRY: &str = "gan";
+const SOURCE: &str = "source";
 const TEMPORARY: &str = ".saving-";
+/// Ending of checkpoints that a run has left behind by going on from an earlier one.
+const ABANDONED: &str = ".abandoned";
 
 /// What a checkpoint says of the run it belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,20 +44,23 @@ pub struct Header {
     pub config: Value,
     /// Shape of the data.
     pub data: DataInfo,
+    /// SHA-256 of the data's contents.
+    pub data_sha256: String,
     /// Hash of the above and of the tensors, in hexadecimal.
     pub sha256: String,
 }
 
 impl Header {
     /// The header of a run's checkpoints; iteration and hash are filled in when one is written.
-    pub fn new(paper: &str, seed: u64, config: &Value, data: &DataInfo) -> Self {
+    pub fn new(paper: &str, seed: u64, config: &Value, data: &Data) -> Self {
         Self {
             format: FORMAT,
             paper: paper.into(),
             iteration: 0,
             seed,
             config: config.clone(),
-            data: data.clone(),
+            data: data.info(),
+            data_sha256: data.sha256(),
             sha256: String::new(),
         }
     }
@@ -69,26 +76,33 @@ pub fn state(
     for (name, part) in algorithm.parts() {
         part.save(&mut writer.part(name))?;
     }
-    source.save(&mut writer.part("source"))?;
+    source.save(&mut writer.part(SOURCE))?;
     Ok(tensors)
 }
 
-/// Writes `tensors` back into the run.
+/// Writes `tensors` back into the run; without a source its position is left out.
 ///
 /// # Errors
 /// Strict: a missing, left over or mis-shaped tensor; the run's state is then undefined.
 pub fn restore(
     tensors: &BTreeMap<String, Tensor>,
     algorithm: &mut dyn Algorithm,
-    source: &mut dyn Source,
+    source: Option<&mut dyn Source>,
 ) -> Result<()> {
     let mut used = BTreeSet::new();
     let mut reader = StateReader::new(tensors, &mut used);
     for (name, part) in algorithm.parts() {
         part.load(&mut reader.part(name))?;
     }
-    source.load(&mut reader.part("source"))?;
-    match tensors.keys().find(|key| !used.contains(*key)) {
+    let skip = match source {
+        Some(source) => source.load(&mut reader.part(SOURCE)).map(|()| None)?,
+        None => Some(format!("{SOURCE}.")),
+    };
+    let skipped = |key: &str| skip.as_ref().is_some_and(|skip| key.starts_with(skip));
+    match tensors
+        .keys()
+        .find(|key| !used.contains(*key) && !skipped(key))
+    {
         Some(key) => bail!("the saved state has {key}, which this paper does not know"),
         None => Ok(()),
     }
@@ -183,10 +197,14 @@ pub fn write_whole(
     path: &Path,
     write: impl FnOnce(&Path) -> std::io::Result<()>,
 ) -> std::result::Result<(), FileError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
     let wrap = |e: std::io::Error| FileError::writing(path, &e);
     let temporary = tempfile::Builder::new()
         .prefix(TEMPORARY)
+        .permissions(Permissions::from_mode(0o666)) // less the umask, as for any other file
         .tempfile_in(dir)
         .map_err(wrap)?
         .into_temp_path();
@@ -291,11 +309,15 @@ impl Checkpoint {
         })
     }
 
-    /// Writes the state into the run.
+    /// Writes the state into the run; without a source, all but the position in the data.
     ///
     /// # Errors
     /// A state that does not fit; the run's state is then undefined.
-    pub fn restore(&self, algorithm: &mut dyn Algorithm, source: &mut dyn Source) -> Result<()> {
+    pub fn restore(
+        &self,
+        algorithm: &mut dyn Algorithm,
+        source: Option<&mut dyn Source>,
+    ) -> Result<()> {
         restore(&self.tensors, algorithm, source)
     }
 
@@ -314,8 +336,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the folder, making it where it is missing, and removes what an interrupted write left.
-    pub fn open(dir: &Path, keep: usize, header: Header) -> std::result::Result<Self, FileError> {
+    /// Opens the folder for a run that goes on after `from` iterations, making it where it is missing.
+    ///
+    /// Removes what an interrupted write left, and sets checkpoints past `from` aside (`….abandoned`):
+    /// they belong to another course of the run, or are damaged.
+    pub fn open(
+        dir: &Path,
+        from: u64,
+        keep: usize,
+        header: Header,
+    ) -> std::result::Result<Self, FileError> {
         std::fs::create_dir_all(dir).map_err(|e| FileError::writing(dir, &e))?;
         let entries = std::fs::read_dir(dir).map_err(|e| FileError::reading(dir, &e))?;
         for entry in entries.flatten() {
@@ -323,6 +353,11 @@ impl Store {
                 let path = entry.path();
                 std::fs::remove_file(&path).map_err(|e| FileError::writing(&path, &e))?;
             }
+        }
+        for (_, path) in Self::list(dir)?.iter().filter(|(t, _)| *t > from) {
+            let mut aside = path.clone().into_os_string();
+            aside.push(ABANDONED);
+            std::fs::rename(path, aside).map_err(|e| FileError::writing(path, &e))?;
         }
         Ok(Self {
             dir: dir.to_path_buf(),

@@ -128,7 +128,7 @@ impl<'a> Iter<'a> {
                     .all(|x| x.is_finite())
             {
                 bail!(
-                    "iteration {}, update {update}: the loss {term} is not finite; nothing was updated. \
+                    "iteration {}, update {update}: the loss {term} is not finite; this update was not made. \
                      Lower the learning rate, or look at the last samples for what went wrong",
                     self.t
                 )
@@ -136,7 +136,7 @@ impl<'a> Iter<'a> {
         }
         if let Some(key) = first_bad {
             bail!(
-                "iteration {}, update {update}: the gradient of {key} is not finite; nothing was updated. \
+                "iteration {}, update {update}: the gradient of {key} is not finite; this update was not made. \
                  Lower the learning rate, or look at the last samples for what went wrong",
                 self.t
             )
@@ -155,8 +155,19 @@ impl<'a> Iter<'a> {
     }
 
     /// Logs one number under a name of the dictionary: `score/real`, `wasserstein`, `lr/NET`, …
+    ///
+    /// A name that is logged again in the same iteration keeps its last value.
     pub fn log(&mut self, name: &str, value: &Tensor) {
-        self.seen.scalars.push((name.to_string(), value.detach()));
+        let value = value.detach();
+        match self
+            .seen
+            .scalars
+            .iter_mut()
+            .find(|(known, _)| known == name)
+        {
+            Some((_, known)) => *known = value,
+            None => self.seen.scalars.push((name.to_string(), value)),
+        }
     }
 
     /// Pictures `[b, c, h, w]`.

@@ -22,7 +22,7 @@ pub enum Mode {
     Train,
     /// The running statistics; no dropout.
     Eval,
-    /// The batch's statistics, the running ones stay; dropout (pix2pix at test time).
+    /// The batch's statistics, the running ones stay; dropout: noise at test time.
     Batch,
 }
 

@@ -32,7 +32,7 @@ pub enum Event<'a> {
         /// Named columns of pictures `[n, c, h, w]` in [−1, 1].
         columns: &'a [(&'a str, Tensor)],
     },
-    /// A checkpoint is about to be written: what is buffered goes to disk first, so that no log ends before it.
+    /// A checkpoint is about to be written: what is buffered is written first, so that no log ends before it.
     Saving {
         /// Iterations done.
         t: u64,

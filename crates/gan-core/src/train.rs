@@ -88,8 +88,9 @@ pub fn train(
             tell(&Event::Saved { t, path: &path })?;
         }
     }
+    let interrupted = interrupted && t < plan.steps;
     tell(&Event::Ended { t, interrupted })?;
-    Ok(if interrupted && t < plan.steps {
+    Ok(if interrupted {
         Outcome::Interrupted(t)
     } else {
         Outcome::Done

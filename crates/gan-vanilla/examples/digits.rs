@@ -6,36 +6,33 @@ use gan_core::rng::CounterRng;
 use gan_core::train::fixed_noise;
 use gan_core::{Algorithm, Context, Iter, LiveSource, Preset, Seen, image};
 use gan_vanilla::{Config, Vanilla};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args_os().skip(1).map(PathBuf::from);
-    let folder = args.next().ok_or("name a folder with MNIST's files")?;
-    let png = args.next().ok_or("name a picture to write")?;
-    let data = Data::Images(Arc::new(idx::folder(&folder, idx::Split::Train)?));
-    let device = candle_core::Device::Cpu;
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, png] = &args[..] else {
+        return Err("name a folder with MNIST's files and a picture to write".into());
+    };
+    let pictures = idx::folder(Path::new(folder), idx::Split::Train)?;
+    let (data, device) = (Data::Images(Arc::new(pictures)), candle_core::Device::Cpu);
+    let (seed, info) = (1, data.info());
     let cx = Context {
-        device: device.clone(),
-        seed: 1,
-        data: data.info(),
+        device,
+        seed,
+        data: info,
     };
     let mut gan = Vanilla::new(&Config::preset(Preset::Demo, &cx.data), &cx)?;
-    let mut source = LiveSource::new(&data, cx.seed, &device);
+    let mut source = LiveSource::new(&data, seed, &cx.device);
     let mut seen = Seen::default();
-    for t in 0..3000 {
+    for t in 0..20_000 {
         gan.step(&mut Iter::new(t, &mut source, &mut seen))?;
-        if t % 500 == 499 {
-            for (name, value) in &seen.scalars {
-                print!("{name} {:.3}  ", value.to_scalar::<f32>()?);
-            }
-            println!("after {} iterations", t + 1);
+        if t % 2000 == 1999 {
+            println!("{} iterations", t + 1);
         }
     }
-    let sampler = gan.sampler(3000);
-    let z = fixed_noise(&sampler.takes(), 64, 1, &device)?;
-    let columns = sampler.sample(&z, &mut CounterRng::new(1, &device))?;
-    std::fs::write(&png, image::grid(&columns[0].1, 8)?.png()?)?;
-    println!("wrote {}", png.display());
-    Ok(())
+    let sampler = gan.sampler(20_000);
+    let z = fixed_noise(&sampler.takes(), 64, seed, &cx.device)?;
+    let fake = &sampler.sample(&z, &mut CounterRng::new(seed, &cx.device))?[0].1;
+    std::fs::write(png, image::grid(fake, 8)?.png()?)?;
+    Ok(println!("wrote {png}"))
 }

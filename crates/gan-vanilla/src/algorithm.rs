@@ -115,10 +115,17 @@ impl Paper for Vanilla {
         Config::preset(preset, data)
     }
 
+    fn check(config: &Config) -> Result<()> {
+        config.check()
+    }
+
     fn pace(config: &Config, data: &DataInfo) -> Pace {
         let batch = config.batch.max(1) as u64;
         Pace {
-            steps: (config.epochs * data.len as u64).div_ceil(batch),
+            steps: config
+                .epochs
+                .saturating_mul(data.len as u64)
+                .div_ceil(batch),
             sample_every: (data.len as u64).div_ceil(batch),
         }
     }

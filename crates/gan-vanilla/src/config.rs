@@ -67,9 +67,12 @@ impl Config {
             ("hidden_d", self.hidden_d),
             ("hidden_g", self.hidden_g),
         ] {
-            if value == 0 || value > 1 << 20 {
-                bail!("{key} is {value}, expected 1 to {}", 1 << 20)
+            if value == 0 || value > 1 << 14 {
+                bail!("{key} is {value}, expected 1 to {}", 1 << 14)
             }
+        }
+        if self.epochs == 0 || self.epochs > 1 << 32 {
+            bail!("epochs is {}, expected 1 to {}", self.epochs, 1u64 << 32)
         }
         if !(self.lr > 0. && self.lr.is_finite()) {
             bail!("lr is {}, expected a number above 0", self.lr)

@@ -20,6 +20,7 @@
 //! 4. LeakyReLU in both networks instead of maxout (D) and ReLU with sigmoid (G).
 //! 5. k = 1 and one fake batch an iteration, which serves D and then G.
 //! 6. z from N(0, 1); pictures in [−1, 1].
+//! 7. Batches run on across the end of an epoch.
 //!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 

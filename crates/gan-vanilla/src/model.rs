@@ -63,7 +63,18 @@ impl Generator {
             Some(dims) => bail!("{key} is {dims:?}, expected two dimensions"),
             None => bail!("{key} is missing"),
         };
-        let ((hidden, z_dim), (pixels, _)) = (dims("gen.0.weight")?, dims("gen.2.weight")?);
+        let ((hidden, z_dim), (pixels, width)) = (dims("gen.0.weight")?, dims("gen.2.weight")?);
+        // Sizes are believed only where the file holds numbers for them.
+        for (key, want) in [("gen.0.bias", hidden), ("gen.2.bias", pixels)] {
+            if weights.dims(key) != Some(&[want]) {
+                bail!("{key} is {:?}, expected [{want}]", weights.dims(key))
+            }
+        }
+        if width != hidden || z_dim == 0 {
+            bail!(
+                "gen.2.weight is [{pixels}, {width}], gen.0.weight [{hidden}, {z_dim}]: they do not fit"
+            )
+        }
         for channels in [1, 3] {
             let side = (pixels / channels).isqrt();
             if side > 0 && side * side * channels == pixels {

@@ -2,7 +2,7 @@
 
 use super::writing;
 use candle_core::Result;
-use gan_core::{Event, Observer};
+use gan_core::{Event, FileError, Observer};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -22,8 +22,12 @@ impl Csv {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(writing(path)(e)),
+            Err(e) => return Err(FileError::reading(path, &e).into()),
         };
+        if !text.is_empty() && !text.starts_with(HEAD) && !HEAD.starts_with(&text) {
+            let problem = format!("does not begin with the line {:?}", HEAD.trim_end());
+            return Err(FileError::new(path, problem, "move it out of the run's folder").into());
+        }
         let keep = kept(&text, from);
         let file = OpenOptions::new()
             .create(true)

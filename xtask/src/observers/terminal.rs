@@ -106,7 +106,7 @@ impl Observer for Terminal {
             Event::Stepped { t } => match &self.bar {
                 Some(bar) => bar.set_position(*t),
                 None if *t >= self.next && self.losses.is_empty() => {
-                    eprintln!("{}", self.line(*t));
+                    warn!("{}", self.line(*t));
                     self.next += (self.steps - self.from).div_ceil(LINES);
                 }
                 None => {}
@@ -116,7 +116,7 @@ impl Observer for Terminal {
                 match &self.bar {
                     Some(bar) => bar.set_message(self.losses.clone()),
                     None if *t >= self.next => {
-                        eprintln!("{}", self.line(*t));
+                        warn!("{}", self.line(*t));
                         self.next += (self.steps - self.from).div_ceil(LINES);
                     }
                     None => {}

@@ -8,6 +8,7 @@ pub use feed::{Batch, Feed, Shape};
 use crate::FileError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ pub trait Pictures: Debug + Send + Sync {
     fn read(&self, i: usize, into: &mut Vec<u8>) -> Result<(), FileError>;
     /// The class of picture `i`.
     fn label(&self, i: usize) -> Option<u32>;
+    /// SHA-256 of sizes, pictures and labels, in hexadecimal: whether two sets are the same.
+    fn sha256(&self) -> &str;
 }
 
 /// A data set as a run sees it.
@@ -59,6 +62,14 @@ pub enum Data {
 }
 
 impl Data {
+    /// SHA-256 of the contents, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        match self {
+            Data::Images(pictures) => pictures.sha256().to_string(),
+            Data::Unpaired { a, b } => format!("{}+{}", a.sha256(), b.sha256()),
+        }
+    }
+
     /// Sizes and counts.
     pub fn info(&self) -> DataInfo {
         match self {
@@ -76,6 +87,7 @@ pub struct InMemory {
     info: DataInfo,
     bytes: Vec<u8>,
     labels: Option<Vec<u8>>,
+    sha256: String,
 }
 
 impl Debug for InMemory {
@@ -115,10 +127,16 @@ impl InMemory {
                 return Err(format!("label {label} among {classes} classes"));
             }
         }
+        let mut hash = Sha256::new();
+        hash.update(format!("{info:?}"));
+        hash.update(&bytes);
+        hash.update(labels.as_deref().unwrap_or_default());
+        let sha256 = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
         Ok(Self {
             info,
             bytes,
             labels,
+            sha256,
         })
     }
 }
@@ -136,5 +154,9 @@ impl Pictures for InMemory {
 
     fn label(&self, i: usize) -> Option<u32> {
         self.labels.as_ref()?.get(i).map(|&label| u32::from(label))
+    }
+
+    fn sha256(&self) -> &str {
+        &self.sha256
     }
 }

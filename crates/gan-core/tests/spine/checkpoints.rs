@@ -41,7 +41,7 @@ fn every_bit_counts() {
 fn a_write_that_was_cut_off_is_cleaned_up_and_old_checkpoints_go() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = run(&CRITIC, 1, dir.path(), &[]);
-    first.store = Store::open(dir.path(), 2, header(&first)).unwrap();
+    first.store = Store::open(dir.path(), 0, 2, header(&first)).unwrap();
     first.go(0, 12, &mut Tape::default());
     let kept: Vec<_> = Store::list(dir.path())
         .unwrap()
@@ -50,12 +50,28 @@ fn a_write_that_was_cut_off_is_cleaned_up_and_old_checkpoints_go() {
         .collect();
     assert_eq!(kept, [9, 12]);
     std::fs::write(dir.path().join(".saving-abc"), "half a checkpoint").unwrap();
-    Store::open(dir.path(), 2, header(&first)).unwrap();
+    Store::open(dir.path(), 9, 2, header(&first)).unwrap();
     assert!(!dir.path().join(".saving-abc").exists());
+    // A run that goes on from 9 sets what comes after it aside; its own saves are not pruned for it.
+    let list = || {
+        Store::list(dir.path())
+            .unwrap()
+            .into_iter()
+            .map(|(t, _)| t)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list(), [9]);
+    assert!(
+        dir.path()
+            .join("step-00000012.safetensors.abandoned")
+            .exists()
+    );
+    first.go(9, 11, &mut Tape::default());
+    assert_eq!(list(), [9, 11]);
 }
 
 fn header(run: &crate::run::Run) -> gan_core::Header {
-    let data = crate::toys::data(gan_core::Task::Images).info();
+    let data = crate::toys::data(gan_core::Task::Images);
     gan_core::Header::new(run.recipe.info().name, 1, &run.config, &data)
 }
 

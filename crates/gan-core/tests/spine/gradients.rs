@@ -53,7 +53,7 @@ fn the_penalty_is_differentiated_twice() {
                     key.clone(),
                     Tensor::from_vec(values, shape, &Device::Cpu).unwrap(),
                 );
-                checkpoint::restore(&state, &mut *run.algorithm, &mut run.source).unwrap();
+                checkpoint::restore(&state, &mut *run.algorithm, Some(&mut run.source)).unwrap();
                 record(&mut run).0
             };
             let fd = (at(1e-2) - at(-1e-2)) / 2e-2;

@@ -46,13 +46,13 @@ pub fn run(recipe: &'static dyn Recipe, seed: u64, dir: &Path, set: &[(&str, &st
         }
         takes => fixed_noise(&takes, 2, seed, &device).unwrap(),
     };
-    let header = Header::new(recipe.info().name, seed, &config, &info);
+    let header = Header::new(recipe.info().name, seed, &config, &data);
     Run {
         recipe,
         config,
         algorithm,
         source: LiveSource::new(&data, seed, &device),
-        store: Store::open(dir, 99, header).unwrap(),
+        store: Store::open(dir, u64::MAX, 99, header).unwrap(),
         probe,
     }
 }
@@ -118,7 +118,7 @@ impl Run {
         let checkpoint = Checkpoint::read(file).unwrap();
         assert_eq!(checkpoint.header.config, self.config);
         checkpoint
-            .restore(&mut *self.algorithm, &mut self.source)
+            .restore(&mut *self.algorithm, Some(&mut self.source))
             .unwrap();
         checkpoint.header.iteration
     }
