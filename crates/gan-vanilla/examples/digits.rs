@@ -34,5 +34,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let z = fixed_noise(&sampler.takes(), 64, seed, &cx.device)?;
     let fake = &sampler.sample(&z, &mut CounterRng::new(seed, &cx.device))?[0].1;
     std::fs::write(png, image::grid(fake, 8)?.png()?)?;
-    Ok(println!("wrote {png}"))
+    println!("wrote {png}");
+    Ok(())
 }
