@@ -54,7 +54,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Stack of the thread that trains: candle walks a graph by recursion.
 const STACK: usize = 64 << 20;
 
-/// What a command ends with; errors are 1, wrong usage 2.
+/// Exit code of a run that was stopped and saved. Errors are 1, wrong usage is 2.
 pub const INTERRUPTED: u8 = 130;
 
 /// The program: settles the environment, then [`run`].

@@ -66,8 +66,9 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         (None, Some(out)) => out.clone(),
         (None, None) => Path::new("runs").join(&args.paper).join("(next number)"),
     };
-    if start.run.is_none() {
-        folder::refuse_run(&out)?;
+    // `RunFolder::create` looks again, under the lock; a dry run must say the same.
+    if let (None, Some(out)) = (&start.run, &args.out) {
+        folder::refuse_run(out)?;
     }
     if args.dry_run {
         say!("{}", plan(recipe, settings, &info, &device, from, &out));

@@ -1,7 +1,7 @@
 //! Tests of the convolutions: against plain loops at every SIMD level, finite differences of both
 //! orders, the same bits for any number of threads, and errors.
 //!
-//! Some 610 lines because it holds them all.
+//! Some 520 lines because it holds them all.
 
 use super::*;
 use crate::simd::{Level, best, force};
@@ -514,94 +514,4 @@ fn wrong_shapes_are_errors_that_name_them() -> Result<()> {
         assert!(m.contains(&format!("{:?}", x.shape())), "{m}");
     }
     Ok(())
-}
-
-/// Prints the minimum time of each direction: `cargo test --lib timings -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn timings() {
-    let rounds = 15;
-    for (name, s) in [
-        ("3x3 64>64 24 b16", shape(16, 64, 24, 24, 64, (3, 3), 1, 1)),
-        ("3x3 64>32 32 b4", shape(4, 64, 32, 32, 32, (3, 3), 1, 1)),
-        ("3x3 192>64 32 b4", shape(4, 192, 32, 32, 64, (3, 3), 1, 1)),
-        (
-            "3x3 256>256 32 b1",
-            shape(1, 256, 32, 32, 256, (3, 3), 1, 1),
-        ),
-        (
-            "4x4s2 64>128 16 b64",
-            shape(64, 64, 16, 16, 128, (4, 4), 2, 1),
-        ),
-        (
-            "4x4s2 128>256 16 b64 (T)",
-            shape(64, 128, 16, 16, 256, (4, 4), 2, 1),
-        ),
-        (
-            "4x4s2 256>512 32 b1 (T)",
-            shape(1, 256, 32, 32, 512, (4, 4), 2, 1),
-        ),
-        ("4x4s2 3>64 128 b1", shape(1, 3, 128, 128, 64, (4, 4), 2, 1)),
-        ("9x9 3>64 24 b16", shape(16, 3, 24, 24, 64, (9, 9), 1, 4)),
-        (
-            "1x1 256>128 16 b16",
-            shape(16, 256, 16, 16, 128, (1, 1), 1, 0),
-        ),
-        ("9x9 64>3 96 b4", shape(4, 64, 96, 96, 3, (9, 9), 1, 4)),
-        ("4x4s2 3>64 64 b64", shape(64, 3, 64, 64, 64, (4, 4), 2, 1)),
-        (
-            "4x4s2 256>512 8 b64",
-            shape(64, 256, 8, 8, 512, (4, 4), 2, 1),
-        ),
-        ("4x4 512>1 4 b64", shape(64, 512, 4, 4, 1, (4, 4), 1, 0)),
-        (
-            "4x4 512>100 4 b64 (T)",
-            shape(64, 512, 4, 4, 100, (4, 4), 1, 0),
-        ),
-        ("4x4s2 512>512 2 b1", shape(1, 512, 2, 2, 512, (4, 4), 2, 1)),
-        ("4x4s2 512>512 8 b1", shape(1, 512, 8, 8, 512, (4, 4), 2, 1)),
-    ] {
-        let mut rng = Rng(5);
-        let (x, y, w) = (
-            rng.f32s(s.x_len()),
-            rng.f32s(s.y_len()),
-            rng.f32s(s.w_len()),
-        );
-        for level in levels().skip(if std::env::var("ALL_LEVELS").is_ok() {
-            0
-        } else {
-            2
-        }) {
-            for threads in [1, 2] {
-                crate::set_threads(threads);
-                let mut best = [f64::INFINITY; 3];
-                for _ in 0..rounds {
-                    let time = |f: &dyn Fn() -> Vec<f32>| {
-                        let t = std::time::Instant::now();
-                        std::hint::black_box(f());
-                        t.elapsed().as_secs_f64() * 1e3
-                    };
-                    best[0] = best[0].min(time(&|| {
-                        direct::forward(level, &s, &x, &w, Finish::NONE, 1.0)
-                    }));
-                    best[1] = best[1].min(time(&|| {
-                        direct::input_gradient(level, &s, &y, &w, Finish::NONE, 1.0)
-                    }));
-                    best[2] =
-                        best[2].min(time(&|| direct::weight_gradient(level, &s, &x, &y, 1.0)));
-                }
-                let flops = 2e-6 * (s.y_len() * s.ci * s.kh * s.kw) as f64;
-                println!(
-                    "{name:26} {level:?} {threads}  F {:7.3} ({:4.0})  D {:7.3} ({:4.0})  W {:7.3} ({:4.0})",
-                    best[0],
-                    flops / best[0],
-                    best[1],
-                    flops / best[1],
-                    best[2],
-                    flops / best[2]
-                );
-            }
-        }
-    }
-    crate::set_threads(0);
 }

@@ -48,7 +48,7 @@ impl Vanilla {
 }
 
 impl Algorithm for Vanilla {
-    /// Algorithm 1 of the paper with k = 1; equation and step numbers are in the comments.
+    /// Algorithm 1 of the paper with k = 1.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
         let x = it
             .images("real", self.batch, Range::Signed)?
