@@ -132,9 +132,8 @@ impl Optimizer {
     pub(crate) fn apply(&mut self, gradients: &[(String, Option<Tensor>)]) -> Result<()> {
         let lr = self.lr;
         for (slot, (_, gradient)) in self.slots.iter_mut().zip(gradients) {
-            let (Some(g), w) = (gradient, &slot.var) else {
-                continue;
-            };
+            let Some(g) = gradient else { continue };
+            let w = &slot.var;
             match (self.rule, &mut slot.state) {
                 (Rule::Adam { beta1, beta2, eps }, State::Adam(state)) => {
                     let config = optim::AdamConfig {
@@ -191,6 +190,7 @@ impl Stateful for Optimizer {
                 }
                 State::RmsProp(state) => state.load(var, &from.tensor("square_avg")?)?,
                 State::Sgd(state) => {
+                    *state = optim::Sgd::new();
                     if from.has("momentum_buffer") {
                         state.load(var, &from.tensor("momentum_buffer")?)?;
                     }
@@ -217,5 +217,61 @@ pub mod schedule {
     /// `lr`, halved at each of these iterations.
     pub fn halved(lr: f64, at: &[u64], t: u64) -> f64 {
         lr * 0.5f64.powi(at.iter().filter(|&&step| t >= step).count() as i32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, DataInfo, Net, init, nn};
+    use candle_core::{DType, Device};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// State that is loaded replaces what was there, a momentum that does not exist yet included.
+    #[test]
+    fn loading_forgets_what_was_there() -> Result<()> {
+        let data = DataInfo {
+            channels: 1,
+            height: 1,
+            width: 1,
+            classes: None,
+            len: 1,
+        };
+        let device = Device::Cpu;
+        let cx = Context {
+            device,
+            seed: 1,
+            data,
+        };
+        let x = Tensor::ones((1, 2), DType::F32, &cx.device)?;
+        let sgd = Rule::Sgd { momentum: 0.5 };
+        let rms = Rule::RmsProp {
+            alpha: 0.9,
+            eps: 1e-8,
+        };
+        for rule in [Rule::adam(0.9, 0.99), rms, sgd] {
+            let net = Net::new(&cx, "n", init::as_layers, |vb| nn::linear(2, 1, vb))?;
+            let mut opt = Optimizer::new(rule, 0.1, &[&net.params])?;
+            let mut tensors = BTreeMap::new();
+            opt.save(&mut StateWriter::new(&mut tensors))?;
+            let moved = |opt: &mut Optimizer| -> Result<Vec<f32>> {
+                let weight = net.params.trainable().remove(0).1;
+                let before = weight.copy()?.detach();
+                opt.step(&net.live.forward(&x)?.sum_all()?)?;
+                let change = (weight.detach() - &before)?.flatten_all()?.to_vec1();
+                weight.set(&before)?;
+                change
+            };
+            let first = moved(&mut opt)?;
+            moved(&mut opt)?;
+            opt.load(&mut StateReader::new(&tensors, &mut BTreeSet::new()))?;
+            for (a, b) in first.iter().zip(moved(&mut opt)?) {
+                assert!(
+                    (a - b).abs() < 1e-6,
+                    "{rule:?}: {a} at first, {b} after loading"
+                );
+            }
+        }
+        Ok(())
     }
 }
