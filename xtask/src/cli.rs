@@ -113,7 +113,8 @@ pub struct TrainArgs {
 #[command(after_help = "Examples:\n  \
     cargo xtask sample runs/vanilla/0001\n  \
     cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.png\n  \
-    cargo xtask sample vanilla --weights g.safetensors -n 16 --seed 7")]
+    cargo xtask sample runs/cgan/0001 --class 7 -n 25\n  \
+    cargo xtask sample dcgan --weights g.safetensors -n 16 --seed 7")]
 pub struct SampleArgs {
     /// A run's folder, or a paper's name together with --weights
     pub run: String,
@@ -126,6 +127,9 @@ pub struct SampleArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
+    /// The class of all pictures, for a generator of classes [default: all classes in turn, a row each]
+    #[arg(long, value_name = "C")]
+    pub class: Option<u32>,
     /// Pictures on the way from one noise vector to another, a row a pair
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
     pub interpolate: Option<u16>,

@@ -3,4 +3,10 @@
 use gan_core::Recipe;
 
 /// Every paper that the runner knows.
-pub const PAPERS: &[&dyn Recipe] = &[&gan_vanilla::RECIPE];
+pub const PAPERS: &[&dyn Recipe] = &[
+    &gan_vanilla::RECIPE,
+    &gan_dcgan::RECIPE,
+    &gan_wgan::RECIPE,
+    &gan_wgan_gp::RECIPE,
+    &gan_cgan::RECIPE,
+];

@@ -72,18 +72,33 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
 
 fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathBuf) -> Result<()> {
     let takes = sampler.takes();
-    let n = args.n.map(usize::from);
-    let (probe, columns) = match args.interpolate {
-        None => {
-            let n = n.unwrap_or(64);
-            let columns = (n as f64).sqrt().ceil() as usize;
-            (fixed_noise(&takes, n, args.seed, device)?, columns)
-        }
-        Some(steps) => {
+    let classes = match &takes {
+        Takes::Labelled { classes, .. } => Some(*classes),
+        _ => None,
+    };
+    let noise = |n| fixed_noise(&takes, n, args.seed, device);
+    let (probe, columns) = match (args.interpolate, classes) {
+        (Some(steps), _) => {
             let steps = usize::from(steps);
-            let ends = fixed_noise(&takes, 2 * n.unwrap_or(8), args.seed, device)?;
-            (between(&takes, ends, steps)?, steps)
+            let rows = args.n.map_or(classes.unwrap_or(8), usize::from);
+            (between(&takes, noise(2 * rows)?, steps)?, steps)
         }
+        (None, Some(classes)) if args.class.is_none() => {
+            let n = args.n.map_or(10 * classes, usize::from);
+            let columns = match n.is_multiple_of(classes) {
+                true => n / classes,
+                false => square(n),
+            };
+            (noise(n)?, columns)
+        }
+        (None, _) => {
+            let n = args.n.map_or(64, usize::from);
+            (noise(n)?, square(n))
+        }
+    };
+    let probe = match args.class {
+        Some(class) => of_class(probe, class, classes)?,
+        None => probe,
     };
     let mut draws = CounterRng::new(args.seed, device);
     let made = sampler.sample(&probe, &mut draws)?;
@@ -97,12 +112,38 @@ fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathB
     Ok(())
 }
 
-/// `steps` latent vectors from each even row of `ends` to the odd one after it.
+/// Columns of a grid that is about as high as it is wide.
+fn square(n: usize) -> usize {
+    (n as f64).sqrt().ceil() as usize
+}
+
+/// The same noise, all of one class.
+fn of_class(probe: Probe, class: u32, classes: Option<usize>) -> Result<Probe> {
+    match (probe, classes) {
+        (Probe::Labelled { z, .. }, Some(classes)) if (class as usize) < classes => {
+            let labels = Tensor::full(class, z.dim(0)?, z.device())?;
+            Ok(Probe::Labelled { z, labels })
+        }
+        (_, Some(classes)) => bail!(Usage(format!(
+            "--class {class}: this generator has the classes 0 to {}",
+            classes - 1
+        ))),
+        (_, None) => bail!(Usage(format!(
+            "--class {class}: this generator knows no classes"
+        ))),
+    }
+}
+
+/// `steps` latent vectors from each even row of `ends` to the odd one after it; both ends' class is the first's.
 fn between(takes: &Takes, ends: Probe, steps: usize) -> Result<Probe> {
-    let (Takes::Latent { shape, law }, Probe::Latent(z)) = (takes, ends) else {
-        bail!(Usage(
+    let (shape, law, z, labels) = match (takes, ends) {
+        (Takes::Latent { shape, law }, Probe::Latent(z)) => (shape, law, z, None),
+        (Takes::Labelled { shape, law, .. }, Probe::Labelled { z, labels }) => {
+            (shape, law, z, Some(labels.to_vec1::<u32>()?))
+        }
+        _ => bail!(Usage(
             "--interpolate: this generator takes pictures, not noise".into()
-        ))
+        )),
     };
     let width: usize = shape.iter().product();
     let values = z.flatten_all()?.to_vec1::<f32>()?;
@@ -131,6 +172,13 @@ fn between(takes: &Takes, ends: Probe, steps: usize) -> Result<Probe> {
             );
         }
     }
-    let dims = [&[path.len() / width], &shape[..]].concat();
-    Ok(Probe::Latent(Tensor::from_vec(path, dims, z.device())?))
+    let n = path.len() / width;
+    let z = Tensor::from_vec(path, [&[n], &shape[..]].concat(), z.device())?;
+    let Some(labels) = labels else {
+        return Ok(Probe::Latent(z));
+    };
+    let labels = labels.iter().step_by(2);
+    let labels: Vec<u32> = labels.flat_map(|&label| vec![label; steps]).collect();
+    let labels = Tensor::from_vec(labels, n, z.device())?;
+    Ok(Probe::Labelled { z, labels })
 }

@@ -288,8 +288,10 @@ impl Run<'_> {
             header,
         )?;
         let takes = algorithm.sampler(from).takes();
+        let noise = |n| fixed_noise(&takes, n, settings.seed, self.device);
         let probe = match &takes {
-            Takes::Latent { .. } => Some(fixed_noise(&takes, GRID, settings.seed, self.device)?),
+            Takes::Latent { .. } => Some(noise(GRID)?),
+            Takes::Labelled { classes, .. } => Some(noise(classes * COLUMNS)?), // a row a class
             Takes::Image { .. } => None,
         };
         let mut csv = Csv::open(&dir.join("scalars.csv"), from)?;

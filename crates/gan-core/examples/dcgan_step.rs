@@ -170,7 +170,7 @@ fn main() -> Result<()> {
             let eps = rng.uniform("eps", &[b, 1, 1, 1])?;
             let x_hat =
                 (x.broadcast_mul(&eps)? + fake.detach().broadcast_mul(&eps.affine(-1., 1.)?)?)?;
-            let gp = gradient_penalty(|x| d.live.forward(x), &x_hat)?;
+            let (gp, _) = gradient_penalty(|x| d.live.forward(x), &x_hat)?;
             loss = (loss + (gp * 10.)?)?;
         }
         opt_d.step(&loss)?;

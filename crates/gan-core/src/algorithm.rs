@@ -61,6 +61,15 @@ pub enum Takes {
         /// The law of each component.
         law: Law,
     },
+    /// A latent vector and a class.
+    Labelled {
+        /// `[z]`
+        shape: Vec<usize>,
+        /// The law of each component.
+        law: Law,
+        /// Classes are 0 to below this.
+        classes: usize,
+    },
     /// A picture with this many channels, in [−1, 1].
     Image {
         /// 1 or 3
@@ -73,8 +82,24 @@ pub enum Takes {
 pub enum Probe {
     /// Latent vectors `[n, …shape]`.
     Latent(Tensor),
+    /// Latent vectors `[n, …shape]` and a class for each.
+    Labelled {
+        /// `[n, …shape]`
+        z: Tensor,
+        /// `[n]` (u32)
+        labels: Tensor,
+    },
     /// Pictures `[n, c, h, w]` in [−1, 1].
     Image(Tensor),
+}
+
+impl Probe {
+    /// Where its tensors are.
+    pub fn device(&self) -> &Device {
+        match self {
+            Probe::Latent(x) | Probe::Image(x) | Probe::Labelled { z: x, .. } => x.device(),
+        }
+    }
 }
 
 /// What a paper is and where it stands.
@@ -139,6 +164,16 @@ pub struct Pace {
     pub steps: u64,
     /// Iterations between two grids of samples.
     pub sample_every: u64,
+}
+
+impl Pace {
+    /// A run of this many iterations, with forty grids.
+    pub fn of(iterations: u64) -> Self {
+        Self {
+            steps: iterations,
+            sample_every: iterations.div_ceil(40),
+        }
+    }
 }
 
 /// What `build` may use besides the configuration.

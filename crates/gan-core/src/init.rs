@@ -9,6 +9,18 @@ pub fn as_layers(_: &str, _: &Shape, hint: Init) -> Init {
     hint
 }
 
+/// Kernels of convolutions from N(0, .02²), as Radford et al. 2015 (section 4) start them; the rest as
+/// the layers ask for it themselves.
+pub fn convolutions_normal(_: &str, shape: &Shape, hint: Init) -> Init {
+    match shape.rank() {
+        4 => Init::Randn {
+            mean: 0.,
+            stdev: 0.02,
+        },
+        _ => hint,
+    }
+}
+
 /// The values of one variable, a pure function of its key.
 pub(crate) fn values(init: Init, shape: &Shape, key: Key) -> Result<Vec<f32>> {
     let n = shape.elem_count();

@@ -190,6 +190,24 @@ impl<'a> Iter<'a> {
         self.pictures(role, want, range)
     }
 
+    /// Pictures `[b, c, h, w]` and their labels `[b]` (u32); `roles` name both.
+    pub fn labelled(
+        &mut self,
+        roles: [&str; 2],
+        b: usize,
+        range: Range,
+    ) -> Result<(Tensor, Tensor)> {
+        let tensors = self.source.batch(&roles, Want::Labelled { b, range })?;
+        let [pictures, labels] = &tensors[..] else {
+            bail!(
+                "{roles:?}: the source gave {} tensors, expected two",
+                tensors.len()
+            )
+        };
+        self.show("real", pictures, range)?;
+        Ok((pictures.clone(), labels.clone()))
+    }
+
     /// Pictures `[b, c, h, w]` of one side of an unpaired set.
     pub fn one(&mut self, role: &str, side: Side, b: usize, range: Range) -> Result<Tensor> {
         self.pictures(role, Want::One { side, b, range }, range)
@@ -203,12 +221,18 @@ impl<'a> Iter<'a> {
                 tensors.len()
             )
         };
+        self.show(role, pictures, range)?;
+        Ok(pictures.clone())
+    }
+
+    /// Keeps a batch for whoever looks at the run.
+    fn show(&mut self, role: &str, pictures: &Tensor, range: Range) -> Result<()> {
         let signed = match range {
             Range::Signed => pictures.clone(),
             Range::Unit => pictures.affine(2., -1.)?,
         };
         self.seen.pictures = Some((role.to_string(), signed));
-        Ok(pictures.clone())
+        Ok(())
     }
 }
 

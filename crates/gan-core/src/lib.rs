@@ -16,6 +16,7 @@
 //! - This crate prints nothing, reads no command line and sets no environment variable.
 
 pub mod algorithm;
+pub mod check;
 pub mod checkpoint;
 pub mod data;
 mod error;

@@ -119,6 +119,7 @@ impl Params {
     ///
     /// # Errors
     /// Strict: keys that are missing, left over or of another shape are listed, and nothing is changed.
+    /// Only PyTorch's counters `num_batches_tracked`, which no forward pass here uses, may be left over.
     pub fn load_weights(&self, weights: &Weights) -> Result<()> {
         let vars = self.vars();
         let mut faults = Vec::new();
@@ -134,7 +135,8 @@ impl Params {
             }
         }
         for key in weights.keys() {
-            if !vars.iter().any(|(known, _)| known == key) {
+            if !vars.iter().any(|(known, _)| known == key) && !key.ends_with("num_batches_tracked")
+            {
                 faults.push(format!("{key} is not expected"));
             }
         }

@@ -97,21 +97,35 @@ pub fn train(
     })
 }
 
-/// Latent vectors for a fixed grid: the same for the same seed.
+/// Latent vectors for a fixed grid: the same for the same seed. A generator of classes is asked for
+/// all of them in equal parts, one class after the other.
 ///
 /// # Errors
 /// When the generator takes pictures, which only the data can give.
 pub fn fixed_noise(takes: &Takes, n: usize, seed: u64, device: &Device) -> Result<Probe> {
-    let Takes::Latent { shape, law } = takes else {
-        bail!("this generator takes pictures, not noise")
-    };
-    let dims = [&[n], &shape[..]].concat();
     let mut draws = CounterRng::new(seed, device);
-    let z = match law {
-        Law::Normal => draws.normal("fixed z", &dims)?,
-        Law::Uniform => draws.uniform("fixed z", &dims)?,
+    let mut noise = |shape: &[usize], law| {
+        let dims = [&[n], shape].concat();
+        match law {
+            Law::Normal => draws.normal("fixed z", &dims),
+            Law::Uniform => draws.uniform("fixed z", &dims),
+        }
     };
-    Ok(Probe::Latent(z))
+    match takes {
+        Takes::Latent { shape, law } => Ok(Probe::Latent(noise(shape, *law)?)),
+        Takes::Labelled {
+            shape,
+            law,
+            classes,
+        } => {
+            let labels = (0..n).map(|i| (i * classes / n) as u32);
+            Ok(Probe::Labelled {
+                z: noise(shape, *law)?,
+                labels: Tensor::from_vec(labels.collect::<Vec<_>>(), n, device)?,
+            })
+        }
+        Takes::Image { .. } => bail!("this generator takes pictures, not noise"),
+    }
 }
 
 fn sample(
@@ -124,14 +138,12 @@ fn sample(
     let Some(probe) = &plan.probe else {
         return Ok(());
     };
-    let mut draws = match probe {
-        Probe::Latent(x) | Probe::Image(x) => CounterRng::new(plan.seed, x.device()),
-    };
+    let mut draws = CounterRng::new(plan.seed, probe.device());
     draws.begin(t);
     let made = algorithm.sampler(t).sample(probe, &mut draws)?;
     let mut columns: Vec<(&str, Tensor)> = Vec::new();
     columns.extend(made);
-    if let (Probe::Latent(_), Some((role, pictures))) = (probe, seen) {
+    if let (Probe::Latent(_) | Probe::Labelled { .. }, Some((role, pictures))) = (probe, seen) {
         columns.push((role, pictures.clone()));
     }
     tell(&Event::Sampled {

@@ -75,7 +75,7 @@ fn check(critic: fn(&[Var], &Tensor) -> Result<Tensor>, shapes: &[&[usize]], x: 
     let x = x.to_dtype(DType::F64).unwrap();
     // The penalty as it stands in a critic's loss: beside scores that have first derivatives.
     let loss = || {
-        let gp = gradient_penalty(|x| critic(&weights, x), &x)?;
+        let (gp, _) = gradient_penalty(|x| critic(&weights, x), &x)?;
         (gp * 10.)? + critic(&weights, &x)?.mean_all()?
     };
     let gradients = loss().unwrap().backward().unwrap();

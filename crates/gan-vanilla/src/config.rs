@@ -1,7 +1,7 @@
 //! The settings: one field, one sentence, which is also the help.
 
 use candle_core::{Result, bail};
-use gan_core::{DataInfo, Preset};
+use gan_core::{DataInfo, Preset, check};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,22 +67,12 @@ impl Config {
             ("hidden_d", self.hidden_d),
             ("hidden_g", self.hidden_g),
         ] {
-            if value == 0 || value > 1 << 14 {
-                bail!("{key} is {value}, expected 1 to {}", 1 << 14)
-            }
+            check::size(key, value)?;
         }
-        if self.epochs == 0 || self.epochs > 1 << 32 {
-            bail!("epochs is {}, expected 1 to {}", self.epochs, 1u64 << 32)
-        }
-        if !(self.lr > 0. && self.lr.is_finite()) {
-            bail!("lr is {}, expected a number above 0", self.lr)
-        }
-        for (key, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
-            if !(0. ..1.).contains(&beta) {
-                bail!("{key} is {beta}, expected a number from 0 to below 1")
-            }
-        }
-        Ok(())
+        check::within("epochs", self.epochs, 1..=1 << 32)?;
+        check::positive("lr", self.lr)?;
+        check::fraction("beta1", self.beta1)?;
+        check::fraction("beta2", self.beta2)
     }
 
     /// The settings of a reference recording and the data it was made with.

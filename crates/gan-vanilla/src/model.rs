@@ -75,20 +75,7 @@ impl Generator {
                 "gen.2.weight is [{pixels}, {width}], gen.0.weight [{hidden}, {z_dim}]: they do not fit"
             )
         }
-        for channels in [1, 3] {
-            let side = (pixels / channels).isqrt();
-            if side > 0 && side * side * channels == pixels {
-                let data = DataInfo {
-                    channels,
-                    height: side,
-                    width: side,
-                    classes: None,
-                    len: 1,
-                };
-                return Ok((z_dim, hidden, data));
-            }
-        }
-        bail!("gen.2.weight makes {pixels} pixels, expected a square picture, grey or RGB")
+        Ok((z_dim, hidden, DataInfo::square(pixels)?))
     }
 }
 

@@ -29,6 +29,26 @@ pub struct DataInfo {
 }
 
 impl DataInfo {
+    /// A square picture of this many values, grey or RGB, as a perceptron's last layer makes it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn square(pixels: usize) -> candle_core::Result<Self> {
+        for channels in [1, 3] {
+            let side = (pixels / channels).isqrt();
+            if side > 0 && side * side * channels == pixels {
+                return Ok(Self {
+                    channels,
+                    height: side,
+                    width: side,
+                    classes: None,
+                    len: 1,
+                });
+            }
+        }
+        candle_core::bail!("{pixels} values are no square picture, grey or RGB")
+    }
+
     /// Values in one picture.
     pub fn pixels(&self) -> usize {
         self.channels * self.height * self.width

@@ -303,7 +303,7 @@ impl Critic {
         match self.config.smooth {
             Smooth::Penalty => {
                 let x_hat = interpolate(&x, &fake, it)?;
-                let gp = loss::gradient_penalty(|x| self.d.live.forward(x), &x_hat)?;
+                let (gp, _) = loss::gradient_penalty(|x| self.d.live.forward(x), &x_hat)?;
                 let d_loss = ((&gp * 10.)? - wasserstein)?;
                 it.minimise(&mut self.opt_d, &update, &[("d", &d_loss), ("gp", &gp)])
             }
@@ -636,7 +636,7 @@ impl Algorithm for Grow {
         let f_real = self.d.live.judge(&x, phase, it)?.mean_all()?;
         let f_fake = self.d.live.judge(&fake.detach(), phase, it)?.mean_all()?;
         let x_hat = interpolate(&x, &fake.detach(), it)?;
-        let gp = loss::gradient_penalty(|x| self.d.live.judge(x, phase, it), &x_hat)?;
+        let (gp, _) = loss::gradient_penalty(|x| self.d.live.judge(x, phase, it), &x_hat)?;
         let d_loss = (((&f_fake - &f_real)? + (&gp * 10.)?)? + (f_real.sqr()? * 1e-3)?)?;
         it.minimise(&mut self.opt_d, "d", &[("d", &d_loss), ("gp", &gp)])?;
         let g_loss = self.d.frozen.judge(&fake, phase, it)?.mean_all()?.neg()?;

@@ -1,0 +1,316 @@
+//! The settings: one field, one sentence, which is also the help.
+
+use crate::model::Widths;
+use candle_core::{Result, bail};
+use gan_core::optim::schedule;
+use gan_core::{Context, DataInfo, Net, Optimizer, Params, Preset, Rule, check, init};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The paper's probability of dropping a unit (section 4.1).
+pub(crate) const DROPOUT: f64 = 0.5;
+
+/// What judges pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Design {
+    /// One network for picture and class together, the paper's.
+    Joint,
+    /// One network for the picture, another for whether picture and class match.
+    Split,
+}
+
+/// How weights are updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// Gradient descent with momentum, the paper's.
+    Sgd,
+    /// Adam, β₁ .5 and β₂ .999, at a constant learning rate.
+    Adam,
+}
+
+/// Settings of the conditional GAN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What judges pictures: joint or split.
+    pub design: Design,
+    /// Iterations of the whole run: an update of each network.
+    pub iterations: u64,
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// Number of classes, as the data has.
+    pub classes: usize,
+    /// Components of the noise z.
+    pub z_dim: usize,
+    /// G: units after z.
+    pub g_z_units: usize,
+    /// G: units after the class.
+    pub g_y_units: usize,
+    /// G: units after both.
+    pub g_joint_units: usize,
+    /// D: maxout units after the picture.
+    pub d_x_units: usize,
+    /// D: pieces of each of them.
+    pub d_x_pieces: usize,
+    /// D: maxout units after the class.
+    pub d_y_units: usize,
+    /// D: pieces of each of them.
+    pub d_y_pieces: usize,
+    /// D: maxout units after both.
+    pub d_joint_units: usize,
+    /// D: pieces of each of them.
+    pub d_joint_pieces: usize,
+    /// Probability of dropping a unit of a hidden layer.
+    pub dropout: f64,
+    /// How weights are updated: sgd or adam.
+    pub optimizer: OptimizerKind,
+    /// Learning rate at the start.
+    pub lr: f64,
+    /// SGD: what the learning rate is divided by in each iteration.
+    pub lr_decay: f64,
+    /// SGD: the smallest learning rate.
+    pub lr_min: f64,
+    /// SGD: momentum at the start.
+    pub momentum: f64,
+    /// SGD: momentum in the end.
+    pub momentum_end: f64,
+    /// SGD: iterations in which the momentum goes from the one to the other.
+    pub momentum_steps: u64,
+}
+
+impl Config {
+    /// The settings of a preset; those of the paper are in its section 4.1.
+    pub fn preset(preset: Preset, data: &DataInfo) -> Self {
+        let paper = Self {
+            design: Design::Joint,
+            // The learning rate has fallen to its smallest after this many (.1 / 1.00004^t = 1e-6).
+            iterations: 287_830,
+            batch: 100,
+            classes: data.classes.unwrap_or(10),
+            z_dim: 100,
+            g_z_units: 200,
+            g_y_units: 1000,
+            g_joint_units: 1200,
+            d_x_units: 240,
+            d_x_pieces: 5,
+            d_y_units: 50,
+            d_y_pieces: 5,
+            d_joint_units: 240,
+            d_joint_pieces: 4,
+            dropout: DROPOUT,
+            optimizer: OptimizerKind::Sgd,
+            lr: 0.1,
+            lr_decay: 1.00004,
+            lr_min: 1e-6,
+            momentum: 0.5,
+            momentum_end: 0.7,
+            momentum_steps: 1000,
+        };
+        let narrow = Self {
+            g_z_units: 50,
+            g_y_units: 250,
+            g_joint_units: 300,
+            d_x_units: 64,
+            d_x_pieces: 3,
+            d_y_units: 16,
+            d_y_pieces: 3,
+            d_joint_units: 64,
+            d_joint_pieces: 3,
+            ..paper.clone()
+        };
+        match preset {
+            Preset::Paper | Preset::Bench => paper,
+            Preset::Demo => Self {
+                iterations: 20_000,
+                ..narrow
+            },
+            Preset::Smoke => Self {
+                iterations: 200,
+                batch: 32,
+                z_dim: 16,
+                g_y_units: 50,
+                g_joint_units: 64,
+                ..narrow
+            },
+        }
+    }
+
+    /// The widths of G.
+    pub fn generator(&self) -> Widths {
+        Widths {
+            z_dim: self.z_dim,
+            z: self.g_z_units,
+            y: self.g_y_units,
+            joint: self.g_joint_units,
+        }
+    }
+
+    /// Refuses what cannot be built.
+    pub fn check(&self) -> Result<()> {
+        check::within("iterations", self.iterations, 1..=1 << 40)?;
+        for (key, value) in [
+            ("batch", self.batch),
+            ("z_dim", self.z_dim),
+            ("g_z_units", self.g_z_units),
+            ("g_y_units", self.g_y_units),
+            ("g_joint_units", self.g_joint_units),
+            ("d_x_units", self.d_x_units),
+            ("d_y_units", self.d_y_units),
+            ("d_joint_units", self.d_joint_units),
+        ] {
+            check::size(key, value)?;
+        }
+        for (key, value) in [
+            ("d_x_pieces", self.d_x_pieces),
+            ("d_y_pieces", self.d_y_pieces),
+            ("d_joint_pieces", self.d_joint_pieces),
+        ] {
+            check::within(key, value, 1..=64)?;
+        }
+        // A wrong class needs another one.
+        check::within("classes", self.classes, 2..=1000)?;
+        check::positive("lr", self.lr)?;
+        if self.optimizer == OptimizerKind::Adam && self.lr > 0.01 {
+            bail!(
+                "lr is {}, expected at most 0.01 with optimizer = adam, 2e-4 for example",
+                self.lr
+            )
+        }
+        check::within("lr_decay", self.lr_decay, 1. ..=10.)?;
+        check::within("lr_min", self.lr_min, 0. ..=self.lr)?;
+        for (key, value) in [
+            ("dropout", self.dropout),
+            ("momentum", self.momentum),
+            ("momentum_end", self.momentum_end),
+        ] {
+            check::fraction(key, value)?;
+        }
+        check::within("momentum_steps", self.momentum_steps, 1..=1 << 40)
+    }
+
+    /// Refuses data that these settings do not fit.
+    pub fn check_data(&self, data: &DataInfo) -> Result<()> {
+        match data.classes {
+            Some(classes) if classes == self.classes => Ok(()),
+            Some(classes) => bail!("classes is {}, but the data has {classes}", self.classes),
+            None => bail!("the data has no labels, this paper needs them"),
+        }
+    }
+
+    /// An optimizer for one network.
+    pub(crate) fn optimizer(&self, net: &Params) -> Result<Optimizer> {
+        let rule = match self.optimizer {
+            OptimizerKind::Sgd => Rule::Sgd {
+                momentum: self.momentum,
+            },
+            OptimizerKind::Adam => Rule::adam(0.5, 0.999),
+        };
+        Optimizer::new(rule, self.lr, &[net])
+    }
+
+    /// Sets learning rate and momentum of iteration `t` (section 4.1).
+    pub(crate) fn schedule(&self, t: u64, optimizers: &mut [&mut Optimizer]) {
+        if self.optimizer == OptimizerKind::Adam {
+            return;
+        }
+        let progress = (t as f64 / self.momentum_steps as f64).min(1.);
+        let momentum = self.momentum + (self.momentum_end - self.momentum) * progress;
+        for opt in optimizers {
+            opt.lr = schedule::exponential(self.lr, self.lr_decay, self.lr_min, t);
+            opt.rule = Rule::Sgd { momentum };
+        }
+    }
+
+    /// The generator that both designs share.
+    pub(crate) fn new_generator(&self, cx: &Context) -> Result<Net<crate::Generator>> {
+        Net::new(cx, "g", init::as_layers, |vb| {
+            crate::Generator::new(self.generator(), self.classes, self.dropout, &cx.data, vb)
+        })
+    }
+
+    /// A judge of pictures, with classes or without.
+    pub(crate) fn new_discriminator(
+        &self,
+        name: &str,
+        classes: Option<usize>,
+        cx: &Context,
+    ) -> Result<Net<crate::Discriminator>> {
+        Net::new(cx, name, init::as_layers, |vb| {
+            crate::Discriminator::new(cx.data.pixels(), classes, self, vb)
+        })
+    }
+
+    /// The settings of a reference recording and the data it was made with.
+    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
+        /// The recording's own names.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Recorded {
+            opt: String,
+            lr: f64,
+            lr_decay: f64,
+            lr_min: f64,
+            momentum: f64,
+            momentum_end: f64,
+            momentum_steps: u64,
+            batch: usize,
+            img: usize,
+            classes: usize,
+            z: usize,
+            gz: usize,
+            gy: usize,
+            gj: usize,
+            hx: usize,
+            kx: usize,
+            hy: usize,
+            ky: usize,
+            hj: usize,
+            kj: usize,
+            p: f64,
+        }
+        let r: Recorded =
+            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
+        if r.opt != "sgd" {
+            bail!("{fixture}: recorded with opt {:?}, expected \"sgd\"", r.opt)
+        }
+        let design = match fixture {
+            "cgan-split" => Design::Split,
+            _ => Design::Joint,
+        };
+        let config = Self {
+            design,
+            iterations: 1,
+            batch: r.batch,
+            classes: r.classes,
+            z_dim: r.z,
+            g_z_units: r.gz,
+            g_y_units: r.gy,
+            g_joint_units: r.gj,
+            d_x_units: r.hx,
+            d_x_pieces: r.kx,
+            d_y_units: r.hy,
+            d_y_pieces: r.ky,
+            d_joint_units: r.hj,
+            d_joint_pieces: r.kj,
+            dropout: r.p,
+            optimizer: OptimizerKind::Sgd,
+            lr: r.lr,
+            lr_decay: r.lr_decay,
+            lr_min: r.lr_min,
+            momentum: r.momentum,
+            momentum_end: r.momentum_end,
+            momentum_steps: r.momentum_steps,
+        };
+        let data = DataInfo {
+            channels: 1,
+            height: 1,
+            width: r.img,
+            classes: Some(r.classes),
+            len: r.batch,
+        };
+        Ok((config, data))
+    }
+}

@@ -1,0 +1,205 @@
+//! The networks: perceptrons that take a class besides noise or a picture.
+
+use crate::config::Config;
+use candle_core::{Device, Result, Tensor, bail};
+use candle_nn::VarBuilder;
+use candle_nn::encoding::one_hot;
+use gan_core::nn::{Linear, Mode, dropout, linear, maxout, relu, sigmoid};
+use gan_core::{DataInfo, Draws, Law, Net, Probe, Sampler, Takes, Weights, check};
+
+/// Classes `[b]` (u32) as one-hot vectors `[b, classes]`.
+pub(crate) fn encode(labels: &Tensor, classes: usize) -> Result<Tensor> {
+    one_hot::<f32>(labels.clone(), classes, 1., 0.)
+}
+
+/// The largest of several affine maps for each unit (Goodfellow et al. 2013).
+#[derive(Clone, Debug)]
+pub struct Maxout {
+    linear: Linear,
+    pieces: usize,
+}
+
+impl Maxout {
+    /// Keys `weight` and `bias`; row u·pieces + k is piece k of unit u.
+    pub fn new(inputs: usize, units: usize, pieces: usize, vb: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            linear: linear(inputs, units * pieces, vb)?,
+            pieces,
+        })
+    }
+
+    /// x `[b, inputs]` to `[b, units]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        maxout(&self.linear.forward(x)?, self.pieces)
+    }
+}
+
+/// D(x|y), or D(x) without classes: pictures as vectors and classes to scores, without a sigmoid.
+#[derive(Clone, Debug)]
+pub struct Discriminator {
+    x: Maxout,
+    y: Option<Maxout>,
+    joint: Maxout,
+    out: Linear,
+    p: f64,
+}
+
+impl Discriminator {
+    /// Keys `x`, `y`, `joint`, `out`, each with `weight` and `bias`; `y` only where there are classes.
+    pub fn new(
+        pixels: usize,
+        classes: Option<usize>,
+        config: &Config,
+        vb: VarBuilder<'_>,
+    ) -> Result<Self> {
+        let c = config;
+        let units = c.d_x_units + classes.map_or(0, |_| c.d_y_units);
+        let y = |classes| Maxout::new(classes, c.d_y_units, c.d_y_pieces, vb.pp("y"));
+        Ok(Self {
+            x: Maxout::new(pixels, c.d_x_units, c.d_x_pieces, vb.pp("x"))?,
+            y: classes.map(y).transpose()?,
+            joint: Maxout::new(units, c.d_joint_units, c.d_joint_pieces, vb.pp("joint"))?,
+            out: linear(c.d_joint_units, 1, vb.pp("out"))?,
+            p: c.dropout,
+        })
+    }
+
+    /// x `[b, pixels]` in [0, 1] and y `[b, classes]` to `[b]`. A network with classes needs y, one
+    /// without ignores it.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        y: Option<&Tensor>,
+        mode: Mode,
+        draws: &mut dyn Draws,
+    ) -> Result<Tensor> {
+        let mut h = dropout(&self.x.forward(x)?, self.p, mode, draws)?; // [b, x_units]
+        if let Some(layer) = &self.y {
+            let Some(y) = y else {
+                bail!("this network judges picture and class, it was given a picture alone")
+            };
+            let y = dropout(&layer.forward(y)?, self.p, mode, draws)?; // [b, y_units]
+            h = Tensor::cat(&[&h, &y], 1)?;
+        }
+        let h = dropout(&self.joint.forward(&h)?, self.p, mode, draws)?; // [b, joint_units]
+        self.out.forward(&h)?.flatten_all()
+    }
+}
+
+/// G(z|y): noise and classes to pictures as vectors `[b, pixels]` in [0, 1].
+#[derive(Clone, Debug)]
+pub struct Generator {
+    z: Linear,
+    y: Linear,
+    joint: Linear,
+    out: Linear,
+    p: f64,
+    z_dim: usize,
+    classes: usize,
+    picture: (usize, usize, usize),
+}
+
+/// The widths of a generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Widths {
+    /// Components of z.
+    pub z_dim: usize,
+    /// Units after z.
+    pub z: usize,
+    /// Units after y.
+    pub y: usize,
+    /// Units after both.
+    pub joint: usize,
+}
+
+impl Generator {
+    /// Keys `z`, `y`, `joint`, `out`, each with `weight` and `bias`; `data` gives the shape of a picture.
+    pub fn new(
+        widths: Widths,
+        classes: usize,
+        p: f64,
+        data: &DataInfo,
+        vb: VarBuilder<'_>,
+    ) -> Result<Self> {
+        let Widths { z_dim, z, y, joint } = widths;
+        Ok(Self {
+            z: linear(z_dim, z, vb.pp("z"))?,
+            y: linear(classes, y, vb.pp("y"))?,
+            joint: linear(z + y, joint, vb.pp("joint"))?,
+            out: linear(joint, data.pixels(), vb.pp("out"))?,
+            p,
+            z_dim,
+            classes,
+            picture: (data.channels, data.height, data.width),
+        })
+    }
+
+    /// z `[b, z]` and y `[b, classes]` to `[b, pixels]`.
+    pub fn forward(
+        &self,
+        z: &Tensor,
+        y: &Tensor,
+        mode: Mode,
+        draws: &mut dyn Draws,
+    ) -> Result<Tensor> {
+        let z = dropout(&relu(&self.z.forward(z)?)?, self.p, mode, draws)?;
+        let y = dropout(&relu(&self.y.forward(y)?)?, self.p, mode, draws)?;
+        let h = relu(&self.joint.forward(&Tensor::cat(&[&z, &y], 1)?)?)?;
+        let h = dropout(&h, self.p, mode, draws)?;
+        sigmoid(&self.out.forward(&h)?)
+    }
+
+    /// A saved generator: widths, classes, and the picture, square and grey or RGB, from the shapes. Its
+    /// dropout is the paper's.
+    ///
+    /// # Errors
+    /// Other keys or shapes, naming the first that differs.
+    pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
+        let dims = |key: &str| match weights.dims(key) {
+            Some(&[rows, columns]) => check::size(key, rows.max(columns)).map(|()| (rows, columns)),
+            Some(dims) => bail!("{key} is {dims:?}, expected two dimensions"),
+            None => bail!("{key} is missing"),
+        };
+        let ((z, z_dim), (y, classes)) = (dims("z.weight")?, dims("y.weight")?);
+        let ((joint, _), (pixels, _)) = (dims("joint.weight")?, dims("out.weight")?);
+        let data = DataInfo::square(pixels)?;
+        let widths = Widths { z_dim, z, y, joint };
+        let build = |vb| Self::new(widths, classes, crate::config::DROPOUT, &data, vb);
+        Ok(Net::open(weights, device, "g", build)?.frozen)
+    }
+
+    fn pictures(
+        &self,
+        z: &Tensor,
+        y: &Tensor,
+        mode: Mode,
+        draws: &mut dyn Draws,
+    ) -> Result<Tensor> {
+        let (c, h, w) = self.picture;
+        let unit = self.forward(z, y, mode, draws)?;
+        unit.affine(2., -1.)?.reshape((z.dim(0)?, c, h, w))
+    }
+}
+
+impl Sampler for Generator {
+    fn takes(&self) -> Takes {
+        Takes::Labelled {
+            shape: vec![self.z_dim],
+            law: Law::Uniform,
+            classes: self.classes,
+        }
+    }
+
+    /// The columns are `dropout`, with units dropped as in training, and `fake`, without.
+    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
+        let Probe::Labelled { z, labels } = input else {
+            bail!("this generator takes noise and classes")
+        };
+        let y = encode(labels, self.classes)?;
+        let dropped = self.pictures(z, &y, Mode::Batch, draws)?;
+        Ok(vec![
+            ("dropout", dropped),
+            ("fake", self.pictures(z, &y, Mode::Eval, draws)?),
+        ])
+    }
+}

@@ -1,0 +1,42 @@
+//! Refusing settings out of range, in the same words everywhere.
+
+use candle_core::{Result, bail};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// The number of a key must lie in `range`.
+pub fn within<T: PartialOrd + Display>(
+    key: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<()> {
+    match range.contains(&value) {
+        true => Ok(()),
+        false => bail!(
+            "{key} is {value}, expected {} to {}",
+            range.start(),
+            range.end()
+        ),
+    }
+}
+
+/// A width, a batch, a number of steps: from 1 to 16,384.
+pub fn size(key: &str, value: usize) -> Result<()> {
+    within(key, value, 1..=1 << 14)
+}
+
+/// A learning rate or a weight of a loss.
+pub fn positive(key: &str, value: f64) -> Result<()> {
+    match value > 0. && value.is_finite() {
+        true => Ok(()),
+        false => bail!("{key} is {value}, expected a number above 0"),
+    }
+}
+
+/// A decay of a moving average, a momentum, a probability of dropping: 0 to below 1.
+pub fn fraction(key: &str, value: f64) -> Result<()> {
+    match (0. ..1.).contains(&value) {
+        true => Ok(()),
+        false => bail!("{key} is {value}, expected a number from 0 to below 1"),
+    }
+}

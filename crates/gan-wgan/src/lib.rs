@@ -1,0 +1,41 @@
+//! Wasserstein GAN, Arjovsky, Chintala, Bottou 2017 ([arXiv 1701.07875](https://arxiv.org/abs/1701.07875)).
+//!
+//! The critic f does not classify; over the K-Lipschitz functions its best value is K times the Wasserstein
+//! distance of data and samples (equation 2),
+//!
+//! W(P_r, P_g) = max_{‖f‖_L ≤ 1}  E_x f(x) − E_z f(g(z)),
+//!
+//! which, unlike the Jensen–Shannon divergence, has a useful gradient for g where the two supports do not
+//! meet (theorem 3). Four things change against the original GAN, and can be seen in `step`:
+//!
+//! 1. f has no sigmoid;
+//! 2. the losses have no logarithm;
+//! 3. f's weights are clipped to a box after each of its updates, which bounds its Lipschitz constant;
+//! 4. RMSProp, no optimizer with momentum.
+//!
+//! | paper, Algorithm 1 | code |
+//! |---|---|
+//! | f_w, g_θ | `self.d`, `self.g` |
+//! | x, z | `x`, `z` |
+//! | α, c, m, n_critic | `lr`, `clip`, `batch`, `n_critic` |
+//! | line 5: g_w | the gradient of `f_fake − f_real`, whose descent is the ascent of line 6 |
+//! | line 7: clip(w, −c, c) | `self.d.params.clip(…)` |
+//!
+//! Deviations, with reasons in README.md:
+//!
+//! 1. RMSProp's decay is .99.
+//! 2. Kernels start from N(0, .02²).
+//! 3. n_critic is the same in the whole run.
+//! 4. Batches run on across the end of an epoch.
+//!
+//! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
+
+mod algorithm;
+mod config;
+
+pub use algorithm::Wgan;
+pub use config::Config;
+pub use gan_core::nn::strided::{Discriminator as Critic, Generator, Sizes};
+
+/// The paper as the runner's registry holds it.
+pub const RECIPE: gan_core::Erased<Wgan> = gan_core::Erased::NEW;
