@@ -41,9 +41,15 @@ fn data_that_is_missing_or_broken() {
         &["no/such/folder", "no such folder", "--data"],
     );
     fs::create_dir(dir.path().join("empty")).unwrap();
-    says(&fail("empty"), &["empty", "train-images-idx3-ubyte"]);
+    says(
+        &fail("empty"),
+        &["empty", "holds no files", "MNIST's format"],
+    );
     fs::write(dir.path().join("file"), "x").unwrap();
-    says(&fail("./file"), &["file", "is a file, expected a folder"]);
+    says(
+        &fail("./file"),
+        &["file", "is neither a folder nor a zip file"],
+    );
 
     let set = dir.path().join("set");
     fs::create_dir(&set).unwrap();

@@ -7,6 +7,7 @@
 
 mod cli;
 mod faults;
+mod images;
 mod learns;
 mod parity;
 mod program;

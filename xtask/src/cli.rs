@@ -64,7 +64,7 @@ pub struct TrainArgs {
     /// Choice of settings [default: demo]
     #[arg(long, value_enum)]
     pub preset: Option<PresetArg>,
-    /// A data set's name (`data ls`) or a folder [default: mnist]
+    /// A data set's name (`data ls`), a folder or a zip file [default: mnist]
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
     /// Iterations of the whole run [default: the preset's]
@@ -163,7 +163,7 @@ pub enum DataCommand {
     Ls,
     /// Shows counts, sizes and classes of a data set, and writes a contact sheet
     Inspect {
-        /// A data set's name or a folder
+        /// A data set's name, a folder or a zip file
         data: String,
         /// The contact sheet to write (PNG)
         #[arg(long, value_name = "PATH")]

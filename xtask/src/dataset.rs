@@ -1,10 +1,10 @@
-//! Data sets by name or folder.
+//! Data sets by name, folder or zip file.
 
 use crate::Usage;
 use crate::settings::nearest;
 use anyhow::{Result, bail};
-use gan_core::FileError;
-use gan_core::data::{Data, idx};
+use gan_core::data::{Data, idx, images};
+use gan_core::{FileError, Side};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +15,32 @@ pub struct Embedded {
     pub name: &'static str,
     /// What it is.
     pub about: &'static str,
+    /// Its folder or file in `assets/`.
+    path: &'static str,
+    /// The side that serves as one set of pictures, where it has two.
+    side: Option<Side>,
 }
 
 /// The data sets in `assets/`.
-pub const EMBEDDED: &[Embedded] = &[Embedded {
-    name: "mnist",
-    about: "10,000 of MNIST's handwritten digits, 28x28 grey (9,000 train, 1,000 test)",
-}];
+pub const EMBEDDED: &[Embedded] = &[
+    Embedded {
+        name: "mnist",
+        about: "10,000 of MNIST's handwritten digits, 28x28 grey (9,000 train, 1,000 test)",
+        path: "mnist",
+        side: None,
+    },
+    Embedded {
+        name: "emoji",
+        about: "1,316 emoji in Noto's drawings, 64x64 colour (1,216 train, 100 test)",
+        path: "emoji.zip",
+        // One style: pictures of both would be a mixture of two data sets.
+        side: Some(Side::B),
+    },
+];
+
+fn embedded(name: &str) -> Option<&'static Embedded> {
+    EMBEDDED.iter().find(|set| set.name == name)
+}
 
 /// The folder of this workspace, as it was when the program was built.
 ///
@@ -43,50 +62,49 @@ fn assets() -> Result<PathBuf> {
     }
 }
 
-/// The folder of a data set: an embedded one's, or the path itself.
+/// The folder or file of a data set: an embedded one's, or the path itself.
 ///
 /// # Errors
 /// A name that is neither, with the nearest known one.
 pub fn locate(name: &str) -> Result<PathBuf> {
-    if EMBEDDED.iter().any(|set| set.name == name) {
-        let dir = assets()?.join(name);
-        if !dir.is_dir() {
+    if let Some(set) = embedded(name) {
+        let path = assets()?.join(set.path);
+        if !path.exists() {
             bail!(FileError::new(
-                &dir,
-                "the folder of the embedded data set is missing",
+                &path,
+                "the embedded data set is missing",
                 "set GAN_ASSETS to the project's assets folder"
             ))
         }
-        return Ok(dir);
-    }
-    let path = PathBuf::from(name);
-    if path.is_dir() {
         return Ok(path);
     }
-    if !path.exists() && path.components().count() == 1 {
+    let path = PathBuf::from(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    if path.components().count() == 1 {
         let known: Vec<_> = EMBEDDED.iter().map(|set| set.name).collect();
         bail!(Usage(format!(
-            "--data {name}: no such data set and no such folder; {}",
+            "--data {name}: no such data set and no such folder or file; {}",
             nearest(name, &known)
         )))
     }
-    let problem = if path.exists() {
-        "is a file, expected a folder with train-images-idx3-ubyte and train-labels-idx1-ubyte"
-    } else {
-        "no such folder"
-    };
-    bail!(FileError::new(&path, problem, "check --data"))
+    bail!(FileError::new(
+        &path,
+        "no such folder or file",
+        "check --data"
+    ))
 }
 
-/// Opens a data set by name or folder.
+/// Opens a data set by name, folder (MNIST's format, or pictures) or zip file of pictures.
 pub fn open(name: &str, split: idx::Split) -> Result<Data> {
-    let dir = locate(name)?;
-    if !idx::is_folder(&dir) {
-        bail!(FileError::new(
-            &dir,
-            "holds no train-images-idx3-ubyte",
-            "name a folder in MNIST's format"
-        ))
+    let path = locate(name)?;
+    if idx::is_folder(&path) {
+        return Ok(Data::Images(Arc::new(idx::folder(&path, split)?)));
     }
-    Ok(Data::Images(Arc::new(idx::folder(&dir, split)?)))
+    let pictures = match embedded(name).and_then(|set| set.side) {
+        Some(side) => images::side(&path, split, side)?,
+        None => images::open(&path, split)?,
+    };
+    Ok(Data::Images(Arc::new(pictures)))
 }

@@ -47,11 +47,12 @@ pub enum Side {
 /// What a step asks for.
 #[derive(Clone, Copy, Debug)]
 pub enum Want {
-    /// Pictures `[b, c, h, w]`; with `res`, averaged down to that height.
+    /// Pictures `[b, c, h, w]`; with `res`, brought to that height.
     Images {
         /// Batch size.
         b: usize,
-        /// Height wanted, the data's height divided by a power of two.
+        /// Height wanted; the width follows in proportion. The mean of squares of pixels where the data's
+        /// height is a multiple of it, else a triangle filter.
         res: Option<usize>,
         /// Range of values.
         range: Range,

@@ -3,7 +3,7 @@
 //! The order is a permutation per epoch, drawn from the seed; batches run across the border of an
 //! epoch. The position is one count, so that a checkpoint holds it and the thread cannot change it.
 
-use super::Pictures;
+use super::{Pictures, fit};
 use crate::FileError;
 use crate::rng::{self, Key};
 use crate::source::Range;
@@ -19,7 +19,7 @@ const AHEAD: usize = 2;
 pub struct Shape {
     /// Pictures.
     pub b: usize,
-    /// Height wanted, where it differs from the data's: the data's divided by a power of two.
+    /// Height wanted, where it differs from the data's; the width follows in proportion.
     pub res: Option<usize>,
     /// Range of values.
     pub range: Range,
@@ -75,24 +75,16 @@ impl Feed {
         if shape.b == 0 {
             bail!("a batch of no pictures was asked for")
         }
-        let factor = match shape.res {
-            None => 1,
-            Some(res) if res > 0 && info.height.is_multiple_of(res) => info.height / res,
-            Some(res) => bail!(
-                "pictures of height {} cannot be averaged to {res}",
-                info.height
-            ),
+        let size = match shape.res {
+            None => (info.height, info.width),
+            Some(res) => match fit::size(info, res) {
+                Ok(size) => size,
+                Err(problem) => bail!("{problem}"),
+            },
         };
-        if !factor.is_power_of_two() || !info.width.is_multiple_of(factor) {
-            bail!(
-                "pictures of {}x{} cannot be averaged by {factor}",
-                info.height,
-                info.width
-            )
-        }
         let batches = match self.running.take() {
             Some((running, batches)) if running == shape => batches,
-            _ => self.start(shape, factor),
+            _ => self.start(shape, size),
         };
         let Ok(batch) = batches.recv() else {
             bail!("the thread that reads pictures has ended")
@@ -103,14 +95,14 @@ impl Feed {
         Ok(batch)
     }
 
-    fn start(&self, shape: Shape, factor: usize) -> Receiver<Result<Batch, FileError>> {
+    fn start(&self, shape: Shape, size: (usize, usize)) -> Receiver<Result<Batch, FileError>> {
         let (send, receive) = sync_channel(AHEAD);
         let (pictures, seed, role) = (self.pictures.clone(), self.seed, self.role);
         let mut cursor = self.cursor;
         std::thread::spawn(move || {
             let mut order = Order::new(seed, role, pictures.info().len);
             loop {
-                let batch = read(&*pictures, &mut order, cursor, shape, factor);
+                let batch = read(&*pictures, &mut order, cursor, shape, size);
                 let failed = batch.is_err();
                 // The channel closes when the feed is dropped or seeks elsewhere.
                 if send.send(batch).is_err() || failed {
@@ -159,7 +151,7 @@ fn read(
     order: &mut Order,
     cursor: u64,
     shape: Shape,
-    factor: usize,
+    (h, w): (usize, usize),
 ) -> Result<Batch, FileError> {
     let info = pictures.info();
     let mut bytes = Vec::with_capacity(shape.b * info.pixels());
@@ -175,21 +167,14 @@ fn read(
         Range::Signed => x / 127.5 - 1.,
         Range::Unit => x / 255.,
     };
-    let (h, w) = (info.height / factor, info.width / factor);
-    let values = if factor == 1 {
+    let values = if (h, w) == (info.height, info.width) {
         bytes.iter().map(|&x| scale(f32::from(x))).collect()
     } else {
-        let share = (factor * factor) as f32;
         let mut values = Vec::with_capacity(shape.b * info.channels * h * w);
         for plane in bytes.chunks_exact(info.height * info.width) {
-            let mut sums = vec![0f32; h * w];
-            for (y, row) in plane.chunks_exact(info.width).enumerate() {
-                let sums = sums.iter_mut().skip(y / factor * w);
-                for (sum, pixels) in sums.zip(row.chunks_exact(factor)) {
-                    *sum += pixels.iter().map(|&x| f32::from(x)).sum::<f32>();
-                }
-            }
-            values.extend(sums.into_iter().map(|sum| scale(sum / share)));
+            let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x)).collect();
+            let plane = fit::plane(&plane, (info.height, info.width), (h, w));
+            values.extend(plane.into_iter().map(scale));
         }
         values
     };
@@ -287,9 +272,14 @@ mod tests {
         };
         assert!((half.values[0] - mean(0)).abs() < 1e-6);
         assert!((half.values[1] - mean(2)).abs() < 1e-6);
+        let other = feed.next(Shape {
+            res: Some(3),
+            ..shape(1)
+        });
+        assert_eq!(other.expect("a batch").dims, [1, 1, 3, 6]);
         assert!(
             feed.next(Shape {
-                res: Some(3),
+                res: Some(0),
                 ..shape(1)
             })
             .is_err()

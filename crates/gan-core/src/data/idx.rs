@@ -1,20 +1,12 @@
 //! IDX files (MNIST's format): a bounded reader that believes the file's length, not its header.
 
+pub use super::Split;
 use super::{DataInfo, InMemory};
 use crate::FileError;
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read: MNIST's largest is 47 MB, EMNIST's 548 MB.
 const LARGEST: u64 = 1 << 30;
-
-/// Which of the two parts of an MNIST folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    /// `train-images…`
-    Train,
-    /// `t10k-images…`
-    Test,
-}
 
 /// Reads `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` (or `t10k-…`) of a folder.
 ///

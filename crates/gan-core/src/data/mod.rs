@@ -1,9 +1,15 @@
 //! Data sets: pictures with or without labels, the order in which a run sees them, and their readers.
 
 mod feed;
+#[cfg(feature = "data")]
+mod files;
+mod fit;
 pub mod idx;
+#[cfg(feature = "data")]
+pub mod images;
 
 pub use feed::{Batch, Feed, Shape};
+pub use fit::{padded, resized};
 
 use crate::FileError;
 use schemars::JsonSchema;
@@ -53,6 +59,15 @@ impl DataInfo {
     pub fn pixels(&self) -> usize {
         self.channels * self.height * self.width
     }
+}
+
+/// Which of the two parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What a run learns from: `train-images…`, `train/`.
+    Train,
+    /// What it is judged by: `t10k-images…`, `test/`.
+    Test,
 }
 
 /// Pictures of one size, by number.
