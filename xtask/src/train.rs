@@ -4,6 +4,7 @@ use crate::cli::TrainArgs;
 use crate::folder::{self, RunFolder};
 use crate::observers::csv::Csv;
 use crate::observers::pictures::Pictures;
+use crate::observers::progress::Progress;
 use crate::observers::tensorboard::TensorBoard;
 use crate::observers::terminal::Terminal;
 use crate::observers::thousands;
@@ -95,7 +96,9 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
             ))
         }
         // The run was stopped before its first checkpoint: it starts again, and so do its logs.
-        for path in ["scalars.csv", "samples", "tensorboard"].map(|name| folder.path().join(name)) {
+        for path in ["scalars.csv", "samples", "tensorboard", "progress.gif"]
+            .map(|name| folder.path().join(name))
+        {
             remove(&path)?;
         }
     }
@@ -297,8 +300,10 @@ impl Run<'_> {
         let mut csv = Csv::open(&dir.join("scalars.csv"), from)?;
         let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from)?;
         let mut pictures = Pictures::open(&dir.join("samples"), COLUMNS, from)?;
+        let mut progress = Progress::new(dir);
         let mut terminal = Terminal::new();
-        let mut observers: Vec<&mut dyn Observer> = vec![&mut csv, &mut board, &mut pictures];
+        let mut observers: Vec<&mut dyn Observer> =
+            vec![&mut csv, &mut board, &mut pictures, &mut progress];
         if !self.quiet {
             observers.push(&mut terminal);
         }
@@ -343,7 +348,7 @@ impl Run<'_> {
                         "done: {done} iterations in {:.0} s",
                         start.elapsed().as_secs_f64()
                     );
-                    say!("  pictures  {dir}/samples");
+                    say!("  pictures  {dir}/samples, {dir}/progress.gif");
                     say!(
                         "  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard"
                     );

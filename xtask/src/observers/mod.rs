@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod pictures;
+pub mod progress;
 pub mod tensorboard;
 pub mod terminal;
 

@@ -1,0 +1,83 @@
+//! `progress.gif`: the grids of the fixed noise, one after the other, when a run ends.
+
+use super::writing;
+use candle_core::{Error, Result};
+use gan_core::{Event, Observer};
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::{Delay, Frame};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Frames at most; a run with more grids shows every second, third, … of them.
+const FRAMES: usize = 60;
+/// How long a grid is seen, and the last one.
+const SHOWN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(2000)];
+/// The encoder's choice of colours: 1 is best, 30 fastest.
+const SPEED: i32 = 10;
+
+/// Writes the film of a run. It is made of the files in `samples/`, so a run that was stopped and went
+/// on has one without a gap.
+#[derive(Debug)]
+pub struct Progress {
+    samples: PathBuf,
+    film: PathBuf,
+}
+
+impl Progress {
+    /// The film `progress.gif` in the run's folder `dir`, of the grids in its `samples`.
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            samples: dir.join("samples"),
+            film: dir.join("progress.gif"),
+        }
+    }
+
+    /// The grids of the fixed noise in their order.
+    fn grids(&self) -> Result<Vec<PathBuf>> {
+        let mut grids = Vec::new();
+        for entry in std::fs::read_dir(&self.samples).map_err(writing(&self.samples))? {
+            let path = entry.map_err(writing(&self.samples))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|n| n.starts_with("step-") && n.ends_with("-fake.png")) {
+                grids.push(path);
+            }
+        }
+        grids.sort();
+        Ok(grids)
+    }
+
+    fn write(&self) -> Result<()> {
+        let grids = self.grids()?;
+        let stride = grids.len().div_ceil(FRAMES).max(1);
+        let last = grids.len().saturating_sub(1);
+        // Counted from the end, so that the last grid is always among them.
+        let shown = |i: &usize| (last - i).is_multiple_of(stride);
+        let mut frames = Vec::new();
+        for (i, path) in grids.iter().enumerate().filter(|(i, _)| shown(i)) {
+            // A grid that someone has changed since is no reason for a run to fail.
+            let Ok(grid) = image::open(path) else {
+                continue;
+            };
+            let delay = Delay::from_saturating_duration(SHOWN[usize::from(i == last)]);
+            frames.push(Frame::from_parts(grid.to_rgba8(), 0, 0, delay));
+        }
+        if frames.len() < 2 {
+            return Ok(());
+        }
+        let mut film = Vec::new();
+        let mut encoder = GifEncoder::new_with_speed(&mut film, SPEED);
+        encoder.set_repeat(Repeat::Infinite).map_err(Error::wrap)?;
+        encoder.encode_frames(frames).map_err(Error::wrap)?;
+        drop(encoder);
+        std::fs::write(&self.film, film).map_err(writing(&self.film))
+    }
+}
+
+impl Observer for Progress {
+    fn on(&mut self, event: &Event<'_>) -> Result<()> {
+        match event {
+            Event::Ended { .. } => self.write(),
+            _ => Ok(()),
+        }
+    }
+}
