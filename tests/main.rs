@@ -9,6 +9,7 @@ mod cli;
 mod faults;
 mod images;
 mod learns;
+mod papers;
 mod parity;
 mod program;
 mod resume;

@@ -1,7 +1,7 @@
 //! `bench`: the time of a registered training step, in the form of the reference's own benchmark.
 
 use crate::cli::BenchArgs;
-use crate::settings::nearest;
+use crate::settings::{self, nearest};
 use crate::{Usage, ops, process};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
@@ -65,6 +65,7 @@ fn apart(label: &str, args: &BenchArgs) -> Result<()> {
             "--seconds",
             &args.seconds.to_string(),
         ])
+        .args(args.set.iter().flat_map(|set| ["--set", set]))
         .status()?;
     match status.success() {
         true => Ok(()),
@@ -75,6 +76,7 @@ fn apart(label: &str, args: &BenchArgs) -> Result<()> {
 fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> Result<()> {
     let device = process::device(&args.device)?;
     let config = recipe.preset(Preset::Bench, data)?;
+    let config = settings::apply(recipe, &config, &args.set)?;
     let cx = Context {
         device: device.clone(),
         seed: 1,

@@ -215,6 +215,9 @@ pub struct BenchArgs {
     /// What to time: labels of papers; or `ops`, then words in the names of ops [default: all papers]
     #[arg(value_name = "LABEL")]
     pub labels: Vec<String>,
+    /// Overrides a setting of the papers (`info PAPER` lists them); repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Iterations timed at most
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
     pub steps: u64,
