@@ -42,6 +42,8 @@ pub enum Command {
     Data(DataArgs),
     /// Looks at weights files and checkpoints
     Weights(WeightsArgs),
+    /// Trains the small network that reads digits
+    Classifier(ClassifierArgs),
     /// Replays reference recordings and compares losses, gradients and weights
     Parity(ParityArgs),
     /// Times training steps; one JSON line each
@@ -187,6 +189,26 @@ pub enum WeightsCommand {
         /// A safetensors file
         file: PathBuf,
     },
+}
+
+/// Options of `classifier`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask classifier --out assets/lenet-mnist.safetensors\n\n\
+    Without options it makes the weights that come with the project, and prints their test accuracy.")]
+pub struct ClassifierArgs {
+    /// The weights file to write (safetensors)
+    #[arg(long, default_value = "lenet-mnist.safetensors", value_name = "FILE")]
+    pub out: PathBuf,
+    /// Seed of weights, order and shifts
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// Passes over the 9,000 training digits [default: 15]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub epochs: Option<u64>,
+    /// auto, cpu, cuda or cuda:I
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    pub device: String,
 }
 
 /// Options of `parity`.

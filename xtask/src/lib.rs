@@ -23,6 +23,7 @@ macro_rules! warn {
 }
 
 pub mod bench;
+pub mod classifier;
 pub mod cli;
 pub mod data;
 pub mod dataset;
@@ -100,6 +101,7 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
         Command::Info(args) => list::info(papers, &args).map(|()| 0),
         Command::Data(args) => data::data(&args).map(|()| 0),
         Command::Weights(args) => weights::weights(papers, &args).map(|()| 0),
+        Command::Classifier(args) => classifier::classifier(&args).map(|()| 0),
         Command::Parity(args) => parity::parity(papers, &args),
         Command::Bench(args) => bench::bench(papers, &args).map(|()| 0),
         Command::Tidy => {

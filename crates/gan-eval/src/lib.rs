@@ -1,0 +1,49 @@
+//! Measures of generated pictures, and the networks that they need.
+//!
+//! - [`sliced`]: the sliced Wasserstein distance between two sets of pictures, level by level;
+//! - [`baseline`]: pictures that any generator should beat;
+//! - [`classes`]: whether pictures show the class that was asked for, and whether they differ;
+//! - [`lenet`]: the small network that reads digits, trained by this project and embedded.
+//!
+//! Architecture invariants:
+//!
+//! - Depends on `gan-core`, its kernels and candle only; no paper's name occurs in this crate.
+//! - Pictures are tensors `[n, c, h, w]` in [−1, 1]. Every measure refuses what is not finite.
+//! - A value is a pure function of the pictures and its protocol, whose seed draws all positions,
+//!   directions and noise ([`gan_core::rng`]); [`Measure::protocol`] says all that the value depends on.
+//! - Files are not this crate's business, and nothing is printed here.
+
+pub mod baseline;
+pub mod classes;
+pub mod lenet;
+pub mod sliced;
+
+/// One value of a measure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// What was measured: `swd/32x32`, `accuracy`, …
+    pub name: String,
+    /// The value.
+    pub value: f64,
+    /// How: features, resolution, numbers of pictures and draws, split, seed.
+    pub protocol: String,
+}
+
+/// The values of pictures, checked.
+pub(crate) fn values(pictures: &candle_core::Tensor) -> candle_core::Result<Vec<f32>> {
+    let values = pictures
+        .detach()
+        .to_device(&candle_core::Device::Cpu)?
+        .to_dtype(candle_core::DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
+    if values.is_empty() {
+        candle_core::bail!("there are no pictures to measure")
+    }
+    if !values.iter().all(|x| x.is_finite()) {
+        candle_core::bail!(
+            "the pictures hold values that are not finite, there is nothing to measure"
+        )
+    }
+    Ok(values)
+}

@@ -1,0 +1,87 @@
+//! `classifier`: trains the network that reads digits, on the embedded ones.
+
+use crate::cli::ClassifierArgs;
+use crate::{dataset, process};
+use anyhow::{Result, bail};
+use candle_core::{Device, Tensor};
+use gan_core::FileError;
+use gan_core::data::{Data, Pictures, Split};
+use gan_eval::lenet::{self, Training};
+use std::sync::Arc;
+
+/// Runs `classifier`.
+pub fn classifier(args: &ClassifierArgs) -> Result<()> {
+    let device = process::device(&args.device)?;
+    let usual = Training::default();
+    let how = Training {
+        seed: args.seed,
+        epochs: args.epochs.unwrap_or(usual.epochs),
+        ..usual
+    };
+    // Before the training, so that a name that cannot be written costs nothing.
+    let folder = args.out.parent().filter(|dir| !dir.as_os_str().is_empty());
+    if args.out.is_dir() || folder.is_some_and(|dir| !dir.is_dir()) {
+        bail!(FileError::new(
+            &args.out,
+            "cannot be written (no such folder, or a folder itself)",
+            "name a file with --out"
+        ))
+    }
+    let train = digits(Split::Train)?;
+    say!(
+        "{} digits, {} epochs, batches of {}, Adam from {}, moved by up to {} pixels, seed {}",
+        train.info().len,
+        how.epochs,
+        how.batch,
+        how.lr,
+        how.shift,
+        how.seed
+    );
+    let classifier = lenet::train(train, &how, &device, &mut |epoch, loss| {
+        say!("  epoch {epoch:3}  loss {loss:.4}");
+    })?;
+    let test = digits(Split::Test)?;
+    let pictures = pictures(&*test, 0..test.info().len, &device)?;
+    let labels: Vec<u32> = (0..test.info().len).filter_map(|i| test.label(i)).collect();
+    let accuracy = classifier.accuracy(&pictures, &labels)?;
+    classifier.params().write_weights(&args.out)?;
+    say!(
+        "{} numbers: {}",
+        classifier.params().count(),
+        args.out.display()
+    );
+    say!(
+        "test accuracy {:.1} % of {} held-out digits",
+        100. * accuracy,
+        labels.len()
+    );
+    Ok(())
+}
+
+fn digits(split: Split) -> Result<Arc<dyn Pictures>> {
+    match dataset::open("mnist", split)? {
+        Data::Images(set) => Ok(set),
+        Data::Unpaired { .. } => bail!("the embedded digits are one set of pictures"),
+    }
+}
+
+/// Some pictures of a set, `[n, c, h, w]` in [−1, 1].
+///
+/// # Errors
+/// Those of reading.
+pub(crate) fn pictures(
+    set: &dyn Pictures,
+    which: impl Iterator<Item = usize>,
+    device: &Device,
+) -> Result<Tensor> {
+    let info = set.info();
+    let mut bytes = Vec::new();
+    let mut n = 0;
+    for i in which {
+        set.read(i, &mut bytes)?;
+        n += 1;
+    }
+    let values: Vec<f32> = bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.).collect();
+    let dims = (n, info.channels, info.height, info.width);
+    Ok(Tensor::from_vec(values, dims, device)?)
+}
