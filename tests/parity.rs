@@ -49,7 +49,7 @@ fn every_recording_is_met() {
     for name in PAPERS
         .iter()
         .flat_map(|recipe| recipe.info().fixtures)
-        .chain(&["optim", "layers"])
+        .chain(&["optim", "layers", "metrics-swd"])
     {
         assert!(
             seen.contains(&name.to_string()),

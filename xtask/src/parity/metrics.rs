@@ -1,0 +1,94 @@
+//! The recording `metrics`: each measure that `gan-eval` has, on recorded pictures and places.
+
+use super::{Group, Recording, Report, numbers};
+use anyhow::{Context as _, Result, bail};
+use candle_core::DType;
+use gan_eval::sliced::{descriptors, laplacian, sliced_wasserstein};
+use serde::Deserialize;
+
+/// What is accepted for a value that is recorded in f64.
+const LIMIT: f64 = 1e-9;
+/// What is accepted for the levels of a pyramid, which are recorded in f32.
+const LIMIT_F32: f64 = 1e-7;
+
+/// The recording's settings.
+#[derive(Deserialize)]
+struct Config {
+    levels: usize,
+}
+
+/// Compares what can be compared, and lists the rest.
+pub fn replay(recording: &Recording) -> Result<Report> {
+    let mut groups = Vec::new();
+    if recording.with_prefix("swd.").next().is_some() {
+        groups.extend(sliced(recording)?);
+    }
+    let mut later: Vec<String> = recording
+        .tensors
+        .keys()
+        .filter_map(|key| key.split('.').next())
+        .filter(|part| *part != "swd")
+        .map(str::to_string)
+        .collect();
+    later.dedup();
+    Ok(Report {
+        name: recording.name.clone(),
+        groups,
+        later,
+    })
+}
+
+fn sliced(recording: &Recording) -> Result<Vec<Group>> {
+    let config: Config = recording.meta("config")?;
+    let (a, b) = (recording.tensor("swd.a")?, recording.tensor("swd.b")?);
+    let directions = recording.tensor("swd.directions")?;
+    let mut groups = Vec::new();
+    let pyramids = (laplacian(a, config.levels)?, laplacian(b, config.levels)?);
+    for (level, (a, b)) in pyramids.0.iter().zip(&pyramids.1).enumerate() {
+        let positions = positions(recording, &format!("swd.positions.{level}"))?;
+        let value = sliced_wasserstein(
+            &descriptors(a, &positions)?,
+            &descriptors(b, &positions)?,
+            directions,
+        )?;
+        let mut compare = |name: String, got: &[f64], limit| {
+            let want = numbers(recording.tensor(&name)?)?;
+            if got.len() != want.len() {
+                bail!("{name}: {} values, {} were recorded", got.len(), want.len())
+            }
+            let pairs = || got.iter().zip(&want);
+            let gap = pairs().fold(0f64, |gap, (a, b)| match (a - b).abs() {
+                d if d.is_nan() => f64::INFINITY,
+                d => gap.max(d),
+            });
+            let size = want.iter().fold(0f64, |size, x| size.max(x.abs()));
+            groups.push(Group {
+                name,
+                error: gap / size,
+                limit,
+            });
+            Ok(())
+        };
+        compare(format!("swd.value.{level}"), &[value], LIMIT)?;
+        compare(format!("swd.level.{level}.a"), &numbers(a)?, LIMIT_F32)?;
+    }
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(groups)
+}
+
+/// Rows of picture, row and column.
+fn positions(recording: &Recording, key: &str) -> Result<Vec<[usize; 3]>> {
+    let rows = recording.tensor(key)?.to_dtype(DType::I64)?;
+    let rows: Vec<Vec<i64>> = rows.to_vec2()?;
+    rows.into_iter()
+        .map(|row| {
+            let row: Vec<usize> = row
+                .into_iter()
+                .map(usize::try_from)
+                .collect::<Result<_, _>>()?;
+            <[usize; 3]>::try_from(row).ok().with_context(|| {
+                format!("{}: {key} has no three columns", recording.path.display())
+            })
+        })
+        .collect()
+}
