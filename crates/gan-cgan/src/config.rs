@@ -130,9 +130,6 @@ impl Config {
             Preset::Smoke => Self {
                 iterations: 200,
                 batch: 32,
-                z_dim: 16,
-                g_y_units: 50,
-                g_joint_units: 64,
                 ..narrow
             },
         }

@@ -98,8 +98,8 @@ fn samples_depend_on_the_class_and_dropout_is_a_column_of_its_own() {
     let Takes::Labelled { shape, classes, .. } = g.frozen.takes() else {
         panic!("a generator of classes was expected")
     };
-    assert_eq!((shape, classes), (vec![16], 10));
-    let z = Tensor::full(0.5f32, (2, 16), &Device::Cpu).unwrap();
+    assert_eq!((shape, classes), (vec![100], 10));
+    let z = Tensor::full(0.5f32, (2, 100), &Device::Cpu).unwrap();
     let sample = |labels: [u32; 2]| {
         let labels = Tensor::new(&labels, &Device::Cpu).unwrap();
         let probe = Probe::Labelled {
