@@ -3,7 +3,6 @@
 use crate::cli::ClassifierArgs;
 use crate::{dataset, process};
 use anyhow::{Result, bail};
-use candle_core::{Device, Tensor};
 use gan_core::FileError;
 use gan_core::data::{Data, Pictures, Split};
 use gan_eval::lenet::{self, Training};
@@ -41,9 +40,9 @@ pub fn classifier(args: &ClassifierArgs) -> Result<()> {
         say!("  epoch {epoch:3}  loss {loss:.4}");
     })?;
     let test = digits(Split::Test)?;
-    let pictures = pictures(&*test, 0..test.info().len, &device)?;
-    let labels: Vec<u32> = (0..test.info().len).filter_map(|i| test.label(i)).collect();
-    let accuracy = classifier.accuracy(&pictures, &labels)?;
+    let (pictures, labels) = dataset::pictures(&*test, 0..test.info().len, None)?;
+    let labels = labels.unwrap_or_default();
+    let accuracy = classifier.accuracy(&pictures.to_device(&device)?, &labels)?;
     classifier.params().write_weights(&args.out)?;
     say!(
         "{} numbers: {}",
@@ -63,25 +62,4 @@ fn digits(split: Split) -> Result<Arc<dyn Pictures>> {
         Data::Images(set) => Ok(set),
         Data::Unpaired { .. } => bail!("the embedded digits are one set of pictures"),
     }
-}
-
-/// Some pictures of a set, `[n, c, h, w]` in [−1, 1].
-///
-/// # Errors
-/// Those of reading.
-pub(crate) fn pictures(
-    set: &dyn Pictures,
-    which: impl Iterator<Item = usize>,
-    device: &Device,
-) -> Result<Tensor> {
-    let info = set.info();
-    let mut bytes = Vec::new();
-    let mut n = 0;
-    for i in which {
-        set.read(i, &mut bytes)?;
-        n += 1;
-    }
-    let values: Vec<f32> = bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.).collect();
-    let dims = (n, info.channels, info.height, info.width);
-    Ok(Tensor::from_vec(values, dims, device)?)
 }

@@ -3,7 +3,6 @@
 use crate::cli::{DataArgs, DataCommand};
 use crate::dataset;
 use anyhow::{Result, bail};
-use candle_core::{Device, Tensor};
 use gan_core::FileError;
 use gan_core::data::{Data, Pictures, idx};
 use gan_core::image::grid;
@@ -71,18 +70,8 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
 
 /// The first pictures of a set as one grid.
 fn sheet(set: &dyn Pictures, path: &Path) -> Result<()> {
-    let info = set.info();
-    let n = info.len.min(SHEET);
-    let mut bytes = Vec::new();
-    for i in 0..n {
-        set.read(i, &mut bytes)?;
-    }
-    let values: Vec<f32> = bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.).collect();
-    let pictures = Tensor::from_vec(
-        values,
-        (n, info.channels, info.height, info.width),
-        &Device::Cpu,
-    )?;
+    let n = set.info().len.min(SHEET);
+    let (pictures, _) = dataset::pictures(set, 0..n, None)?;
     let png = grid(&pictures, 10)?.png()?;
     match std::fs::write(path, png) {
         Ok(()) => Ok(()),

@@ -3,8 +3,9 @@
 use crate::Usage;
 use crate::settings::nearest;
 use anyhow::{Result, bail};
-use gan_core::data::{Data, idx, images};
-use gan_core::{FileError, Side};
+use candle_core::{Device, Tensor};
+use gan_core::data::{Data, Pictures, Shape, batch, idx, images};
+use gan_core::{FileError, Range, Side};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,4 +108,23 @@ pub fn open(name: &str, split: idx::Split) -> Result<Data> {
         None => images::open(&path, split)?,
     };
     Ok(Data::Images(Arc::new(pictures)))
+}
+
+/// Some pictures of a set, `[n, c, h, w]` in [−1, 1], brought to a height, and their labels.
+///
+/// # Errors
+/// Those of reading; a size that pictures cannot be brought to.
+pub fn pictures(
+    set: &dyn Pictures,
+    which: impl Iterator<Item = usize>,
+    res: Option<usize>,
+) -> Result<(Tensor, Option<Vec<u32>>)> {
+    let shape = Shape {
+        b: 0,
+        res,
+        range: Range::Signed,
+    };
+    let batch = batch(set, which, shape)?;
+    let pictures = Tensor::from_vec(batch.values, &batch.dims[..], &Device::Cpu)?;
+    Ok((pictures, batch.labels))
 }

@@ -6,37 +6,74 @@ use crate::values;
 use candle_core::{Device, Result, Tensor, bail};
 use gan_core::rng::{self, Key};
 
-/// `n` pictures `[n, c, h, w]`: the mean of `training` `[m, c, h, w]` plus normal noise with the deviation
-/// that each pixel has in it, clipped to [−1, 1].
-///
-/// # Errors
-/// No pictures, or values that are not finite.
-pub fn mean_plus_noise(training: &Tensor, n: usize, seed: u64) -> Result<Tensor> {
-    let (m, c, h, w) = training.dims4()?;
-    if n == 0 {
-        bail!("no pictures were asked for")
-    }
-    let (values, pixels) = (values(training)?, c * h * w);
-    let mut sums = vec![(0f64, 0f64); pixels];
-    for picture in values.chunks_exact(pixels) {
-        for ((sum, squares), &x) in sums.iter_mut().zip(picture) {
-            *sum += f64::from(x);
-            *squares += f64::from(x) * f64::from(x);
+/// Mean and deviation of each pixel of a training set.
+#[derive(Clone, Debug)]
+pub struct PixelLaws {
+    picture: (usize, usize, usize),
+    count: usize,
+    /// Sum and sum of squares of each pixel.
+    sums: Vec<(f64, f64)>,
+}
+
+impl PixelLaws {
+    /// Of pictures with this many channels, this height and width; none so far.
+    pub fn new(channels: usize, height: usize, width: usize) -> Self {
+        Self {
+            picture: (channels, height, width),
+            count: 0,
+            sums: vec![(0., 0.); channels * height * width],
         }
     }
-    let laws: Vec<(f64, f64)> = sums
-        .into_iter()
-        .map(|(sum, squares)| {
-            let mean = sum / m as f64;
-            (mean, (squares / m as f64 - mean * mean).max(0.).sqrt())
-        })
-        .collect();
-    let noise = rng::normals(Key::new(seed, "baseline", 0, 0), 0, n * pixels);
-    let made = noise.into_iter().zip(laws.iter().cycle());
-    let made: Vec<f32> = made
-        .map(|(z, (mean, deviation))| (mean + deviation * f64::from(z)).clamp(-1., 1.) as f32)
-        .collect();
-    Tensor::from_vec(made, (n, c, h, w), &Device::Cpu)
+
+    /// Takes more of the training set: `[b, c, h, w]`.
+    ///
+    /// # Errors
+    /// Another shape, or values that are not finite.
+    pub fn add(&mut self, pictures: &Tensor) -> Result<()> {
+        let (b, c, h, w) = pictures.dims4()?;
+        if (c, h, w) != self.picture {
+            bail!(
+                "pictures are {:?}, those before {:?}",
+                (c, h, w),
+                self.picture
+            )
+        }
+        for picture in values(pictures)?.chunks_exact(self.sums.len()) {
+            for ((sum, squares), &x) in self.sums.iter_mut().zip(picture) {
+                *sum += f64::from(x);
+                *squares += f64::from(x) * f64::from(x);
+            }
+        }
+        self.count += b;
+        Ok(())
+    }
+
+    /// `n` pictures `[n, c, h, w]`: the mean plus normal noise with each pixel's deviation, clipped to
+    /// [−1, 1].
+    ///
+    /// # Errors
+    /// No pictures so far, or none asked for.
+    pub fn pictures(&self, n: usize, seed: u64) -> Result<Tensor> {
+        if n == 0 || self.count == 0 {
+            bail!("{n} pictures were asked for, {} were seen", self.count)
+        }
+        let count = self.count as f64;
+        let laws: Vec<(f64, f64)> = self
+            .sums
+            .iter()
+            .map(|(sum, squares)| {
+                let mean = sum / count;
+                (mean, (squares / count - mean * mean).max(0.).sqrt())
+            })
+            .collect();
+        let noise = rng::normals(Key::new(seed, "baseline", 0, 0), 0, n * laws.len());
+        let made = noise.into_iter().zip(laws.iter().cycle());
+        let made: Vec<f32> = made
+            .map(|(z, (mean, deviation))| (mean + deviation * f64::from(z)).clamp(-1., 1.) as f32)
+            .collect();
+        let (c, h, w) = self.picture;
+        Tensor::from_vec(made, (n, c, h, w), &Device::Cpu)
+    }
 }
 
 #[cfg(test)]
@@ -51,7 +88,10 @@ mod tests {
             .flat_map(|i| row(if i % 2 == 0 { 1. } else { -1. }))
             .collect();
         let training = Tensor::from_vec(training, (10, 1, 1, 3), &Device::Cpu)?;
-        let made = mean_plus_noise(&training, 20_000, 1)?;
+        let mut laws = PixelLaws::new(1, 1, 3);
+        laws.add(&training.narrow(0, 0, 4)?)?;
+        laws.add(&training.narrow(0, 4, 6)?)?;
+        let made = laws.pictures(20_000, 1)?;
         assert_eq!(made.dims(), [20_000, 1, 1, 3]);
         let pixels = made.flatten_from(1)?.t()?.to_vec2::<f32>()?;
         for (pixel, (mean, deviation)) in pixels.iter().zip([(0., 0.1), (0.5, 0.05), (-1., 0.)]) {
@@ -64,9 +104,9 @@ mod tests {
                 / n;
             assert!((m - mean).abs() < 5e-3 && (v.sqrt() - deviation).abs() < 5e-3);
         }
-        let again = mean_plus_noise(&training, 20_000, 1)?;
+        let again = laws.pictures(20_000, 1)?;
         assert_eq!((again - made)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
-        assert!(mean_plus_noise(&training, 0, 1).is_err());
+        assert!(laws.pictures(0, 1).is_err());
         Ok(())
     }
 }

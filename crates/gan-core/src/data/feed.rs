@@ -3,7 +3,7 @@
 //! The order is a permutation per epoch, drawn from the seed; batches run across the border of an
 //! epoch. The position is one count, so that a checkpoint holds it and the thread cannot change it.
 
-use super::{Pictures, fit};
+use super::{DataInfo, Pictures, fit};
 use crate::FileError;
 use crate::rng::{self, Key};
 use crate::source::Range;
@@ -23,6 +23,16 @@ pub struct Shape {
     pub res: Option<usize>,
     /// Range of values.
     pub range: Range,
+}
+
+impl Shape {
+    /// Height and width of the pictures of a data set in this shape.
+    fn size(&self, info: &DataInfo) -> Result<(usize, usize), String> {
+        match self.res {
+            None => Ok((info.height, info.width)),
+            Some(res) => fit::size(info, res),
+        }
+    }
 }
 
 /// One batch, as plain vectors.
@@ -75,16 +85,10 @@ impl Feed {
         if shape.b == 0 {
             bail!("a batch of no pictures was asked for")
         }
-        let size = match shape.res {
-            None => (info.height, info.width),
-            Some(res) => match fit::size(info, res) {
-                Ok(size) => size,
-                Err(problem) => bail!("{problem}"),
-            },
-        };
+        shape.size(info).map_err(candle_core::Error::msg)?;
         let batches = match self.running.take() {
             Some((running, batches)) if running == shape => batches,
-            _ => self.start(shape, size),
+            _ => self.start(shape),
         };
         let Ok(batch) = batches.recv() else {
             bail!("the thread that reads pictures has ended")
@@ -95,14 +99,15 @@ impl Feed {
         Ok(batch)
     }
 
-    fn start(&self, shape: Shape, size: (usize, usize)) -> Receiver<Result<Batch, FileError>> {
+    fn start(&self, shape: Shape) -> Receiver<Result<Batch, FileError>> {
         let (send, receive) = sync_channel(AHEAD);
         let (pictures, seed, role) = (self.pictures.clone(), self.seed, self.role);
         let mut cursor = self.cursor;
         std::thread::spawn(move || {
             let mut order = Order::new(seed, role, pictures.info().len);
             loop {
-                let batch = read(&*pictures, &mut order, cursor, shape, size);
+                let order = (0..shape.b as u64).map(|k| order.at(cursor + k));
+                let batch = batch(&*pictures, order, shape);
                 let failed = batch.is_err();
                 // The channel closes when the feed is dropped or seeks elsewhere.
                 if send.send(batch).is_err() || failed {
@@ -146,22 +151,26 @@ impl Order {
     }
 }
 
-fn read(
+/// The pictures of these numbers, as a run with this shape sees them; `shape.b` does not matter.
+///
+/// # Errors
+/// A size that pictures cannot be brought to; those of reading.
+pub fn batch(
     pictures: &dyn Pictures,
-    order: &mut Order,
-    cursor: u64,
+    which: impl Iterator<Item = usize>,
     shape: Shape,
-    (h, w): (usize, usize),
 ) -> Result<Batch, FileError> {
     let info = pictures.info();
+    let (h, w) = shape.size(info).map_err(fit::wrong)?;
     let mut bytes = Vec::with_capacity(shape.b * info.pixels());
     let mut labels = info.classes.is_some().then(|| Vec::with_capacity(shape.b));
-    for k in 0..shape.b as u64 {
-        let i = order.at(cursor + k);
+    let mut b = 0;
+    for i in which {
         pictures.read(i, &mut bytes)?;
         if let (Some(labels), Some(label)) = (&mut labels, pictures.label(i)) {
             labels.push(label);
         }
+        b += 1;
     }
     let scale = |x: f32| match shape.range {
         Range::Signed => x / 127.5 - 1.,
@@ -170,7 +179,7 @@ fn read(
     let values = if (h, w) == (info.height, info.width) {
         bytes.iter().map(|&x| scale(f32::from(x))).collect()
     } else {
-        let mut values = Vec::with_capacity(shape.b * info.channels * h * w);
+        let mut values = Vec::with_capacity(b * info.channels * h * w);
         for plane in bytes.chunks_exact(info.height * info.width) {
             let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x)).collect();
             let plane = fit::plane(&plane, (info.height, info.width), (h, w));
@@ -180,7 +189,7 @@ fn read(
     };
     Ok(Batch {
         values,
-        dims: [shape.b, info.channels, h, w],
+        dims: [b, info.channels, h, w],
         labels,
     })
 }

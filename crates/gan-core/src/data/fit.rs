@@ -53,7 +53,7 @@ pub fn padded(pictures: &dyn Pictures, size: usize) -> Result<InMemory, FileErro
     })
 }
 
-fn wrong(problem: String) -> FileError {
+pub(super) fn wrong(problem: String) -> FileError {
     FileError::new(Path::new("data set"), problem, "choose another size")
 }
 

@@ -8,7 +8,7 @@ pub mod idx;
 #[cfg(feature = "data")]
 pub mod images;
 
-pub use feed::{Batch, Feed, Shape};
+pub use feed::{Batch, Feed, Shape, batch};
 pub use fit::{padded, resized};
 
 use crate::FileError;
