@@ -34,6 +34,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Makes pictures with a trained run or a weights file
     Sample(SampleArgs),
+    /// Measures how near a run's pictures are to held-out ones, at several moments
+    Eval(EvalArgs),
     /// Lists the papers
     List,
     /// Shows a paper, its settings and what they mean
@@ -138,6 +140,33 @@ pub struct SampleArgs {
     /// The picture to write (PNG) [default: in the run's folder, or PAPER.png]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:I
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+}
+
+/// Options of `eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask eval runs/vanilla/0001\n  \
+    cargo xtask eval runs/vanilla/0001 --at start,last\n\n\
+    Values stand beside those of the mean picture plus noise of each pixel's deviation; in parentheses \
+    the share of it. Each is printed with its protocol, on which it depends.")]
+pub struct EvalArgs {
+    /// A run's folder
+    pub run: PathBuf,
+    /// Moments: start (the untrained network), an iteration, last [default: start and all checkpoints]
+    #[arg(long, value_name = "T,…", value_delimiter = ',')]
+    pub at: Vec<String>,
+    /// Pictures to measure [default: as many as are held out, up to 1000]
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub n: Option<u32>,
+    /// Seed of noise, places, directions and choice of pictures
+    #[arg(long, default_value_t = 1, value_name = "S")]
+    pub seed: u64,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
     /// auto, cpu, cuda or cuda:I
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,

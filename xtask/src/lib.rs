@@ -27,6 +27,7 @@ pub mod classifier;
 pub mod cli;
 pub mod data;
 pub mod dataset;
+pub mod eval;
 pub mod folder;
 pub mod list;
 pub mod observers;
@@ -97,6 +98,7 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Train(args) => train::train(papers, &args),
         Command::Sample(args) => sample::sample(papers, &args).map(|()| 0),
+        Command::Eval(args) => eval::eval(papers, &args).map(|()| 0),
         Command::List => list::list(papers).map(|()| 0),
         Command::Info(args) => list::info(papers, &args).map(|()| 0),
         Command::Data(args) => data::data(&args).map(|()| 0),

@@ -1,0 +1,459 @@
+//! `eval`: judges a run's generator at several moments by `gan-eval`'s measures.
+
+use crate::cli::EvalArgs;
+use crate::observers::thousands;
+use crate::settings::Settings;
+use crate::{Usage, dataset, folder, process, settings};
+use anyhow::{Context as _, Result, bail};
+use candle_core::{Device, Tensor};
+use gan_core::data::{Data, Pictures, Split};
+use gan_core::rng::{self, CounterRng, Key};
+use gan_core::train::fixed_noise;
+use gan_core::{Checkpoint, Context, FileError, Probe, Recipe, Sampler, Store, Takes};
+use gan_eval::Measure;
+use gan_eval::baseline::PixelLaws;
+use gan_eval::classes::{accuracy, deviation_within};
+use gan_eval::lenet::{self, Classifier};
+use gan_eval::sliced::{Protocol, SlicedWasserstein};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Pictures measured, where as many are held out.
+const USUAL: usize = 1000;
+/// Pictures made or read at once.
+const BATCH: usize = 100;
+/// Where the digit classifier reads a smaller share of the held-out pictures right, they are no digits.
+const READS: f64 = 0.9;
+
+/// The measures of one set of pictures.
+struct Row {
+    /// `start`, an iteration, or what the pictures are.
+    name: String,
+    measures: Vec<Measure>,
+}
+
+/// Runs `eval`.
+pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
+    let device = process::device(&args.device)?;
+    let settings = folder::settings(&args.run)?;
+    let recipe = settings::paper(papers, &settings.paper)?;
+    let (start, checkpoints) = moments(args)?;
+    let train = open(&settings, Split::Train)?;
+    let cx = Context {
+        device: device.clone(),
+        seed: settings.seed,
+        data: train.info().clone(),
+    };
+    let untrained = recipe
+        .build(&settings.config, &cx)
+        .with_context(|| folder::config(&args.run).display().to_string())?;
+    let judge = Judge::new(&*untrained.sampler(0), &settings, &*train, args, &device)?;
+    let mut rows = judge.yardsticks(&*train)?;
+    if start {
+        rows.extend(judge.rows(&*untrained.sampler(0), "start", 0)?);
+    }
+    for checkpoint in checkpoints {
+        let header = &checkpoint.header;
+        let file = || checkpoint.path.display().to_string();
+        if header.data_sha256 != train.sha256() {
+            warn!("warning: {}: was trained on other data than now", file());
+        }
+        let cx = Context {
+            seed: header.seed,
+            data: header.data.clone(),
+            ..cx.clone()
+        };
+        let mut algorithm = recipe.build(&header.config, &cx).with_context(file)?;
+        checkpoint
+            .restore(&mut *algorithm, None)
+            .with_context(file)?;
+        let t = header.iteration;
+        rows.extend(judge.rows(&*algorithm.sampler(t), &thousands(t), t)?);
+    }
+    if args.json {
+        say!("{}", as_json(&settings, &args.run, &rows, &judge));
+    } else {
+        say!(
+            "{}: {} on {}",
+            args.run.display(),
+            settings.paper,
+            settings.data
+        );
+        table(&rows, &judge).iter().for_each(|line| say!("{line}"));
+    }
+    Ok(())
+}
+
+/// Whether the untrained network is asked for, and which checkpoints.
+fn moments(args: &EvalArgs) -> Result<(bool, Vec<Checkpoint>)> {
+    let dir = folder::checkpoints(&args.run);
+    let kept = match dir.is_dir() {
+        true => Store::list(&dir)?,
+        false => Vec::new(),
+    };
+    let mut checkpoints = Vec::new();
+    if args.at.is_empty() {
+        for (_, path) in &kept {
+            match Checkpoint::read(path) {
+                Ok(checkpoint) => checkpoints.push(checkpoint),
+                Err(error) => warn!("warning: {error}"),
+            }
+        }
+        if checkpoints.is_empty() {
+            bail!(FileError::new(
+                &dir,
+                "holds no intact checkpoint",
+                "train the run first, or ask for the untrained network with --at start"
+            ))
+        }
+        checkpoints.sort_by_key(|checkpoint| checkpoint.header.iteration);
+        return Ok((true, checkpoints));
+    }
+    for word in args.at.iter().filter(|word| *word != "start") {
+        let found = match word.as_str() {
+            "last" => kept.iter().max_by_key(|(t, _)| *t),
+            _ => kept.iter().find(|(t, _)| word.parse() == Ok(*t)),
+        };
+        let Some((_, path)) = found else {
+            let mut known: Vec<_> = kept.iter().map(|(t, _)| *t).collect();
+            known.sort_unstable();
+            let known: Vec<_> = known.iter().map(u64::to_string).collect();
+            bail!(Usage(format!(
+                "--at {word}: no such checkpoint; there are start {}",
+                known.join(" ")
+            )))
+        };
+        checkpoints.push(Checkpoint::read(path)?);
+    }
+    Ok((args.at.iter().any(|word| word == "start"), checkpoints))
+}
+
+fn open(settings: &Settings, split: Split) -> Result<Arc<dyn Pictures>> {
+    match dataset::open(&settings.data, split)? {
+        Data::Images(set) => Ok(set),
+        Data::Unpaired { .. } => bail!(Usage(format!(
+            "{}: its data have two sides; eval judges papers that learn from one set of pictures",
+            settings.paper
+        ))),
+    }
+}
+
+/// What all sets of pictures are compared with, and by which draws.
+struct Judge {
+    n: usize,
+    seed: u64,
+    device: Device,
+    probe: Probe,
+    /// Channels, height and width of the generator's pictures.
+    picture: (usize, usize, usize),
+    distance: SlicedWasserstein,
+    /// Distances of the mean picture plus noise.
+    baseline: Vec<f64>,
+    /// The labels that the generator is given, and who reads them.
+    classes: Option<(Vec<u32>, Option<Classifier>)>,
+    /// How well it reads held-out pictures.
+    reads: Option<f64>,
+}
+
+impl Judge {
+    fn new(
+        sampler: &dyn Sampler,
+        settings: &Settings,
+        train: &dyn Pictures,
+        args: &EvalArgs,
+        device: &Device,
+    ) -> Result<Self> {
+        let takes = sampler.takes();
+        if let Takes::Image { .. } = takes {
+            bail!(Usage(format!(
+                "{}: its generator takes pictures; eval judges generators that take noise",
+                settings.paper
+            )))
+        }
+        let test = open(settings, Split::Test)?;
+        let most = test.info().len.min(train.info().len);
+        let n = args.n.map_or(most.min(USUAL), |n| n as usize);
+        if n > most {
+            bail!(Usage(format!(
+                "-n {n}: the data have {} pictures for testing and {} for training",
+                test.info().len,
+                train.info().len
+            )))
+        }
+        let seed = args.seed;
+        let probe = fixed_noise(&takes, n, seed, device)?;
+        let made = columns(sampler, &part(&probe, 0, 1)?, device, seed, 0)?;
+        let Some((_, c, h, w)) = made.first().map(|(_, x)| x.dims4()).transpose()? else {
+            bail!("{}: the generator made no pictures", settings.paper)
+        };
+        let (held_out, labels) = dataset::pictures(&*test, some(&*test, n, seed), Some(h))?;
+        if held_out.dims() != [n, c, h, w] {
+            bail!(Usage(format!(
+                "{}: the generator's pictures are {:?}, held-out ones come as {:?}",
+                settings.paper,
+                [n, c, h, w],
+                held_out.dims()
+            )))
+        }
+        let protocol = Protocol {
+            seed,
+            ..Protocol::default()
+        };
+        let distance = SlicedWasserstein::new(&held_out, protocol)?;
+        let mut laws = PixelLaws::new(c, h, w);
+        let len = train.info().len;
+        for i in (0..len).step_by(BATCH) {
+            let (pictures, _) = dataset::pictures(train, i..len.min(i + BATCH), Some(h))?;
+            laws.add(&pictures)?;
+        }
+        let baseline = distance.distances(&laws.pictures(n, seed)?)?;
+        let mut reads = None;
+        let classes = match (&probe, labels) {
+            (Probe::Labelled { labels: given, .. }, Some(labels)) => {
+                let mut reader = None;
+                if lenet::reads(c, h, w) {
+                    let classifier = Classifier::embedded(device)?;
+                    let share = classifier.accuracy(&held_out.to_device(device)?, &labels)?;
+                    reads = Some(share);
+                    reader = (share >= READS).then_some(classifier);
+                }
+                Some((given.to_vec1()?, reader))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            n,
+            seed,
+            device: device.clone(),
+            probe,
+            picture: (c, h, w),
+            distance,
+            baseline,
+            classes,
+            reads,
+        })
+    }
+
+    /// What the generator's values stand beside.
+    fn yardsticks(&self, train: &dyn Pictures) -> Result<Vec<Row>> {
+        let (_, h, _) = self.picture;
+        let which = some(train, self.n, self.seed);
+        let (pictures, labels) = dataset::pictures(train, which, Some(h))?;
+        Ok(vec![
+            Row {
+                name: "training pictures".into(),
+                measures: self.measures(&pictures, labels.as_deref())?,
+            },
+            Row {
+                name: "mean + noise".into(),
+                measures: self.distances(&self.baseline),
+            },
+        ])
+    }
+
+    /// One row for each column of pictures that the generator makes.
+    fn rows(&self, sampler: &dyn Sampler, name: &str, t: u64) -> Result<Vec<Row>> {
+        let made = columns(sampler, &self.probe, &self.device, self.seed, t)?;
+        let several = made.len() > 1;
+        let given = self.classes.as_ref().map(|(labels, _)| &labels[..]);
+        let rows = made.into_iter().map(|(column, pictures)| {
+            let name = match several {
+                true => format!("{name} {column}"),
+                false => name.to_string(),
+            };
+            let measures = self
+                .measures(&pictures, given)
+                .with_context(|| format!("the pictures of {name}"))?;
+            Ok(Row { name, measures })
+        });
+        rows.collect()
+    }
+
+    /// All measures of n pictures; `labels` are the classes that they should show.
+    fn measures(&self, pictures: &Tensor, labels: Option<&[u32]>) -> Result<Vec<Measure>> {
+        let mut measures = self.distances(&self.distance.distances(pictures)?);
+        let (Some((_, reader)), Some(labels)) = (&self.classes, labels) else {
+            return Ok(measures);
+        };
+        let n = self.n;
+        if let Some(classifier) = reader {
+            let found = classifier.classify(&pictures.to_device(&self.device)?)?;
+            measures.push(Measure {
+                name: "accuracy".into(),
+                value: accuracy(&found, labels)?,
+                protocol: format!(
+                    "share of {n} pictures that the LeNet of assets/lenet-mnist.safetensors reads as their \
+                     class; it reads {:.1} % of the held-out pictures right",
+                    100. * self.reads.unwrap_or_default()
+                ),
+            });
+        }
+        measures.push(Measure {
+            name: "deviation".into(),
+            value: deviation_within(pictures, labels)?,
+            protocol: format!(
+                "standard deviation of each pixel over the pictures of a class, in [0, 1], mean over pixels \
+                 and classes; {n} pictures"
+            ),
+        });
+        Ok(measures)
+    }
+
+    fn distances(&self, values: &[f64]) -> Vec<Measure> {
+        let levels = self.distance.sizes().into_iter().zip(values);
+        levels
+            .map(|((h, w), &value)| Measure {
+                name: format!("swd {h}x{w}"),
+                value,
+                protocol: format!(
+                    "{}; held-out pictures, brought to this size as for training",
+                    self.distance.protocol()
+                ),
+            })
+            .collect()
+    }
+
+    /// A distance as a share of the baseline's.
+    fn ratio(&self, level: usize, value: f64) -> Option<f64> {
+        self.baseline.get(level).map(|baseline| value / baseline)
+    }
+}
+
+/// `n` of a set's pictures, all of them in their own order or some in a random one.
+fn some(set: &dyn Pictures, n: usize, seed: u64) -> impl Iterator<Item = usize> {
+    let len = set.info().len;
+    let order = match n < len {
+        true => rng::permutation(Key::new(seed, "eval order", 0, 0), len),
+        false => (0..len).collect(),
+    };
+    order.into_iter().take(n)
+}
+
+/// Rows `from` to `from + n` of what a generator is given.
+fn part(probe: &Probe, from: usize, n: usize) -> Result<Probe> {
+    let rows = |x: &Tensor| x.narrow(0, from, n)?.contiguous();
+    Ok(match probe {
+        Probe::Latent(z) => Probe::Latent(rows(z)?),
+        Probe::Labelled { z, labels } => Probe::Labelled {
+            z: rows(z)?,
+            labels: rows(labels)?,
+        },
+        Probe::Image(x) => Probe::Image(rows(x)?),
+    })
+}
+
+/// All columns that a generator makes of `probe`, made a batch at a time.
+fn columns(
+    sampler: &dyn Sampler,
+    probe: &Probe,
+    device: &Device,
+    seed: u64,
+    t: u64,
+) -> Result<Vec<(&'static str, Tensor)>> {
+    let n = match probe {
+        Probe::Latent(x) | Probe::Image(x) | Probe::Labelled { z: x, .. } => x.dim(0)?,
+    };
+    let mut draws = CounterRng::new(seed, device);
+    draws.begin(t);
+    let mut all: Vec<(&'static str, Vec<Tensor>)> = Vec::new();
+    for from in (0..n).step_by(BATCH) {
+        let made = sampler.sample(&part(probe, from, BATCH.min(n - from))?, &mut draws)?;
+        for (name, pictures) in made {
+            let pictures = pictures.detach().to_device(&Device::Cpu)?;
+            match all.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, parts)) => parts.push(pictures),
+                None => all.push((name, vec![pictures])),
+            }
+        }
+    }
+    all.into_iter()
+        .map(|(name, parts)| Ok((name, Tensor::cat(&parts, 0)?)))
+        .collect()
+}
+
+/// The rows under each other, then what each column is.
+fn table(rows: &[Row], judge: &Judge) -> Vec<String> {
+    let mut heads: Vec<&Measure> = Vec::new();
+    for measure in rows.iter().flat_map(|row| &row.measures) {
+        if !heads.iter().any(|head| head.name == measure.name) {
+            heads.push(measure);
+        }
+    }
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let line = |name: &str, cells: Vec<String>| {
+        let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>14}")).collect();
+        format!("  {name:width$}{}", cells.join(""))
+            .trim_end()
+            .to_string()
+    };
+    let mut lines = vec![line(
+        "",
+        heads.iter().map(|head| head.name.clone()).collect(),
+    )];
+    for row in rows {
+        let cells = heads.iter().enumerate().map(|(i, head)| {
+            let found = row
+                .measures
+                .iter()
+                .find(|measure| measure.name == head.name);
+            match (found, judge.ratio(i, found.map_or(0., |m| m.value))) {
+                (Some(measure), Some(ratio)) => format!("{:.4} ({ratio:.2})", measure.value),
+                (Some(measure), None) => format!("{:.3}", measure.value),
+                (None, _) => String::new(),
+            }
+        });
+        lines.push(line(&row.name, cells.collect()));
+    }
+    let mut said = "";
+    for head in heads {
+        if head.protocol != said {
+            let name = head.name.split(' ').next().unwrap_or_default();
+            lines.push(format!("  {name}: {}", head.protocol));
+            said = &head.protocol;
+        }
+    }
+    lines.push(format!(
+        "  mean + noise: the mean of all training pictures plus normal noise of each pixel's deviation, \
+         clipped; in parentheses: the share of its distance; noise of seed {}",
+        judge.seed
+    ));
+    if let (Some((_, None)), reads) = (&judge.classes, judge.reads) {
+        lines.push(match reads {
+            Some(share) => format!(
+                "  accuracy: not stated, the digit classifier reads only {:.1} % of the held-out pictures",
+                100. * share
+            ),
+            None => "  accuracy: not stated, the classifier reads grey digits of 28x28 or 32x32".into(),
+        });
+    }
+    lines
+}
+
+fn as_json(settings: &Settings, run: &Path, rows: &[Row], judge: &Judge) -> Value {
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            let measures: Vec<Value> = row
+                .measures
+                .iter()
+                .enumerate()
+                .map(|(i, measure)| {
+                    json!({
+                        "name": measure.name,
+                        "value": measure.value,
+                        "of_baseline": judge.ratio(i, measure.value),
+                        "protocol": measure.protocol,
+                    })
+                })
+                .collect();
+            json!({ "of": row.name, "measures": measures })
+        })
+        .collect();
+    json!({
+        "run": run.display().to_string(),
+        "paper": settings.paper,
+        "data": settings.data,
+        "rows": rows,
+    })
+}
