@@ -9,7 +9,8 @@ use std::path::Path;
 /// The largest side that pictures are brought to.
 const SIDE: usize = 8192;
 
-/// A set whose pictures have this height, their width in proportion: [`plane`] rounded to whole values.
+/// A set whose pictures have this height, their width in proportion, rounded to whole values: the mean of
+/// squares of pixels where both sides shrink by one whole factor, else a triangle filter.
 ///
 /// # Errors
 /// A height of 0 or above 8192; those of reading.

@@ -34,7 +34,8 @@ const CLASSES: usize = 256;
 ///
 /// # Errors
 /// No pictures, or none of that split; a picture that cannot be decoded, or has not the first one's size
-/// and channels; sets that are too large; folders of two sides; what [`Files`] refuses.
+/// and channels; sets that are too large; folders of two sides; files that cannot
+/// be read; entries of a zip file that are not what their headers say, or that lead out of it.
 pub fn open(path: &Path, split: Split) -> Result<InMemory, FileError> {
     let (mut files, entries) = Files::open(path)?;
     let pictures = pictures(path, &entries)?;

@@ -295,3 +295,34 @@ fn zip_files_that_lie_are_refused() {
     fs::write(&path, file).expect("a file");
     refused(&path, &["a.png", "another checksum"]);
 }
+
+/// Whatever the bytes, there is a set or an error.
+#[test]
+fn damaged_files_never_panic() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("a.zip");
+    let whole = zip(&[("a.png", &grey(1), true), ("b/c.jpg", &jpeg(2), false)]);
+    let one = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("a file");
+        let _ = open(&path, Split::Train);
+    };
+    for i in 0..whole.len() {
+        one(&whole[..i]);
+        for flip in [1, 0x80, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[i] ^= flip;
+            one(&damaged);
+        }
+    }
+    // Without the checksum of a zip file around them.
+    for whole in [grey(1), jpeg(2)] {
+        for i in 0..whole.len() {
+            let _ = decode(&whole[..i], None);
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[i] ^= flip;
+                let _ = decode(&damaged, None);
+            }
+        }
+    }
+}
