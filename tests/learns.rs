@@ -10,7 +10,7 @@ use gan_core::train::fixed_noise;
 use gan_core::{
     Algorithm, Context, Iter, LiveSource, Preset, Probe, Range, Recipe, Seen, Source, Want,
 };
-use gan_eval::baseline::mean_plus_noise;
+use gan_eval::baseline::PixelLaws;
 use gan_eval::classes;
 use gan_eval::lenet::Classifier;
 use gan_eval::sliced::{Protocol, SlicedWasserstein};
@@ -76,7 +76,9 @@ fn sliced(
         source.batch(&["real"], want).unwrap().remove(0)
     };
     let measure = SlicedWasserstein::new(&real(idx::Split::Test), Protocol::default()).unwrap();
-    let noise = mean_plus_noise(&real(idx::Split::Train), JUDGED, 1).unwrap();
+    let mut laws = PixelLaws::new(1, 16, 16);
+    laws.add(&real(idx::Split::Train)).unwrap();
+    let noise = laws.pictures(JUDGED, 1).unwrap();
     let mut found = Vec::new();
     train(recipe, set, steps, seed, &mut |gan| {
         let z = fixed_noise(&gan.sampler(0).takes(), JUDGED, 5, &Device::Cpu).unwrap();
