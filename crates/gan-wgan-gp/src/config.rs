@@ -58,11 +58,11 @@ impl Config {
         match preset {
             Preset::Paper | Preset::Bench => paper,
             Preset::Demo => Self {
-                iterations: 4_000,
-                batch: 64,
+                iterations: 2_500,
                 size: Sizes::side(data, 32),
-                width_d: 32,
-                width_g: 32,
+                width_d: 16,
+                width_g: 16,
+                lr: 5e-4,
                 ..paper
             },
             Preset::Smoke => Self {

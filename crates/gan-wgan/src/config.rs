@@ -56,10 +56,10 @@ impl Config {
             Preset::Paper | Preset::Bench => paper,
             Preset::Demo => Self {
                 iterations: 4_000,
-                batch: 64,
                 size: Sizes::side(data, 32),
-                width_d: 32,
-                width_g: 32,
+                width_d: 16,
+                width_g: 16,
+                lr: 2e-4,
                 ..paper
             },
             Preset::Smoke => Self {
