@@ -13,6 +13,7 @@ use crate::mode::for_grad;
 use crate::real::{Real, by_dtype, slice};
 use crate::simd::Isa;
 use crate::sweep::{Map1, Map2, map1, map2};
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
@@ -116,9 +117,8 @@ pub(crate) use by_act;
 /// Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return x
-            .contiguous()?
-            .apply_op1(Pointwise(Fun::Act(Act::LeakyRelu(slope))));
+        let op = Pointwise(Fun::Act(Act::LeakyRelu(slope)));
+        return tape::apply1(&x.contiguous()?, op);
     }
     leaky_relu_composed(x, slope)
 }
@@ -131,7 +131,7 @@ fn leaky_relu_composed(x: &Tensor, slope: f64) -> Result<Tensor> {
 /// `max(x, 0)`; any shape. The derivative at 0 is 0.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(Pointwise(Fun::Act(Act::Relu)));
+        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Act(Act::Relu)));
     }
     relu_composed(x)
 }
@@ -143,7 +143,7 @@ fn relu_composed(x: &Tensor) -> Result<Tensor> {
 /// Hyperbolic tangent; any shape.
 pub fn tanh(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(Pointwise(Fun::Tanh));
+        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Tanh));
     }
     x.tanh()
 }
@@ -151,7 +151,7 @@ pub fn tanh(x: &Tensor) -> Result<Tensor> {
 /// `1 / (1 + exp(-x))`; any shape.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(Pointwise(Fun::Sigmoid));
+        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Sigmoid));
     }
     sigmoid_composed(x)
 }
@@ -164,7 +164,7 @@ fn sigmoid_composed(x: &Tensor) -> Result<Tensor> {
 /// `log(1 + exp(x))`, computed as `max(x, 0) + log1p(exp(-|x|))`, so without overflow; any shape.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(Pointwise(Fun::Softplus));
+        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Softplus));
     }
     softplus_composed(x)
 }

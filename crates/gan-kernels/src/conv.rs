@@ -23,7 +23,7 @@ use crate::direct::{self, Shape};
 use crate::finish::{channel_sums, rectified_gradient};
 use crate::mode::{for_grad, wants_grad, wants_param_grad};
 use crate::tile::Finish;
-use crate::{plain, simd};
+use crate::{plain, simd, tape};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Tensor, bail};
 
 /// How [`conv2d`] runs over its input.
@@ -381,8 +381,8 @@ impl Op {
     pub(crate) fn apply(self, a: &Tensor, b: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let (a, b) = (a.contiguous()?, b.contiguous()?);
         match bias {
-            Some(bias) => a.apply_op3(&b, &bias.contiguous()?, self),
-            None => a.apply_op2(&b, self),
+            Some(bias) => tape::apply3(&a, &b, &bias.contiguous()?, self),
+            None => tape::apply2(&a, &b, self),
         }
     }
 

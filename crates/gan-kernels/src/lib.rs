@@ -20,6 +20,7 @@
 //! - All work is split on one pool ([`set_threads`]); no candle op is called inside a task.
 //! - Gradients of ops are ops. Whether their graph is kept is the scoped [`mode`]'s business: in
 //!   `Plain` it is not, so that networks without a gradient penalty pay nothing.
+//! - A public function applies its op through [`tape`], which records it where that is asked for.
 //! - An op's backward returns nothing for arguments without a graph (`!arg.track_op()`).
 //! - Wrong shapes are errors that name the shapes. No input makes the crate panic.
 
@@ -41,7 +42,9 @@ pub mod pool2d;
 mod real;
 pub mod resample;
 pub mod simd;
+mod sum;
 mod sweep;
+pub mod tape;
 #[cfg(test)]
 mod testing;
 mod thin;
@@ -49,3 +52,4 @@ mod tile;
 mod vector;
 
 pub use par::{set_threads, threads};
+pub use sum::add;

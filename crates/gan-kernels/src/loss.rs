@@ -8,6 +8,7 @@ use crate::par;
 use crate::real::{Real, by_dtype, kernel, read, same_kind, slice};
 use crate::simd::{self, Isa};
 use crate::sweep::{CHUNK, Sums, emit};
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::mem::MaybeUninit;
@@ -94,13 +95,13 @@ impl Loss {
             return self.composed(x, target);
         }
         match target {
-            Target::Const(y) => x.contiguous()?.apply_op1(ToConst {
-                loss: self,
-                target: y,
-            }),
-            Target::Each(y) => x
-                .contiguous()?
-                .apply_op2(&y.contiguous()?, ToEach { loss: self }),
+            Target::Const(target) => {
+                let op = ToConst { loss: self, target };
+                tape::apply1(&x.contiguous()?, op)
+            }
+            Target::Each(y) => {
+                tape::apply2(&x.contiguous()?, &y.contiguous()?, ToEach { loss: self })
+            }
         }
     }
 

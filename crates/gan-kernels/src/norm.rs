@@ -17,6 +17,7 @@ pub use pixel::{minibatch_stddev, pixel_norm};
 
 use crate::act::Act;
 use crate::real::read;
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, InplaceOp1, Layout, Result, Tensor, bail};
 use kernels::{Dims, Group};
@@ -111,9 +112,12 @@ pub fn batch_norm_eval(
             act,
             fixed: Some((mean, var)),
         });
-        return x
-            .contiguous()?
-            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op);
+        return tape::apply3(
+            &x.contiguous()?,
+            &weight.contiguous()?,
+            &bias.contiguous()?,
+            op,
+        );
     }
     eval_composed(x, weight, bias, &mean, &var, eps, act)
 }
@@ -252,8 +256,8 @@ fn grouped(
         }),
     );
     match affine {
-        Some((weight, bias)) => x.apply_op3(&weight.contiguous()?, &bias.contiguous()?, norm),
-        None => x.apply_op1(norm),
+        Some((weight, bias)) => tape::apply3(&x, &weight.contiguous()?, &bias.contiguous()?, norm),
+        None => tape::apply1(&x, norm),
     }
 }
 
@@ -278,9 +282,12 @@ fn batch_statistics(
         fixed: None,
     });
     let stats = norm.stats.clone();
-    let y = x
-        .contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, norm)?;
+    let y = tape::apply3(
+        &x.contiguous()?,
+        &weight.contiguous()?,
+        &bias.contiguous()?,
+        norm,
+    )?;
     let Some(stats) = stats.get() else {
         bail!("{op}: no statistics")
     };

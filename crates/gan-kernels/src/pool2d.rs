@@ -9,6 +9,7 @@ use crate::mode::for_grad;
 use crate::par;
 use crate::real::{Real, by_dtype, slice};
 use crate::simd;
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use halves::{average_back_halves, average_halves, beats, gather_halves, spread_halves};
@@ -21,7 +22,7 @@ use std::mem::MaybeUninit;
 pub fn avg_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
     let windows = Windows::new("avg_pool2d", x, kernel, stride)?;
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(AvgPool(windows));
+        return tape::apply1(&x.contiguous()?, AvgPool(windows));
     }
     avg_composed(&windows, x)
 }
@@ -41,7 +42,7 @@ fn avg_composed(windows: &Windows, x: &Tensor) -> Result<Tensor> {
 pub fn max_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
     let windows = Windows::new("max_pool2d", x, kernel, stride)?;
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(MaxPool(windows));
+        return tape::apply1(&x.contiguous()?, MaxPool(windows));
     }
     max_composed(&windows, x)
 }

@@ -7,6 +7,7 @@
 use crate::conv::contiguous;
 use crate::mode::{for_grad, wants_grad};
 use crate::par::fill_chunks;
+use crate::tape;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Tensor, bail};
 use std::mem::MaybeUninit;
 use std::ops::Add;
@@ -87,7 +88,7 @@ fn mirrored(i: usize, p: usize, n: usize) -> usize {
 
 fn apply(x: &Tensor, map: Map) -> Result<Tensor> {
     if x.device().is_cpu() {
-        x.contiguous()?.apply_op1(map)
+        tape::apply1(&x.contiguous()?, map)
     } else {
         native(x, map)
     }

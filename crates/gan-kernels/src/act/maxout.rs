@@ -3,6 +3,7 @@
 use crate::mode::for_grad;
 use crate::par;
 use crate::real::{Real, by_dtype, slice};
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
@@ -21,7 +22,7 @@ pub fn maxout(x: &Tensor, pieces: usize) -> Result<Tensor> {
         )
     }
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(Maxout { pieces });
+        return tape::apply1(&x.contiguous()?, Maxout { pieces });
     }
     x.reshape((b, features / pieces, pieces))?.max(2)
 }

@@ -6,6 +6,7 @@ use crate::par;
 use crate::real::{Real, by_dtype, kernel, read, slice};
 use crate::simd::{self, Isa};
 use crate::sweep::{CHUNK, LANES, total};
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::mem::MaybeUninit;
@@ -31,7 +32,7 @@ pub fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         )
     }
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op2(&weight.contiguous()?, PRelu);
+        return tape::apply2(&x.contiguous()?, &weight.contiguous()?, PRelu);
     }
     prelu_composed(x, weight)
 }

@@ -6,6 +6,7 @@ use crate::mode::{self, Mode};
 use crate::par;
 use crate::real::{Real, by_dtype, kernel, read, slice};
 use crate::simd::{self, Isa};
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 use std::mem::MaybeUninit;
@@ -16,7 +17,7 @@ use std::mem::MaybeUninit;
 pub fn pixel_norm(x: &Tensor, eps: f64) -> Result<Tensor> {
     dims("pixel_norm", x, Group::Row)?;
     if x.device().is_cpu() {
-        return x.contiguous()?.apply_op1(PixelNorm { eps });
+        return tape::apply1(&x.contiguous()?, PixelNorm { eps });
     }
     x.broadcast_mul(&pixel_scale(x, eps)?)
 }
