@@ -10,7 +10,7 @@ use gan_core::loss::{bce_with_logits, gradient_penalty};
 use gan_core::nn::{self, Act, Mode};
 use gan_core::rng::CounterRng;
 use gan_core::{Context, DataInfo, Draws, Net, Optimizer, Rule};
-use gan_kernels::conv;
+use gan_kernels::{conv, tape};
 use std::time::Instant;
 
 #[global_allocator]
@@ -160,6 +160,7 @@ fn main() -> Result<()> {
     let mut rng = CounterRng::new(1, &device);
     let x = rng.uniform("x", &[b, 1, 64, 64])?.affine(2., -1.)?;
     let (mut times, mut early) = (Vec::new(), 0);
+    let _recording = tape::start();
     for t in 0..steps + 2 {
         let start = Instant::now();
         rng.begin(t as u64);

@@ -4,6 +4,9 @@ use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
 /// The gradient of Σ f(x) with respect to x at `at`, itself differentiable with respect to f's weights.
 ///
+/// f itself is kept from the tape; what it uses from outside (besides parameters) must not have been
+/// recorded on one.
+///
 /// # Errors
 /// When f does not depend on its input, or candle drops the graph of gradients (see
 /// [`second_order_works`]).
@@ -15,7 +18,8 @@ pub fn input_gradient(f: impl FnOnce(&Tensor) -> Result<Tensor>, at: &Tensor) ->
         )
     }
     let x = Var::from_tensor(&at.detach())?; // a leaf of its own: copies
-    let score = f(&x)?.sum_all()?;
+    // Candle's graph, as the tape's is differentiated once.
+    let score = gan_kernels::tape::pause(|| f(&x))?.sum_all()?;
     // In this mode the kernels keep the graph of their gradients, and leave out those of the weights.
     match gan_kernels::mode::penalty(|| score.backward())?.remove(&x) {
         Some(gradient) => Ok(gradient),

@@ -3,6 +3,7 @@
 use crate::optim::Optimizer;
 use crate::source::{Draws, Range, Side, Source, Want};
 use candle_core::{CpuStorage, DType, Result, Storage, Tensor, bail};
+use gan_kernels::tape;
 
 /// What one iteration leaves behind for whoever looks at the run.
 #[derive(Debug, Default)]
@@ -32,12 +33,18 @@ pub struct Update<'a> {
 pub type Recorder<'a> = dyn FnMut(&Update<'_>) -> Result<()> + 'a;
 
 /// One iteration. Implements [`Draws`]; made anew for each iteration, which resets the counts of roles.
+///
+/// While it lives, ops are recorded on the tape of [`gan_kernels::tape`], whose backward is faster than
+/// candle's; [`Iter::minimise`] takes any loss. Whoever wants a gradient of their own inside a step calls
+/// `tape::backward` in place of candle's `backward`, or [`crate::grad::input_gradient`] for one that is
+/// to be differentiated.
 pub struct Iter<'a> {
     /// The iteration's number, from 0.
     pub t: u64,
     source: &'a mut dyn Source,
     seen: &'a mut Seen,
     recorder: Option<&'a mut Recorder<'a>>,
+    _recording: tape::Recording,
 }
 
 impl<'a> Iter<'a> {
@@ -50,6 +57,7 @@ impl<'a> Iter<'a> {
             source,
             seen,
             recorder: None,
+            _recording: tape::start(),
         }
     }
 

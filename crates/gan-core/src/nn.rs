@@ -11,6 +11,7 @@ use candle_nn::{Init, VarBuilder};
 use gan_kernels::{conv, norm};
 
 pub use gan_kernels::act::{Act, leaky_relu, maxout, relu, sigmoid, softplus, tanh};
+pub use gan_kernels::add;
 pub use gan_kernels::norm::{minibatch_stddev, pixel_norm};
 pub use gan_kernels::pool2d::{avg_pool2d, max_pool2d};
 pub use gan_kernels::resample::{

@@ -6,7 +6,7 @@
 use crate::params::Params;
 use crate::state::{StateReader, StateWriter, Stateful};
 use candle_core::{Result, Tensor, Var, bail};
-use gan_kernels::optim;
+use gan_kernels::{optim, tape};
 
 /// How an optimizer turns a gradient g into a change of the weight w.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,6 +107,8 @@ impl Optimizer {
 
     /// One step down the gradient of `loss`, for loops without the runner: [`crate::Iter::minimise`]
     /// checks, records and logs as well.
+    ///
+    /// Faster where the loss was computed inside [`tape::record`], which is up to such a loop.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
         let gradients = self.gradients(loss)?;
         self.apply(&gradients)
@@ -114,7 +116,7 @@ impl Optimizer {
 
     /// `NET.KEY` and gradient of each parameter, detached from the graph.
     pub(crate) fn gradients(&self, loss: &Tensor) -> Result<Vec<(String, Option<Tensor>)>> {
-        let mut store = loss.backward()?;
+        let mut store = tape::backward(loss)?;
         let gradients = self.slots.iter().map(|slot| {
             let gradient = store.remove(&slot.var).map(|gradient| gradient.detach());
             if gradient.is_none() && !self.partial {

@@ -11,6 +11,7 @@ use gan_kernels::conv::{Conv2d, conv2d};
 use gan_kernels::linear::{linear, linear_act};
 use gan_kernels::norm::{layer_norm, minibatch_stddev};
 use gan_kernels::pool2d::avg_pool2d;
+use gan_kernels::tape;
 
 const SLOPE: Act = Act::LeakyRelu(0.2);
 
@@ -79,6 +80,18 @@ fn check(critic: fn(&[Var], &Tensor) -> Result<Tensor>, shapes: &[&[usize]], x: 
         (gp * 10.)? + critic(&weights, &x)?.mean_all()?
     };
     let gradients = loss().unwrap().backward().unwrap();
+    // As a step computes it: scores recorded, the penalty beside them not.
+    let recorded = tape::backward(&tape::record(loss).unwrap()).unwrap();
+    for var in &weights {
+        let [a, b] = [&gradients, &recorded].map(|store| {
+            let gradient = store.get(var).map(|g| g.flatten_all().unwrap());
+            gradient.map(|g| g.to_vec1::<f64>().unwrap())
+        });
+        let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
+        let size = a.iter().fold(0f64, |m, x| m.max(x.abs()));
+        assert_eq!(a.len(), b.len());
+        assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() <= 1e-13 * size));
+    }
     for (i, var) in weights.iter().enumerate() {
         let gradient = gradients
             .get(var)
