@@ -123,36 +123,38 @@ fn cgan(design: &str, steps: u64, seed: u64) -> [[f64; 3]; 2] {
     [found[0], found[1]]
 }
 
-/// Over the seeds 1 to 5: MARGIN_DCGAN
+/// Over the seeds 1 to 5: .18 to .27 before, .026 to .042 after; the mean digit with noise has .083.
 #[test]
 fn dcgan_comes_closer_to_digits() {
     let [before, after, noise] = dcgan(1);
     assert!(
-        after < noise / 2. && after < before / 2.,
+        after < 0.6 * noise && after < before / 3.,
         "{before} {after} {noise}"
     );
 }
 
-/// Over the seeds 1 to 5: MARGIN_WGAN
+/// Over the seeds 1 to 5: .18 to .27 before, .026 to .031 after; the mean digit with noise has .083.
 #[test]
 fn wgan_comes_closer_to_digits() {
     let [before, after, noise] = wgan(1);
     assert!(
-        after < noise / 2. && after < before / 2.,
+        after < 0.6 * noise && after < before / 3.,
         "{before} {after} {noise}"
     );
 }
 
-/// Over the seeds 1 to 5: MARGIN_GP
+/// Over the seeds 1 to 5: .18 to .27 before, .020 to .026 after; the mean digit with noise has .083.
 #[test]
 fn wgan_gp_comes_closer_to_digits() {
     let [before, after, noise] = wgan_gp(1);
     assert!(
-        after < noise / 2. && after < before / 2.,
+        after < 0.6 * noise && after < before / 3.,
         "{before} {after} {noise}"
     );
 }
 
+/// Over the seeds 1 to 5: .50 to .80 of the pictures are of their class without dropout and .45 to .62 with
+/// it, where .1 is chance; the deviation within a class is .075 to .094, that of real digits .153.
 #[test]
 fn cgan_makes_the_digit_it_was_asked_for() {
     let [before, after] = cgan("split", 1200, 1);
