@@ -117,8 +117,8 @@ fn cgan(design: &str, steps: u64, seed: u64) -> [[f64; 3]; 2] {
         let labels = labels.to_vec1::<u32>().unwrap();
         let columns = samples(gan, &probe);
         let accuracy = |i: usize| reader.accuracy(&columns[i].1, &labels).unwrap();
-        let within = classes::deviation_within(&columns[0].1, &labels).unwrap();
-        found.push([accuracy(1), accuracy(0), within]);
+        let within = classes::deviation_within(&columns[1].1, &labels).unwrap();
+        found.push([accuracy(0), accuracy(1), within]);
     });
     [found[0], found[1]]
 }

@@ -63,8 +63,10 @@ pub struct Config {
     pub d_joint_units: usize,
     /// D: pieces of each of them.
     pub d_joint_pieces: usize,
-    /// Probability of dropping a unit of a hidden layer.
-    pub dropout: f64,
+    /// G: probability of dropping a unit of a hidden layer.
+    pub g_dropout: f64,
+    /// D: probability of dropping a unit of a hidden layer.
+    pub d_dropout: f64,
     /// How weights are updated: sgd or adam.
     pub optimizer: OptimizerKind,
     /// Learning rate at the start.
@@ -100,7 +102,8 @@ impl Config {
             d_y_pieces: 5,
             d_joint_units: 240,
             d_joint_pieces: 4,
-            dropout: DROPOUT,
+            g_dropout: DROPOUT,
+            d_dropout: DROPOUT,
             optimizer: OptimizerKind::Sgd,
             lr: 0.1,
             lr_decay: 1.00004,
@@ -179,7 +182,8 @@ impl Config {
         check::within("lr_decay", self.lr_decay, 1. ..=10.)?;
         check::within("lr_min", self.lr_min, 0. ..=self.lr)?;
         for (key, value) in [
-            ("dropout", self.dropout),
+            ("g_dropout", self.g_dropout),
+            ("d_dropout", self.d_dropout),
             ("momentum", self.momentum),
             ("momentum_end", self.momentum_end),
         ] {
@@ -224,7 +228,7 @@ impl Config {
     /// The generator that both designs share.
     pub(crate) fn new_generator(&self, cx: &Context) -> Result<Net<crate::Generator>> {
         Net::new(cx, "g", init::as_layers, |vb| {
-            crate::Generator::new(self.generator(), self.classes, self.dropout, &cx.data, vb)
+            crate::Generator::new(self.generator(), self.classes, self.g_dropout, &cx.data, vb)
         })
     }
 
@@ -292,7 +296,8 @@ impl Config {
             d_y_pieces: r.ky,
             d_joint_units: r.hj,
             d_joint_pieces: r.kj,
-            dropout: r.p,
+            g_dropout: r.p,
+            d_dropout: r.p,
             optimizer: OptimizerKind::Sgd,
             lr: r.lr,
             lr_decay: r.lr_decay,

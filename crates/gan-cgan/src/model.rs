@@ -60,7 +60,7 @@ impl Discriminator {
             y: classes.map(y).transpose()?,
             joint: Maxout::new(units, c.d_joint_units, c.d_joint_pieces, vb.pp("joint"))?,
             out: linear(c.d_joint_units, 1, vb.pp("out"))?,
-            p: c.dropout,
+            p: c.d_dropout,
         })
     }
 
@@ -190,16 +190,17 @@ impl Sampler for Generator {
         }
     }
 
-    /// The columns are `dropout`, with units dropped as in training, and `fake`, without.
+    /// The columns are `undropped`, without dropout, and `fake`, with units dropped as in training: the
+    /// noise z does little beside it, so without it all pictures of a class are all but one.
     fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
         let Probe::Labelled { z, labels } = input else {
             bail!("this generator takes noise and classes")
         };
         let y = encode(labels, self.classes)?;
-        let dropped = self.pictures(z, &y, Mode::Batch, draws)?;
+        let undropped = self.pictures(z, &y, Mode::Eval, draws)?;
         Ok(vec![
-            ("dropout", dropped),
-            ("fake", self.pictures(z, &y, Mode::Eval, draws)?),
+            ("undropped", undropped),
+            ("fake", self.pictures(z, &y, Mode::Batch, draws)?),
         ])
     }
 }

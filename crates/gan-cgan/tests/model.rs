@@ -35,7 +35,7 @@ fn keys_shapes_and_counts() {
         .unwrap()
     };
     let g = Net::new(&cx, "g", init::as_layers, |vb| {
-        Generator::new(config.generator(), 10, config.dropout, &cx.data, vb)
+        Generator::new(config.generator(), 10, config.g_dropout, &cx.data, vb)
     })
     .unwrap();
     let (joint, real) = (judge(Some(10)), judge(None));
@@ -92,7 +92,7 @@ fn samples_depend_on_the_class_and_dropout_is_a_column_of_its_own() {
     let cx = context(Some(10));
     let config = Config::preset(Preset::Smoke, &cx.data);
     let g = Net::new(&cx, "g", init::as_layers, |vb| {
-        Generator::new(config.generator(), 10, config.dropout, &cx.data, vb)
+        Generator::new(config.generator(), 10, config.g_dropout, &cx.data, vb)
     })
     .unwrap();
     let Takes::Labelled { shape, classes, .. } = g.frozen.takes() else {
@@ -115,13 +115,13 @@ fn samples_depend_on_the_class_and_dropout_is_a_column_of_its_own() {
         });
         columns.collect::<Vec<_>>()
     };
-    let [(dropout, dropped), (fake, clean)] = &sample([3, 3])[..] else {
+    let [(undropped, clean), (fake, dropped)] = &sample([3, 3])[..] else {
         panic!("two columns were expected")
     };
-    assert_eq!((*dropout, *fake), ("dropout", "fake"));
+    assert_eq!((*undropped, *fake), ("undropped", "fake"));
     assert_eq!(clean[0], clean[1]);
     assert_ne!(dropped[0], dropped[1]);
-    let other = &sample([3, 4])[1].1;
+    let other = &sample([3, 4])[0].1;
     assert_eq!(other[0], clean[0]);
     assert_ne!(other[1], clean[1]);
 }
