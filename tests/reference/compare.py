@@ -1,10 +1,10 @@
 """Runs this project's benchmark and PyTorch's alternately and prints their ratio.
 
-    python compare.py [ops | LABEL ...] [--rounds N] [--threads N] [--seconds S] [--xtask FILE]
+    python compare.py [ops [WORD ...] | LABEL ...] [--rounds N] [--threads N] [--seconds S] [--xtask FILE]
 
 Each round runs both programs, one after the other, in processes of their own.  For each figure the
 smallest of all rounds counts, as other work on the machine can only make it larger.  A ratio above 1
-means that PyTorch takes longer.  Build the project first; time nothing while a build runs.
+means that PyTorch takes longer.  Words after ops choose the ops whose names contain one.  Build the project first; time nothing while a build runs.
 """
 import argparse
 import json
@@ -37,26 +37,28 @@ def main():
     ap.add_argument("--xtask", default=os.path.join(HERE, "..", "..", "target", "debug", "xtask"))
     args = ap.parse_args()
     common = ["--threads", str(args.threads), "--seconds", str(args.seconds)]
-    steps = [] if args.labels == ["ops"] else ["--steps", "2000"]
+    ops = args.labels[0] == "ops"
+    steps = [] if ops else ["--steps", "2000"]
     ours, torch = {}, {}
     for _ in range(args.rounds):
-        for label in args.labels:
-            for row in lines([args.xtask, "bench", label, *steps, *common]):
+        for label in [args.labels] if ops else [[label] for label in args.labels]:
+            for row in lines([args.xtask, "bench", *label, *steps, *common]):
                 smaller(ours, row.get("op") or row["paper"], row,
-                        ["ours_median_ms", "ours_min_ms", "node_min_ms", "candle_ms", "median_s", "min_s", "peak_rss_mib"])
-            for row in lines([sys.executable, os.path.join(HERE, "bench.py"), label, *steps, *common]):
+                        ["ours_median_ms", "ours_min_ms", "walk_min_ms", "node_min_ms", "candle_ms", "median_s", "min_s", "peak_rss_mib"])
+            for row in lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *steps, *common]):
                 smaller(torch, row.get("op") or row["paper"], row, ["median_ms", "min_ms", "median_s", "min_s", "peak_rss_mib"])
-    if args.labels == ["ops"]:
-        print("| op | ours ms | node alone | PyTorch | stock candle | PyTorch / ours | PyTorch / node |")
-        print("|---|---|---|---|---|---|---|")
+    if ops:
+        print("| op | ours ms | node alone | candle's walk | PyTorch | stock candle | PyTorch / ours | PyTorch / node |")
+        print("|---|---|---|---|---|---|---|---|")
         shown = lambda x, f: "" if x is None else f"{x:{f}}"
         for op, o in ours.items():
             p = torch.get(op, {}).get("min_ms")
-            node = o.get("node_min_ms")
-            print(f"| {op} | {o['ours_min_ms']:.2f} | {shown(node, '.2f')} | {shown(p, '.2f')} | {shown(o.get('candle_ms'), '.1f')} "
+            node, walk = o.get("node_min_ms"), o.get("walk_min_ms")
+            print(f"| {op} | {o['ours_min_ms']:.2f} | {shown(node, '.2f')} | {shown(walk, '.2f')} | {shown(p, '.2f')} | {shown(o.get('candle_ms'), '.1f')} "
                   f"| {shown(p and p / o['ours_min_ms'], '.2f')} | {shown(p and node and p / node, '.2f')} |")
         ratios = [torch[op]["min_ms"] / o["ours_min_ms"] for op, o in ours.items() if op.startswith("conv") and op in torch]
-        print(f"convolutions: geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}, worst {min(ratios):.2f}")
+        if ratios:
+            print(f"convolutions: geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}, worst {min(ratios):.2f}")
         return
     for label, o in ours.items():
         p = torch[label]

@@ -1,9 +1,10 @@
 //! `bench ops`: single ops, ours beside stock candle's, forward and backward together; a JSON line each.
 //!
-//! `node_min_ms` is an op's forward and backward alone, where it can be run alone; the other figures
-//! contain what candle's `backward` does around each node: it makes the gradient of ones, and for each
-//! edge of the graph a tensor of zeros and a sum. Shapes and names are those of the reference's own
-//! benchmark, so that the two can be run alternately.
+//! `ours_*` is an op as training uses it, recorded on `gan_kernels::tape`; `walk_min_ms` is the same op
+//! through candle's `backward`, which for each edge of the graph makes a tensor of zeros and adds the
+//! gradient to it; `node_min_ms` is an op's forward and backward alone, where it can be run alone.
+//! Shapes and names are those of the reference's own benchmark, and as there the gradient of the result
+//! is given and not made, so that the two can be run alternately.
 
 use crate::cli::BenchArgs;
 use anyhow::Result;
@@ -13,32 +14,53 @@ use gan_kernels::act::{self, Act};
 use gan_kernels::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use gan_kernels::linear::linear;
 use gan_kernels::optim::{Adam, AdamConfig, RmsProp, RmsPropConfig};
-use gan_kernels::{norm, resample};
+use gan_kernels::{norm, resample, tape};
 use serde_json::json;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 const M: usize = 1 << 20;
 
 type Run = Box<dyn Fn() -> candle_core::Result<()>>;
+type Function = Box<dyn Fn() -> candle_core::Result<Tensor>>;
 
 /// An op to time.
 struct Case {
     name: &'static str,
     ours: Run,
+    walk: Option<Run>,
     node: Option<Run>,
     candle: Option<Run>,
+}
+
+impl Case {
+    /// Our function, and the same of candle's own ops; both with the gradients of all variables.
+    fn new(
+        name: &'static str,
+        ours: impl Fn() -> candle_core::Result<Tensor> + 'static,
+        candle: Option<Function>,
+    ) -> candle_core::Result<Self> {
+        let ours: Rc<dyn Fn() -> candle_core::Result<Tensor>> = Rc::new(ours);
+        let gradient = ours()?.detach().copy()?;
+        let walked = ours.clone();
+        Ok(Self {
+            name,
+            ours: Box::new(move || {
+                let y = tape::record(|| ours())?;
+                tape::backward_from(&y, &gradient).map(drop)
+            }),
+            walk: Some(Box::new(move || walked()?.backward().map(drop))),
+            node: None,
+            candle: candle.map(|f| -> Run { Box::new(move || f()?.backward().map(drop)) }),
+        })
+    }
 }
 
 fn random(dims: &[usize]) -> candle_core::Result<Var> {
     let n: usize = dims.iter().product();
     let values = rng::normals(Key::new(1, "bench", n as u64, 0), 0, n);
     Var::from_vec(values, dims, &Device::Cpu)
-}
-
-/// Forward, and the gradients of everything that is a variable.
-fn both(f: impl Fn() -> candle_core::Result<Tensor> + 'static) -> Run {
-    Box::new(move || f()?.backward().map(drop))
 }
 
 fn convolution(
@@ -54,16 +76,12 @@ fn convolution(
         ..Default::default()
     };
     let stock = (x.clone(), w.clone(), b.clone());
-    Ok(Case {
-        name,
-        ours: both(move || conv2d(&x, &w, Some(&b), &how)),
-        node: None,
-        candle: Some(both(move || {
-            let (x, w, b) = &stock;
-            let y = x.conv2d(w, padding, stride, 1, 1)?;
-            y.broadcast_add(&b.reshape((1, (), 1, 1))?)
-        })),
-    })
+    let candle: Function = Box::new(move || {
+        let (x, w, b) = &stock;
+        let y = x.conv2d(w, padding, stride, 1, 1)?;
+        y.broadcast_add(&b.reshape((1, (), 1, 1))?)
+    });
+    Case::new(name, move || conv2d(&x, &w, Some(&b), &how), Some(candle))
 }
 
 fn transposed(
@@ -79,30 +97,23 @@ fn transposed(
         ..Default::default()
     };
     let stock = (x.clone(), w.clone(), b.clone());
-    Ok(Case {
-        name,
-        ours: both(move || conv_transpose2d(&x, &w, Some(&b), &how)),
-        node: None,
-        candle: Some(both(move || {
-            let (x, w, b) = &stock;
-            let y = x.conv_transpose2d(w, padding, 0, stride, 1)?;
-            y.broadcast_add(&b.reshape((1, (), 1, 1))?)
-        })),
-    })
+    let candle: Function = Box::new(move || {
+        let (x, w, b) = &stock;
+        let y = x.conv_transpose2d(w, padding, 0, stride, 1)?;
+        y.broadcast_add(&b.reshape((1, (), 1, 1))?)
+    });
+    let ours = move || conv_transpose2d(&x, &w, Some(&b), &how);
+    Case::new(name, ours, Some(candle))
 }
 
 fn affine(name: &'static str, b: usize, i: usize, o: usize) -> candle_core::Result<Case> {
     let (x, w, bias) = (random(&[b, i])?, random(&[o, i])?, random(&[o])?);
     let stock = (x.clone(), w.clone(), bias.clone());
-    Ok(Case {
-        name,
-        ours: both(move || linear(&x, &w, Some(&bias), 1.)),
-        node: None,
-        candle: Some(both(move || {
-            let (x, w, bias) = &stock;
-            x.matmul(&w.t()?)?.broadcast_add(bias)
-        })),
-    })
+    let candle: Function = Box::new(move || {
+        let (x, w, bias) = &stock;
+        x.matmul(&w.t()?)?.broadcast_add(bias)
+    });
+    Case::new(name, move || linear(&x, &w, Some(&bias), 1.), Some(candle))
 }
 
 /// A function of one tensor, beside a composition of candle's ops.
@@ -114,12 +125,8 @@ fn unary(
 ) -> candle_core::Result<Case> {
     let x = random(dims)?;
     let stock = x.clone();
-    Ok(Case {
-        name,
-        ours: both(move || ours(&x)),
-        node: None,
-        candle: candle.map(|f| both(move || f(&stock))),
-    })
+    let candle = candle.map(|f| -> Function { Box::new(move || f(&stock)) });
+    Case::new(name, move || ours(&x), candle)
 }
 
 /// The same with the node alone: `alone` runs forward and backward for a gradient of ones.
@@ -152,6 +159,13 @@ fn activations() -> candle_core::Result<Vec<Case>> {
     ])
 }
 
+fn stock_instance_norm(x: &Tensor) -> candle_core::Result<Tensor> {
+    let rows = x.flatten_from(2)?;
+    let centred = rows.broadcast_sub(&rows.mean_keepdim(2)?)?;
+    let deviation = (centred.sqr()?.mean_keepdim(2)? + 1e-5)?.sqrt()?;
+    centred.broadcast_div(&deviation)?.reshape(x.dims())
+}
+
 fn norms() -> candle_core::Result<Vec<Case>> {
     let batch = [64, 64, 32, 32];
     let per_channel = || Ok::<_, candle_core::Error>([random(&[64])?, random(&[64])?]);
@@ -159,29 +173,30 @@ fn norms() -> candle_core::Result<Vec<Case>> {
     let slope = Act::LeakyRelu(0.2);
     let x = random(&batch)?;
     let stock = x.clone();
-    let batch_norm = Case {
-        name: "BatchNorm+LeakyReLU [64,64,32,32]",
-        ours: both(move || norm::batch_norm(&x, &w, &b, &mean, &var, 0.1, 1e-5, slope)),
-        node: None,
-        candle: Some(both(move || {
-            let rows = stock.transpose(0, 1)?.flatten_from(1)?; // [c, b·h·w]
-            let centred = rows.broadcast_sub(&rows.mean_keepdim(1)?)?;
-            let deviation = (centred.sqr()?.mean_keepdim(1)? + 1e-5)?.sqrt()?;
-            let y = leaky(&centred.broadcast_div(&deviation)?)?;
-            y.reshape((64, 64, 32, 32))?.transpose(0, 1)?.contiguous()
-        })),
-    };
+    let candle: Function = Box::new(move || {
+        let rows = stock.transpose(0, 1)?.flatten_from(1)?; // [c, b·h·w]
+        let centred = rows.broadcast_sub(&rows.mean_keepdim(1)?)?;
+        let deviation = (centred.sqr()?.mean_keepdim(1)? + 1e-5)?.sqrt()?;
+        let y = leaky(&centred.broadcast_div(&deviation)?)?;
+        y.reshape((64, 64, 32, 32))?.transpose(0, 1)?.contiguous()
+    });
+    let batch_norm = Case::new(
+        "BatchNorm+LeakyReLU [64,64,32,32]",
+        move || norm::batch_norm(&x, &w, &b, &mean, &var, 0.1, 1e-5, slope),
+        Some(candle),
+    )?;
     let instance = [1, 128, 64, 64];
     let instance_norm = unary(
         "instance norm [1,128,64,64]",
         &instance,
         |x| norm::instance_norm(x, None, 1e-5, Act::None),
-        Some(|x| {
-            let rows = x.flatten_from(2)?;
-            let centred = rows.broadcast_sub(&rows.mean_keepdim(2)?)?;
-            let deviation = (centred.sqr()?.mean_keepdim(2)? + 1e-5)?.sqrt()?;
-            centred.broadcast_div(&deviation)?.reshape(x.dims())
-        }),
+        Some(stock_instance_norm),
+    )?;
+    let fused = unary(
+        "instance norm+LeakyReLU [1,128,64,64]",
+        &instance,
+        |x| norm::instance_norm(x, None, 1e-5, Act::LeakyRelu(0.2)),
+        Some(|x| leaky(&stock_instance_norm(x)?)),
     )?;
     Ok(vec![
         with_node(batch_norm, &batch, move |x, g| {
@@ -190,6 +205,9 @@ fn norms() -> candle_core::Result<Vec<Case>> {
         })?,
         with_node(instance_norm, &instance, |x, g| {
             norm::time_both("instance", x, None, Act::None, g).map(drop)
+        })?,
+        with_node(fused, &instance, move |x, g| {
+            norm::time_both("instance", x, None, slope, g).map(drop)
         })?,
     ])
 }
@@ -213,6 +231,7 @@ fn optimizers() -> candle_core::Result<Vec<Case>> {
     let step = |name, ours: Run| Case {
         name,
         ours,
+        walk: None,
         node: None,
         candle: None,
     };
@@ -307,28 +326,34 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let words = args.labels.get(1..).unwrap_or_default();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     for case in cases()?.into_iter().filter(|case| wanted(case.name)) {
-        let [ours, node, candle] = [Some(&case.ours), case.node.as_ref(), case.candle.as_ref()]
-            .map(|side| {
-                let Some(run) = side else { return Ok(None) };
-                let (mut times, begin) = (Vec::new(), Instant::now());
-                for round in 0..200 {
-                    if round > 5 && begin.elapsed().as_secs_f64() > budget {
-                        break;
-                    }
-                    let start = Instant::now();
-                    run()?;
-                    // The first rounds fault memory in.
-                    if round > 1 {
-                        times.push(start.elapsed().as_secs_f64());
-                    }
+        let sides = [
+            Some(&case.ours),
+            case.walk.as_ref(),
+            case.node.as_ref(),
+            case.candle.as_ref(),
+        ];
+        let [ours, walk, node, candle] = sides.map(|side| {
+            let Some(run) = side else { return Ok(None) };
+            let (mut times, begin) = (Vec::new(), Instant::now());
+            for round in 0..200 {
+                if round > 5 && begin.elapsed().as_secs_f64() > budget {
+                    break;
                 }
-                candle_core::Result::Ok(summary(&mut times))
-            });
-        let (ours, node, candle) = (ours?, node?, candle?);
+                let start = Instant::now();
+                run()?;
+                // The first rounds fault memory in.
+                if round > 1 {
+                    times.push(start.elapsed().as_secs_f64());
+                }
+            }
+            candle_core::Result::Ok(summary(&mut times))
+        });
+        let (ours, walk, node, candle) = (ours?, walk?, node?, candle?);
         let line = json!({
             "op": case.name,
             "ours_median_ms": ours.map(|(median, _)| median),
             "ours_min_ms": ours.map(|(_, min)| min),
+            "walk_min_ms": walk.map(|(_, min)| min),
             "node_min_ms": node.map(|(_, min)| min),
             "candle_ms": candle.map(|(_, min)| min),
             "threads": gan_kernels::threads(),

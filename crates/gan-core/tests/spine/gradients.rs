@@ -142,3 +142,25 @@ fn an_update_that_is_not_finite_is_refused_and_changes_nothing() {
     assert_eq!(after[0], before[0]);
     assert_ne!(after[1], before[1]);
 }
+
+/// While an iteration lives ops are recorded, and candle's own backward says what to call instead.
+#[test]
+fn an_iteration_records_and_its_end_stops_that() {
+    let data = toys::data(gan_core::Task::Images);
+    let mut source = LiveSource::new(&data, 1, &Device::Cpu);
+    let mut seen = Seen::default();
+    let x = Var::new(&[0.5f32, -1.], &Device::Cpu).unwrap();
+    let loss = || gan_core::nn::tanh(&x).unwrap().sum_all().unwrap();
+    let gradient =
+        |store: candle_core::backprop::GradStore| store.get(&x).unwrap().to_vec1::<f32>().unwrap();
+    let it = Iter::new(0, &mut source, &mut seen);
+    let recorded = loss();
+    let error = recorded.backward().unwrap_err().to_string();
+    assert!(error.contains("tape::backward"), "{error}");
+    drop(it);
+    let plain = gradient(loss().backward().unwrap());
+    assert_eq!(
+        gradient(gan_kernels::tape::backward(&recorded).unwrap()),
+        plain
+    );
+}

@@ -6,7 +6,9 @@ use crate::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use crate::linear::linear_act;
 use crate::testing::{Rng, error, numbers};
 use crate::{add, loss, norm, pool2d, resample};
-use candle_core::{D, DType, Device, Var};
+use candle_core::{CpuStorage, D, DType, Device, Layout, Shape, Var};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
 
@@ -302,16 +304,54 @@ fn candles_backward_on_a_recorded_graph_is_an_error() -> Result<()> {
     Ok(())
 }
 
+/// As gradients are linear in those that arrive, any order gives the right ones; the right order
+/// comes to each node once.
+#[test]
+fn a_node_is_visited_once_however_often_paths_meet() -> Result<()> {
+    let x = Var::new(&[0.3f64], &Device::Cpu)?;
+    let visits = Arc::new(AtomicUsize::new(0));
+    let count = |x: &Tensor| apply1(x, Counts(visits.clone()));
+    let y = record(|| {
+        let mut h = count(&x)?;
+        for i in 0..10 {
+            let (a, b) = (count(&h)?, count(&h)?);
+            // Now and then candle's ops stand between, before one path or all.
+            let c = if i % 3 == 0 { (&h * 0.5)? } else { h.clone() };
+            h = add(&add(&a, &c)?, &count(&c)?)?;
+            h = if i % 2 == 0 {
+                (add(&b, &h)? * 0.2)?
+            } else {
+                add(&h, &b)?
+            };
+        }
+        Ok::<_, candle_core::Error>(h)
+    })?;
+    backward(&y)?;
+    assert_eq!(visits.load(Ordering::Relaxed), 31);
+    Ok(())
+}
+
+/// Its argument; counts its backward passes.
+struct Counts(Arc<AtomicUsize>);
+impl CustomOp1 for Counts {
+    fn name(&self) -> &'static str {
+        "counts"
+    }
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((s.clone(), l.shape().clone()))
+    }
+    fn bwd(&self, _: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(g.clone()))
+    }
+}
+
 struct Fails;
 impl CustomOp1 for Fails {
     fn name(&self) -> &'static str {
         "fails"
     }
-    fn cpu_fwd(
-        &self,
-        s: &candle_core::CpuStorage,
-        l: &candle_core::Layout,
-    ) -> Result<(candle_core::CpuStorage, candle_core::Shape)> {
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
         Ok((s.clone(), l.shape().clone()))
     }
 }
