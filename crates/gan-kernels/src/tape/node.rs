@@ -24,7 +24,7 @@ pub(super) enum Origin {
     Variable,
     /// To the node that gave the argument.
     Node(Arc<Node>),
-    /// To candle's graph behind the argument, which is walked at this [`place`].
+    /// To candle's graph behind the argument, which is walked at this place.
     Graph(u64),
 }
 
