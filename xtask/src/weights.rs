@@ -28,24 +28,26 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
             header.seed
         );
     } else {
-        let mut reasons = Vec::new();
-        let found = papers
-            .iter()
-            .find(|recipe| match recipe.open(&weights, &Device::Cpu) {
-                Ok(_) => true,
+        // Papers may share a generator.
+        let (mut fits, mut reasons) = (Vec::new(), Vec::new());
+        for recipe in papers {
+            let name = recipe.info().name;
+            match recipe.open(&weights, &Device::Cpu) {
+                Ok(_) => fits.push(name),
                 Err(error) => {
                     let text = error.to_string();
-                    let reason = text.lines().next().unwrap_or_default().to_string();
-                    reasons.push(format!("{}: {reason}", recipe.info().name));
-                    false
+                    reasons.push(format!(
+                        "{name}: {}",
+                        text.lines().next().unwrap_or_default()
+                    ));
                 }
-            });
-        match found {
-            Some(recipe) => say!("  generator of {}", recipe.info().name),
-            None => {
-                say!("  no generator that this program knows");
-                reasons.iter().for_each(|reason| say!("    {reason}"));
             }
+        }
+        if fits.is_empty() {
+            say!("  no generator that this program knows");
+            reasons.iter().for_each(|reason| say!("    {reason}"));
+        } else {
+            say!("  generator of {}", fits.join(", "));
         }
     }
     let numbers: usize = weights.iter().map(|(_, t)| t.elem_count()).sum();
