@@ -85,17 +85,6 @@ impl Algorithm for Dcgan {
     }
 }
 
-/// The data of the benchmarks: 64 px.
-const fn pictures(channels: usize) -> DataInfo {
-    DataInfo {
-        channels,
-        height: 64,
-        width: 64,
-        classes: None,
-        len: 1,
-    }
-}
-
 impl Paper for Dcgan {
     type Config = Config;
 
@@ -106,7 +95,10 @@ impl Paper for Dcgan {
         year: 2015,
         arxiv: "1511.06434",
         fixtures: &["dcgan"],
-        bench: &[("dcgan", pictures(3)), ("dcgan-c1", pictures(1))],
+        bench: &[
+            ("dcgan", DataInfo::unlabelled(3, 64)),
+            ("dcgan-c1", DataInfo::unlabelled(1, 64)),
+        ],
     };
 
     fn task(_: &Config) -> Task {

@@ -138,13 +138,6 @@ impl Config {
             beta1: r.beta1,
             beta2: r.beta2,
         };
-        let data = DataInfo {
-            channels: r.c,
-            height: r.size,
-            width: r.size,
-            classes: None,
-            len: r.batch,
-        };
-        Ok((config, data))
+        Ok((config, DataInfo::unlabelled(r.c, r.size)))
     }
 }

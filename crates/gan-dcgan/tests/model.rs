@@ -10,13 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 fn context(channels: usize) -> Context {
-    let data = DataInfo {
-        channels,
-        height: 64,
-        width: 64,
-        classes: None,
-        len: 1,
-    };
+    let data = DataInfo::unlabelled(channels, 64);
     Context {
         device: Device::Cpu,
         seed: 1,

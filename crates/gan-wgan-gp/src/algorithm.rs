@@ -108,16 +108,7 @@ impl Paper for WganGp {
         year: 2017,
         arxiv: "1704.00028",
         fixtures: &["wgan-gp"],
-        bench: &[(
-            "wgan-gp",
-            DataInfo {
-                channels: 3,
-                height: 64,
-                width: 64,
-                classes: None,
-                len: 1,
-            },
-        )],
+        bench: &[("wgan-gp", DataInfo::unlabelled(3, 64))],
     };
 
     fn task(_: &Config) -> Task {

@@ -152,13 +152,6 @@ impl Config {
             n_critic: r.n_critic,
             lambda_gp: r.lambda_gp,
         };
-        let data = DataInfo {
-            channels: r.c,
-            height: r.size,
-            width: r.size,
-            classes: None,
-            len: r.batch,
-        };
-        Ok((config, data))
+        Ok((config, DataInfo::unlabelled(r.c, r.size)))
     }
 }

@@ -11,11 +11,8 @@ use std::sync::Arc;
 
 fn context(size: usize) -> Context {
     let data = DataInfo {
-        channels: 3,
-        height: size,
-        width: size,
-        classes: None,
         len: 64,
+        ..DataInfo::unlabelled(3, size)
     };
     Context {
         device: Device::Cpu,

@@ -101,16 +101,7 @@ impl Paper for Wgan {
         year: 2017,
         arxiv: "1701.07875",
         fixtures: &["wgan"],
-        bench: &[(
-            "wgan",
-            DataInfo {
-                channels: 3,
-                height: 64,
-                width: 64,
-                classes: None,
-                len: 1,
-            },
-        )],
+        bench: &[("wgan", DataInfo::unlabelled(3, 64))],
     };
 
     fn task(_: &Config) -> Task {

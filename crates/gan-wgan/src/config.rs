@@ -142,13 +142,6 @@ impl Config {
             n_critic: r.n_critic,
             clip: r.clip,
         };
-        let data = DataInfo {
-            channels: r.c,
-            height: r.size,
-            width: r.size,
-            classes: None,
-            len: r.batch,
-        };
-        Ok((config, data))
+        Ok((config, DataInfo::unlabelled(r.c, r.size)))
     }
 }

@@ -10,13 +10,7 @@ use gan_core::{Context, DataInfo, Net, Optimizer, Preset, Rule, init};
 use gan_wgan::{Config, Critic, Generator};
 
 fn context() -> Context {
-    let data = DataInfo {
-        channels: 3,
-        height: 64,
-        width: 64,
-        classes: None,
-        len: 1,
-    };
+    let data = DataInfo::unlabelled(3, 64);
     Context {
         device: Device::Cpu,
         seed: 1,

@@ -35,6 +35,17 @@ pub struct DataInfo {
 }
 
 impl DataInfo {
+    /// Square pictures without classes; the number of them is left at 1.
+    pub const fn unlabelled(channels: usize, side: usize) -> Self {
+        Self {
+            channels,
+            height: side,
+            width: side,
+            classes: None,
+            len: 1,
+        }
+    }
+
     /// A square picture of this many values, grey or RGB, as a perceptron's last layer makes it.
     ///
     /// # Errors
@@ -43,13 +54,7 @@ impl DataInfo {
         for channels in [1, 3] {
             let side = (pixels / channels).isqrt();
             if side > 0 && side * side * channels == pixels {
-                return Ok(Self {
-                    channels,
-                    height: side,
-                    width: side,
-                    classes: None,
-                    len: 1,
-                });
+                return Ok(Self::unlabelled(channels, side));
             }
         }
         candle_core::bail!("{pixels} values are no square picture, grey or RGB")
