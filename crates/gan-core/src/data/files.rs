@@ -66,6 +66,23 @@ impl Files {
         Ok((Self { path, kind }, entries))
     }
 
+    /// A single file, as if it were alone in its folder.
+    ///
+    /// # Errors
+    /// A name that is not UTF-8.
+    pub fn single(path: &Path) -> Result<(Self, Entry), FileError> {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            let problem = "has a name that is not UTF-8";
+            return Err(FileError::new(path, problem, "rename the file"));
+        };
+        let files = Self {
+            path: path.parent().unwrap_or(Path::new("")).to_path_buf(),
+            kind: Kind::Folder,
+        };
+        let name = name.to_string();
+        Ok((files, Entry { name, index: 0 }))
+    }
+
     /// The file's name for people: `folder/a.png`, `pictures.zip/a.png`.
     pub fn path(&self, entry: &Entry) -> PathBuf {
         self.path.join(&entry.name)

@@ -1,7 +1,9 @@
 //! What folders and zip files mean, and what is refused.
 
+use super::sides::side;
 use super::*;
 use crate::data::Pictures;
+use crate::source::Side;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use image::codecs::jpeg::JpegEncoder;
@@ -121,7 +123,7 @@ fn a_folder_and_zip_files_of_it_are_one_set() {
     ]);
     let sets = paths
         .each_ref()
-        .map(|path| open(path, Split::Train).expect("a set"));
+        .map(|path| open(path, Split::Train).expect("a set").0);
     for set in &sets {
         assert_eq!(firsts(set), [1, 2, 3]);
         assert_eq!((set.info().classes, set.label(0)), (None, None));
@@ -141,11 +143,11 @@ fn folders_are_classes_splits_or_sides_by_their_names() {
         ("all/test/cat/5.png", grey(5)),
     ]);
     for path in &paths {
-        let train = open(path, Split::Train).expect("a set");
+        let train = open(path, Split::Train).expect("a set").0;
         assert_eq!(firsts(&train), [3, 1, 2]);
         assert_eq!(labels(&train), [Some(0), Some(1), Some(2)]);
         // A class that the split lacks keeps its number.
-        let test = open(path, Split::Test).expect("a set");
+        let test = open(path, Split::Test).expect("a set").0;
         assert_eq!(firsts(&test), [5, 4]);
         assert_eq!(labels(&test), [Some(1), Some(2)]);
         assert_eq!(test.info().classes, Some(3));
@@ -169,7 +171,7 @@ fn folders_are_classes_splits_or_sides_by_their_names() {
         refused(path, &["testB", "two domains", "name one of its folders"]);
     }
     let (_dir, paths) = three_ways(&[("train/a/1.png", grey(1)), ("train/2.png", grey(2))]);
-    let set = open(&paths[1], Split::Train).expect("a set");
+    let set = open(&paths[1], Split::Train).expect("a set").0;
     assert_eq!((set.info().classes, firsts(&set)), (None, vec![2, 1]));
     let error = open(&paths[1], Split::Test).expect_err("no test part");
     assert!(
@@ -188,13 +190,13 @@ fn colours_come_channels_first_and_on_white() {
             ExtendedColorType::Rgba8,
         ),
     )]);
-    let set = open(&paths[0], Split::Train).expect("a set");
+    let set = open(&paths[0], Split::Train).expect("a set").0;
     let mut bytes = Vec::new();
     set.read(0, &mut bytes).expect("a picture");
     assert_eq!(bytes, [1, 255, 2, 255, 3, 255]);
     assert_eq!(set.info().channels, 3);
     let (_dir, paths) = three_ways(&[("a.jpg", jpeg(77)), ("b.jpeg", jpeg(200))]);
-    let set = open(&paths[2], Split::Train).expect("a set");
+    let set = open(&paths[2], Split::Train).expect("a set").0;
     let values = firsts(&set);
     assert!(
         values[0].abs_diff(77) < 3 && values[1].abs_diff(200) < 3,

@@ -1,0 +1,170 @@
+//! Pictures of any sizes, one at a time: of one file, a folder or a zip file.
+
+use super::super::fit;
+use super::decode::{self, Looks};
+use super::{Entry, Files, is_picture};
+use crate::FileError;
+use std::path::Path;
+
+/// A picture of its own size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Single {
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// `channels·height·width` values, channels first.
+    pub bytes: Vec<u8>,
+}
+
+impl Single {
+    /// Reads a PNG or JPEG file's contents.
+    ///
+    /// # Errors
+    /// What is damaged or no such picture: the problem and what to do.
+    pub(super) fn decode(file: &[u8]) -> Result<(Self, Looks), decode::Fault> {
+        let opened = decode::open(file)?;
+        let looks = opened.looks;
+        let pixels = opened.pixels()?;
+        // Channels last in a file, first in a set.
+        let mut bytes = Vec::with_capacity(pixels.len());
+        for channel in 0..looks.channels {
+            bytes.extend(pixels.iter().skip(channel).step_by(looks.channels));
+        }
+        let single = Self {
+            channels: looks.channels,
+            height: looks.height,
+            width: looks.width,
+            bytes,
+        };
+        Ok((single, looks))
+    }
+
+    /// The same picture with 3 channels, of which a grey one has three equal ones.
+    pub fn rgb(mut self) -> Self {
+        if self.channels == 1 {
+            self.bytes = self.bytes.repeat(3);
+            self.channels = 3;
+        }
+        self
+    }
+
+    /// The same picture with 1 channel: a colour's luma by ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B.
+    pub fn grey(mut self) -> Self {
+        let mut planes = self.bytes.chunks_exact(self.height * self.width);
+        if let (3, Some(r), Some(g), Some(b)) =
+            (self.channels, planes.next(), planes.next(), planes.next())
+        {
+            let luma = |((&r, &g), &b): ((&u8, &u8), &u8)| {
+                let sum = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b);
+                ((sum + 500) / 1000) as u8 // at most 255
+            };
+            self.bytes = r.iter().zip(g).zip(b).map(luma).collect();
+            self.channels = 1;
+        }
+        self
+    }
+
+    /// The rectangle of this height and width that begins at (top, left); what lies outside is left out.
+    pub fn part(&self, (top, left): (usize, usize), (height, width): (usize, usize)) -> Self {
+        let height = height.min(self.height.saturating_sub(top));
+        let width = width.min(self.width.saturating_sub(left));
+        let mut bytes = Vec::with_capacity(self.channels * height * width);
+        for plane in self.bytes.chunks_exact(self.height * self.width) {
+            for row in plane.chunks_exact(self.width).skip(top).take(height) {
+                bytes.extend(row.iter().skip(left).take(width));
+            }
+        }
+        Self {
+            channels: self.channels,
+            height,
+            width,
+            bytes,
+        }
+    }
+
+    /// The left and the right half; of an odd width the middle column is in neither.
+    pub fn halves(&self) -> (Self, Self) {
+        let (half, size) = (self.width / 2, (self.height, self.width / 2));
+        (
+            self.part((0, 0), size),
+            self.part((0, self.width - half), size),
+        )
+    }
+
+    /// The square in the middle, brought to this side: `channels·side·side` values. Nothing is stretched:
+    /// what is too long is cut off equally at both ends.
+    pub fn square(&self, side: usize) -> Vec<u8> {
+        let shorter = self.height.min(self.width);
+        let at = ((self.height - shorter) / 2, (self.width - shorter) / 2);
+        let middle = self.part(at, (shorter, shorter));
+        if shorter == side {
+            return middle.bytes;
+        }
+        let mut bytes = Vec::with_capacity(self.channels * side * side);
+        for plane in middle.bytes.chunks_exact(shorter * shorter) {
+            let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x)).collect();
+            let plane = fit::plane(&plane, (shorter, shorter), (side, side));
+            bytes.extend(plane.iter().map(|x| x.round().clamp(0., 255.) as u8));
+        }
+        bytes
+    }
+}
+
+/// The pictures of one file, a folder or a zip file, each of its own size and kind.
+pub struct Album {
+    files: Files,
+    entries: Vec<Entry>,
+}
+
+impl Album {
+    /// Lists the pictures, in the order of their names.
+    ///
+    /// # Errors
+    /// A path that cannot be read or holds no picture.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        if path.is_file() && path.to_str().is_some_and(is_picture) {
+            let (files, entry) = Files::single(path)?;
+            return Ok(Self {
+                files,
+                entries: vec![entry],
+            });
+        }
+        let (files, mut entries) = Files::open(path)?;
+        let all = entries.len();
+        entries.retain(|entry| is_picture(&entry.name));
+        if entries.is_empty() {
+            return Err(super::no_pictures(path, all));
+        }
+        Ok(Self { files, entries })
+    }
+
+    /// Folders and name of each picture, joined by `/`.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.entries.iter().map(|entry| entry.name.clone());
+        names.collect()
+    }
+
+    /// Reads a picture by its name.
+    ///
+    /// # Errors
+    /// A name that is not among [`Album::names`]; a picture that cannot be read or decoded.
+    pub fn read(&mut self, name: &str) -> Result<Single, FileError> {
+        let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
+            return Err(FileError::new(
+                Path::new(name),
+                "is not among the pictures",
+                "check the name",
+            ));
+        };
+        let file = self.files.read(entry)?;
+        match Single::decode(&file) {
+            Ok((single, _)) => Ok(single),
+            Err((problem, remedy)) => {
+                Err(FileError::new(&self.files.path(entry), problem, remedy))
+            }
+        }
+    }
+}
