@@ -172,7 +172,13 @@ impl Source for Made {
         let role = roles.first().copied().unwrap_or("real");
         let made = match want {
             Want::Images { b, res, range } => vec![self.pictures(role, b, res, range)?],
-            Want::One { b, range, .. } => vec![self.pictures(role, b, None, range)?],
+            Want::One { b, size, range, .. } => {
+                vec![self.pictures(role, b, Some(size), range)?]
+            }
+            Want::Pairs { b, size, range, .. } => roles
+                .iter()
+                .map(|role| self.pictures(role, b, Some(size), range))
+                .collect::<Result<_, _>>()?,
             Want::Labelled { b, range } => {
                 let classes = self.data.classes.unwrap_or(10);
                 let labels = self.rng.choices("labels", b, classes)?;

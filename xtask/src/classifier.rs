@@ -60,6 +60,8 @@ pub fn classifier(args: &ClassifierArgs) -> Result<()> {
 fn digits(split: Split) -> Result<Arc<dyn Pictures>> {
     match dataset::open("mnist", split)? {
         Data::Images(set) => Ok(set),
-        Data::Unpaired { .. } => bail!("the embedded digits are one set of pictures"),
+        Data::Unpaired { .. } | Data::Paired { .. } => {
+            bail!("the embedded digits are one set of pictures")
+        }
     }
 }

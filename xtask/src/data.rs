@@ -30,7 +30,7 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
     for (part, split) in [("train", idx::Split::Train), ("test", idx::Split::Test)] {
         let set = match dataset::open(name, split) {
             Ok(Data::Images(set)) => set,
-            Ok(Data::Unpaired { .. }) => continue,
+            Ok(Data::Unpaired { .. } | Data::Paired { .. }) => continue,
             Err(error) if part == "test" => {
                 say!("  test   not usable: {error}");
                 continue;

@@ -4,7 +4,7 @@ use crate::Usage;
 use crate::settings::nearest;
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::data::{Data, Pictures, Shape, batch, idx, images};
+use gan_core::data::{Data, Fit, Pictures, Shape, batch, idx, images};
 use gan_core::{FileError, Range, Side};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,7 +121,7 @@ pub fn pictures(
 ) -> Result<(Tensor, Option<Vec<u32>>)> {
     let shape = Shape {
         b: 0,
-        res,
+        fit: res.map_or(Fit::Whole, Fit::Height),
         range: Range::Signed,
     };
     let batch = batch(set, which, shape)?;

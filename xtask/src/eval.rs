@@ -132,7 +132,7 @@ fn moments(args: &EvalArgs) -> Result<(bool, Vec<Checkpoint>)> {
 fn open(settings: &Settings, split: Split) -> Result<Arc<dyn Pictures>> {
     match dataset::open(&settings.data, split)? {
         Data::Images(set) => Ok(set),
-        Data::Unpaired { .. } => bail!(Usage(format!(
+        Data::Unpaired { .. } | Data::Paired { .. } => bail!(Usage(format!(
             "{}: its data have two sides; eval judges papers that learn from one set of pictures",
             settings.paper
         ))),
@@ -165,7 +165,7 @@ impl Judge {
         device: &Device,
     ) -> Result<Self> {
         let takes = sampler.takes();
-        if let Takes::Image { .. } = takes {
+        if let Takes::Image { .. } | Takes::Sides { .. } = takes {
             bail!(Usage(format!(
                 "{}: its generator takes pictures; eval judges generators that take noise",
                 settings.paper
@@ -183,7 +183,7 @@ impl Judge {
         }
         let seed = args.seed;
         let probe = fixed_noise(&takes, n, seed, device)?;
-        let made = columns(sampler, &part(&probe, 0, 1)?, device, seed, 0)?;
+        let made = columns(sampler, &probe.rows(0, 1)?, device, seed, 0)?;
         let Some((_, c, h, w)) = made.first().map(|(_, x)| x.dims4()).transpose()? else {
             bail!("{}: the generator made no pictures", settings.paper)
         };
@@ -330,19 +330,6 @@ fn some(set: &dyn Pictures, n: usize, seed: u64) -> impl Iterator<Item = usize> 
     order.into_iter().take(n)
 }
 
-/// Rows `from` to `from + n` of what a generator is given.
-fn part(probe: &Probe, from: usize, n: usize) -> Result<Probe> {
-    let rows = |x: &Tensor| x.narrow(0, from, n)?.contiguous();
-    Ok(match probe {
-        Probe::Latent(z) => Probe::Latent(rows(z)?),
-        Probe::Labelled { z, labels } => Probe::Labelled {
-            z: rows(z)?,
-            labels: rows(labels)?,
-        },
-        Probe::Image(x) => Probe::Image(rows(x)?),
-    })
-}
-
 /// All columns that a generator makes of `probe`, made a batch at a time.
 fn columns(
     sampler: &dyn Sampler,
@@ -351,14 +338,12 @@ fn columns(
     seed: u64,
     t: u64,
 ) -> Result<Vec<(&'static str, Tensor)>> {
-    let n = match probe {
-        Probe::Latent(x) | Probe::Image(x) | Probe::Labelled { z: x, .. } => x.dim(0)?,
-    };
+    let n = probe.count()?;
     let mut draws = CounterRng::new(seed, device);
     draws.begin(t);
     let mut all: Vec<(&'static str, Vec<Tensor>)> = Vec::new();
     for from in (0..n).step_by(BATCH) {
-        let made = sampler.sample(&part(probe, from, BATCH.min(n - from))?, &mut draws)?;
+        let made = sampler.sample(&probe.rows(from, BATCH.min(n - from))?, &mut draws)?;
         for (name, pictures) in made {
             let pictures = pictures.detach().to_device(&Device::Cpu)?;
             match all.iter_mut().find(|(known, _)| *known == name) {

@@ -26,13 +26,16 @@ pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
 pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     let recipe = settings::paper(papers, &args.paper)?;
     let info = recipe.info();
-    let data = dataset::open("mnist", idx::Split::Train)?.info();
+    let data = dataset::open(info.data, idx::Split::Train)?.info();
     let [demo, paper] = [Preset::Demo, Preset::Paper].map(|preset| recipe.preset(preset, &data));
     let (demo, paper) = (demo?, paper?);
     say!("{}: {}", info.name, info.title);
     say!("{}, {}", info.authors, info.year);
     say!("https://arxiv.org/abs/{}\n", info.arxiv);
-    say!("settings (--set KEY=VALUE)   demo on mnist   paper");
+    say!(
+        "settings (--set KEY=VALUE)   {:15} paper",
+        format!("demo on {}", info.data)
+    );
     for (key, about) in settings::keys(recipe) {
         let value =
             |config: &serde_json::Value| config.get(&key).map_or("—".into(), ToString::to_string);

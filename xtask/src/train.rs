@@ -159,7 +159,7 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
     let name = match (&args.data, &base) {
         (Some(name), _) => absolute(name),
         (None, Some(base)) => base.data.clone(),
-        (None, None) => "mnist".into(),
+        (None, None) => recipe.info().data.into(),
     };
     let data = dataset::open(&name, idx::Split::Train)?;
     let info = data.info();
@@ -212,10 +212,13 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
 /// Refuses a data set that is not what the paper learns from.
 fn check_task(recipe: &dyn Recipe, config: &serde_json::Value, data: &Data) -> Result<()> {
     let problem = match (recipe.task(config)?, data) {
-        (Task::Images, Data::Images(_)) | (Task::Unpaired, Data::Unpaired { .. }) => return Ok(()),
+        (Task::Images, Data::Images(_))
+        | (Task::Unpaired, Data::Unpaired { .. })
+        | (Task::Paired, Data::Paired { .. }) => return Ok(()),
         (Task::Labelled, Data::Images(set)) if set.info().classes.is_some() => return Ok(()),
         (Task::Labelled, _) => "pictures with labels",
         (Task::Unpaired, _) => "two sets of pictures, A and B",
+        (Task::Paired, _) => "pairs of pictures, A and B",
         (Task::Images, _) => "one set of pictures",
     };
     bail!(Usage(format!(
@@ -295,7 +298,7 @@ impl Run<'_> {
         let probe = match &takes {
             Takes::Latent { .. } => Some(noise(GRID)?),
             Takes::Labelled { classes, .. } => Some(noise(classes * COLUMNS)?), // a row a class
-            Takes::Image { .. } => None,
+            Takes::Image { .. } | Takes::Sides { .. } => None,
         };
         let mut csv = Csv::open(&dir.join("scalars.csv"), from)?;
         let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from)?;

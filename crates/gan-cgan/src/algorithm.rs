@@ -23,6 +23,7 @@ impl Paper for Cgan {
         authors: "Mirza, Osindero",
         year: 2014,
         arxiv: "1411.1784",
+        data: "mnist",
         fixtures: &["cgan-joint", "cgan-split"],
         bench: &[(
             "cgan",

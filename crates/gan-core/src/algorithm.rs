@@ -70,10 +70,19 @@ pub enum Takes {
         /// Classes are 0 to below this.
         classes: usize,
     },
-    /// A picture with this many channels, in [−1, 1].
+    /// A picture in [−1, 1].
     Image {
         /// 1 or 3
         channels: usize,
+        /// What height and width are multiples of; whoever has others pads and crops.
+        multiple: usize,
+    },
+    /// A picture of either of two sides, in [−1, 1]; each is translated to the other side.
+    Sides {
+        /// 1 or 3
+        channels: usize,
+        /// What height and width are multiples of; whoever has others pads and crops.
+        multiple: usize,
     },
 }
 
@@ -91,13 +100,55 @@ pub enum Probe {
     },
     /// Pictures `[n, c, h, w]` in [−1, 1].
     Image(Tensor),
+    /// Pictures `[n, c, h, w]` in [−1, 1] of two sides.
+    Sides {
+        /// Of the domain X.
+        x: Tensor,
+        /// Of the domain Y, as many.
+        y: Tensor,
+    },
 }
 
 impl Probe {
     /// Where its tensors are.
     pub fn device(&self) -> &Device {
+        self.first().device()
+    }
+
+    /// How many pictures it asks for.
+    ///
+    /// # Errors
+    /// A tensor without dimensions.
+    pub fn count(&self) -> Result<usize> {
+        self.first().dim(0)
+    }
+
+    /// Rows `from` to `from + n` of it.
+    ///
+    /// # Errors
+    /// When it has fewer.
+    pub fn rows(&self, from: usize, n: usize) -> Result<Self> {
+        let rows = |x: &Tensor| x.narrow(0, from, n)?.contiguous();
+        Ok(match self {
+            Probe::Latent(z) => Probe::Latent(rows(z)?),
+            Probe::Labelled { z, labels } => Probe::Labelled {
+                z: rows(z)?,
+                labels: rows(labels)?,
+            },
+            Probe::Image(x) => Probe::Image(rows(x)?),
+            Probe::Sides { x, y } => Probe::Sides {
+                x: rows(x)?,
+                y: rows(y)?,
+            },
+        })
+    }
+
+    fn first(&self) -> &Tensor {
         match self {
-            Probe::Latent(x) | Probe::Image(x) | Probe::Labelled { z: x, .. } => x.device(),
+            Probe::Latent(x)
+            | Probe::Image(x)
+            | Probe::Labelled { z: x, .. }
+            | Probe::Sides { x, .. } => x,
         }
     }
 }
@@ -115,6 +166,8 @@ pub struct PaperInfo {
     pub year: u32,
     /// arXiv identifier.
     pub arxiv: &'static str,
+    /// Name of the data set that it learns from where none is named.
+    pub data: &'static str,
     /// Reference recordings (`paper` in their metadata) that its training replays.
     pub fixtures: &'static [&'static str],
     /// Labels of its benchmarks, as the reference's own has them, and the data each is run on.
@@ -130,6 +183,8 @@ pub enum Task {
     Labelled,
     /// Two sets of pictures without a correspondence.
     Unpaired,
+    /// Two sets of pictures, each of which has its partner in the other.
+    Paired,
 }
 
 /// A named choice of settings.

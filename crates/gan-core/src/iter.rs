@@ -1,7 +1,7 @@
 //! What a step may use besides its own state: batches, randomness, the one way to update, the log.
 
 use crate::optim::Optimizer;
-use crate::source::{Draws, Range, Side, Source, Want};
+use crate::source::{Draws, Jitter, Range, Side, Source, Want};
 use candle_core::{CpuStorage, DType, Result, Storage, Tensor, bail};
 use gan_kernels::tape;
 
@@ -205,20 +205,61 @@ impl<'a> Iter<'a> {
         b: usize,
         range: Range,
     ) -> Result<(Tensor, Tensor)> {
-        let tensors = self.source.batch(&roles, Want::Labelled { b, range })?;
-        let [pictures, labels] = &tensors[..] else {
-            bail!(
-                "{roles:?}: the source gave {} tensors, expected two",
-                tensors.len()
-            )
-        };
-        self.show("real", pictures, range)?;
-        Ok((pictures.clone(), labels.clone()))
+        let (pictures, labels) = self.two(roles, Want::Labelled { b, range })?;
+        self.show("real", &pictures, range)?;
+        Ok((pictures, labels))
     }
 
-    /// Pictures `[b, c, h, w]` of one side of an unpaired set.
-    pub fn one(&mut self, role: &str, side: Side, b: usize, range: Range) -> Result<Tensor> {
-        self.pictures(role, Want::One { side, b, range }, range)
+    fn two(&mut self, roles: [&str; 2], want: Want) -> Result<(Tensor, Tensor)> {
+        let tensors = self.source.batch(&roles, want)?;
+        match &tensors[..] {
+            [first, second] => Ok((first.clone(), second.clone())),
+            _ => bail!(
+                "{roles:?}: the source gave {} tensors, expected two",
+                tensors.len()
+            ),
+        }
+    }
+
+    /// Pictures `[b, c, size, size]` of one side of an unpaired set.
+    pub fn one(
+        &mut self,
+        role: &str,
+        side: Side,
+        b: usize,
+        size: usize,
+        range: Range,
+        jitter: Jitter,
+    ) -> Result<Tensor> {
+        let want = Want::One {
+            side,
+            b,
+            size,
+            range,
+            jitter,
+        };
+        self.pictures(role, want, range)
+    }
+
+    /// Pictures `[b, c, size, size]` and, picture by picture, what belongs to them; `roles` name both.
+    pub fn pairs(
+        &mut self,
+        roles: [&str; 2],
+        b: usize,
+        size: usize,
+        range: Range,
+        jitter: Jitter,
+    ) -> Result<(Tensor, Tensor)> {
+        let want = Want::Pairs {
+            b,
+            size,
+            range,
+            jitter,
+        };
+        let (x, y) = self.two(roles, want)?;
+        let [_, second] = roles;
+        self.show(second, &y, range)?;
+        Ok((x, y))
     }
 
     fn pictures(&mut self, role: &str, want: Want, range: Range) -> Result<Tensor> {

@@ -46,7 +46,7 @@ pub use iter::{Iter, Recorder, Seen, Update};
 pub use observe::{Event, Observer};
 pub use optim::{Optimizer, Rule};
 pub use params::{Ema, Net, Params};
-pub use source::{Draws, LiveSource, Range, Side, Source, Want};
+pub use source::{Draws, Jitter, LiveSource, Range, Side, Source, Want};
 pub use state::{StateReader, StateWriter, Stateful};
 pub use train::{Outcome, Plan, train};
 pub use weights::Weights;

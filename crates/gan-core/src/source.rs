@@ -1,6 +1,6 @@
 //! Where batches and randomness come from: live (a data set and a counter-based generator), or recorded.
 
-use crate::data::{Data, Feed, Pictures, Shape as Form};
+use crate::data::{Data, Feed, Fit, Pictures, Shape as Form};
 use crate::rng::CounterRng;
 use crate::state::{StateReader, StateWriter, Stateful};
 use candle_core::{Device, Result, Tensor, bail};
@@ -44,6 +44,29 @@ pub enum Side {
     B,
 }
 
+/// How a run sees pictures that it crops: resized to `load`, of which a square is cut at random.
+///
+/// The choices are a pure function of the run's seed and the picture's running number, so that a run
+/// that goes on makes the same ones. Pictures of a pair are treated alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jitter {
+    /// The shorter side after resizing, at least the side of the square; where it is equal, a square
+    /// picture is not cropped.
+    pub load: usize,
+    /// Whether every other picture, at random, is mirrored left to right.
+    pub flip: bool,
+}
+
+impl Jitter {
+    /// Resized to `size`, nothing at random.
+    pub fn none(size: usize) -> Self {
+        Self {
+            load: size,
+            flip: false,
+        }
+    }
+}
+
 /// What a step asks for.
 #[derive(Clone, Copy, Debug)]
 pub enum Want {
@@ -64,14 +87,29 @@ pub enum Want {
         /// Range of values.
         range: Range,
     },
-    /// Pictures `[b, c, h, w]` of one side of an unpaired set.
+    /// Pictures `[b, c, size, size]` of one side of an unpaired set.
     One {
         /// The side.
         side: Side,
         /// Batch size.
         b: usize,
+        /// Side of the square that is cut from each picture.
+        size: usize,
         /// Range of values.
         range: Range,
+        /// What is done to each picture at random.
+        jitter: Jitter,
+    },
+    /// Two tensors of pictures `[b, c, size, size]`: a side and, picture by picture, what belongs to it.
+    Pairs {
+        /// Batch size.
+        b: usize,
+        /// Side of the square that is cut from each picture.
+        size: usize,
+        /// Range of values.
+        range: Range,
+        /// What is done to each pair at random: the same to both of its pictures.
+        jitter: Jitter,
     },
 }
 
@@ -82,6 +120,7 @@ pub struct LiveSource {
     device: Device,
     a: Feed,
     b: Option<Feed>,
+    paired: bool,
 }
 
 impl LiveSource {
@@ -91,13 +130,34 @@ impl LiveSource {
         let (a, b) = match data {
             Data::Images(pictures) => (feed(pictures, "order"), None),
             Data::Unpaired { a, b } => (feed(a, "order.a"), Some(feed(b, "order.b"))),
+            // One role for both: as many pictures in one order, with the same choices for each pair.
+            Data::Paired { a, b } => (feed(a, "order"), Some(feed(b, "order"))),
         };
         Self {
             rng: CounterRng::new(seed, device),
             device: device.clone(),
             a,
             b,
+            paired: matches!(data, Data::Paired { .. }),
         }
+    }
+
+    /// Both pictures of each pair.
+    fn pairs(&mut self, form: Form) -> Result<Vec<Tensor>> {
+        let Some(second) = self.b.as_mut().filter(|_| self.paired) else {
+            bail!("this paper wants pairs of pictures, the data set has none")
+        };
+        let (a, b) = (self.a.len(), second.len());
+        if a != b {
+            bail!("{a} pictures cannot be paired with {b}")
+        }
+        [&mut self.a, second]
+            .into_iter()
+            .map(|feed| {
+                let batch = feed.next(form)?;
+                Tensor::from_vec(batch.values, &batch.dims[..], &self.device)
+            })
+            .collect()
     }
 }
 
@@ -125,16 +185,39 @@ impl Source for LiveSource {
     }
 
     fn batch(&mut self, _: &[&str], want: Want) -> Result<Vec<Tensor>> {
-        let (feed, b, res, range, labelled) = match want {
-            Want::Images { b, res, range } => (&mut self.a, b, res, range, false),
-            Want::Labelled { b, range } => (&mut self.a, b, None, range, true),
-            Want::One { side, b, range } => match (side, &mut self.b) {
-                (Side::A, Some(_)) => (&mut self.a, b, None, range, false),
-                (Side::B, Some(feed)) => (feed, b, None, range, false),
-                (_, None) => bail!("this paper wants an unpaired data set, this one has one side"),
-            },
+        let (feed, b, fit, range, labelled) = match want {
+            Want::Images { b, res, range } => {
+                let fit = res.map_or(Fit::Whole, Fit::Height);
+                (&mut self.a, b, fit, range, false)
+            }
+            Want::Labelled { b, range } => (&mut self.a, b, Fit::Whole, range, true),
+            Want::One {
+                side,
+                b,
+                size,
+                range,
+                jitter,
+            } => {
+                let fit = Fit::Square { size, jitter };
+                match (side, self.b.as_mut().filter(|_| !self.paired)) {
+                    (Side::A, Some(_)) => (&mut self.a, b, fit, range, false),
+                    (Side::B, Some(feed)) => (feed, b, fit, range, false),
+                    (_, None) => {
+                        bail!("this paper wants two sets of pictures without a correspondence")
+                    }
+                }
+            }
+            Want::Pairs {
+                b,
+                size,
+                range,
+                jitter,
+            } => {
+                let fit = Fit::Square { size, jitter };
+                return self.pairs(Form { b, fit, range });
+            }
         };
-        let batch = feed.next(Form { b, res, range })?;
+        let batch = feed.next(Form { b, fit, range })?;
         let mut tensors = vec![Tensor::from_vec(
             batch.values,
             &batch.dims[..],

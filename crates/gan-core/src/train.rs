@@ -124,7 +124,9 @@ pub fn fixed_noise(takes: &Takes, n: usize, seed: u64, device: &Device) -> Resul
                 labels: Tensor::from_vec(labels.collect::<Vec<_>>(), n, device)?,
             })
         }
-        Takes::Image { .. } => bail!("this generator takes pictures, not noise"),
+        Takes::Image { .. } | Takes::Sides { .. } => {
+            bail!("this generator takes pictures, not noise")
+        }
     }
 }
 

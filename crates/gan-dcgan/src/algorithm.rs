@@ -94,6 +94,7 @@ impl Paper for Dcgan {
         authors: "Radford, Metz, Chintala",
         year: 2015,
         arxiv: "1511.06434",
+        data: "mnist",
         fixtures: &["dcgan"],
         bench: &[
             ("dcgan", DataInfo::unlabelled(3, 64)),

@@ -94,6 +94,7 @@ impl Paper for Vanilla {
         authors: "Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio",
         year: 2014,
         arxiv: "1406.2661",
+        data: "mnist",
         fixtures: &["vanilla"],
         bench: &[(
             "vanilla",

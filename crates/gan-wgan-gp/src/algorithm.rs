@@ -107,6 +107,7 @@ impl Paper for WganGp {
         authors: "Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville",
         year: 2017,
         arxiv: "1704.00028",
+        data: "mnist",
         fixtures: &["wgan-gp"],
         bench: &[("wgan-gp", DataInfo::unlabelled(3, 64))],
     };

@@ -100,6 +100,7 @@ impl Paper for Wgan {
         authors: "Arjovsky, Chintala, Bottou",
         year: 2017,
         arxiv: "1701.07875",
+        data: "mnist",
         fixtures: &["wgan"],
         bench: &[("wgan", DataInfo::unlabelled(3, 64))],
     };

@@ -109,6 +109,8 @@ impl Source for Recorded {
             ([role], Want::Images { b, .. } | Want::One { b, .. }) => {
                 Ok(vec![self.pictures(role, b)?])
             }
+            // Recordings hold batches as they were, whatever was done to their pictures.
+            ([x, y], Want::Pairs { b, .. }) => Ok(vec![self.pictures(x, b)?, self.pictures(y, b)?]),
             ([x, y], Want::Labelled { b, .. }) => {
                 let pictures = self.pictures(x, b)?;
                 Ok(vec![

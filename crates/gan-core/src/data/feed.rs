@@ -1,12 +1,13 @@
 //! The order in which a run sees its pictures, prepared ahead on a thread of its own.
 //!
 //! The order is a permutation per epoch, drawn from the seed; batches run across the border of an
-//! epoch. The position is one count, so that a checkpoint holds it and the thread cannot change it.
+//! epoch. The position is one count, so that a checkpoint holds it and the thread cannot change it; what
+//! is done to a picture at random depends on its position alone.
 
 use super::{DataInfo, Pictures, fit};
 use crate::FileError;
 use crate::rng::{self, Key};
-use crate::source::Range;
+use crate::source::{Jitter, Range};
 use candle_core::bail;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -14,23 +15,99 @@ use std::sync::mpsc::{Receiver, sync_channel};
 /// Batches that the thread keeps ready.
 const AHEAD: usize = 2;
 
+/// How pictures are brought to the size that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// They are not.
+    Whole,
+    /// To this height; the width follows in proportion.
+    Height(usize),
+    /// A square is cut out: at random by a [`Feed`], from the middle of the picture's shorter side by [`batch`].
+    Square {
+        /// Its side.
+        size: usize,
+        /// What a [`Feed`] does at random.
+        jitter: Jitter,
+    },
+}
+
 /// What a batch looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Pictures.
     pub b: usize,
-    /// Height wanted, where it differs from the data's; the width follows in proportion.
-    pub res: Option<usize>,
+    /// How pictures are brought to the size asked for.
+    pub fit: Fit,
     /// Range of values.
     pub range: Range,
 }
 
 impl Shape {
-    /// Height and width of the pictures of a data set in this shape.
-    fn size(&self, info: &DataInfo) -> Result<(usize, usize), String> {
-        match self.res {
-            None => Ok((info.height, info.width)),
-            Some(res) => fit::size(info, res),
+    /// Height and width that the pictures of a data set are resized to, and those of the part that is kept.
+    fn sizes(&self, info: &DataInfo, random: bool) -> Result<[(usize, usize); 2], String> {
+        let resized = match self.fit {
+            Fit::Whole => (info.height, info.width),
+            Fit::Height(height) => fit::size(info, height)?,
+            Fit::Square { size, jitter } => {
+                if size > jitter.load {
+                    return Err(format!(
+                        "a square of {size} cannot be cut from pictures that are loaded at {}",
+                        jitter.load
+                    ));
+                }
+                let load = if random { jitter.load } else { size };
+                return Ok([fit::shorter(info, load)?, (size, size)]);
+            }
+        };
+        Ok([resized, resized])
+    }
+}
+
+/// Where a square is cut, in parts of the room there is, and whether the picture is mirrored.
+#[derive(Clone, Copy)]
+struct Cut {
+    y: f32,
+    x: f32,
+    mirror: bool,
+}
+
+impl Cut {
+    const MIDDLE: Self = Self {
+        y: 0.5,
+        x: 0.5,
+        mirror: false,
+    };
+
+    /// The choices for the picture at this position of the run.
+    fn at(seed: u64, role: &str, position: u64, fit: Fit) -> Self {
+        let Fit::Square { jitter, .. } = fit else {
+            return Self::MIDDLE;
+        };
+        let key = Key::new(seed, &format!("{role}.jitter"), position, 0);
+        match rng::uniforms(key, 0, 3)[..] {
+            [y, x, coin] => Self {
+                y,
+                x,
+                mirror: jitter.flip && coin < 0.5,
+            },
+            _ => Self::MIDDLE,
+        }
+    }
+
+    /// The part of a plane of `from` = (h, w) that is kept.
+    fn apply(&self, plane: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+        let start = |from: usize, to: usize, at: f32| {
+            let room = from.saturating_sub(to);
+            ((at * (room + 1) as f32) as usize).min(room)
+        };
+        let (top, left) = (start(from.0, to.0, self.y), start(from.1, to.1, self.x));
+        let rows = plane.chunks_exact(from.1).skip(top).take(to.0);
+        let rows = rows.map(|row| row.iter().copied().skip(left).take(to.1));
+        match self.mirror {
+            false => rows.flatten().collect(),
+            true => rows
+                .flat_map(|row| row.collect::<Vec<_>>().into_iter().rev())
+                .collect(),
         }
     }
 }
@@ -68,6 +145,16 @@ impl Feed {
         }
     }
 
+    /// Pictures in the set.
+    pub fn len(&self) -> usize {
+        self.pictures.info().len
+    }
+
+    /// Never: a set has a picture at least.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Pictures handed out since the start of the run.
     pub fn cursor(&self) -> u64 {
         self.cursor
@@ -85,7 +172,7 @@ impl Feed {
         if shape.b == 0 {
             bail!("a batch of no pictures was asked for")
         }
-        shape.size(info).map_err(candle_core::Error::msg)?;
+        shape.sizes(info, true).map_err(candle_core::Error::msg)?;
         let batches = match self.running.take() {
             Some((running, batches)) if running == shape => batches,
             _ => self.start(shape),
@@ -106,8 +193,9 @@ impl Feed {
         std::thread::spawn(move || {
             let mut order = Order::new(seed, role, pictures.info().len);
             loop {
-                let order = (0..shape.b as u64).map(|k| order.at(cursor + k));
-                let batch = batch(&*pictures, order, shape);
+                let positions = cursor..cursor + shape.b as u64;
+                let order = positions.map(|at| (order.at(at), Cut::at(seed, role, at, shape.fit)));
+                let batch = assemble(&*pictures, order, shape, true);
                 let failed = batch.is_err();
                 // The channel closes when the feed is dropped or seeks elsewhere.
                 if send.send(batch).is_err() || failed {
@@ -151,7 +239,8 @@ impl Order {
     }
 }
 
-/// The pictures of these numbers, as a run with this shape sees them; `shape.b` does not matter.
+/// The pictures of these numbers, as a run with this shape sees them but for what it does at random;
+/// `shape.b` does not matter.
 ///
 /// # Errors
 /// A size that pictures cannot be brought to; those of reading.
@@ -160,30 +249,46 @@ pub fn batch(
     which: impl Iterator<Item = usize>,
     shape: Shape,
 ) -> Result<Batch, FileError> {
+    assemble(pictures, which.map(|i| (i, Cut::MIDDLE)), shape, false)
+}
+
+fn assemble(
+    pictures: &dyn Pictures,
+    which: impl Iterator<Item = (usize, Cut)>,
+    shape: Shape,
+    random: bool,
+) -> Result<Batch, FileError> {
     let info = pictures.info();
-    let (h, w) = shape.size(info).map_err(fit::wrong)?;
+    let whole = (info.height, info.width);
+    let [resized, kept] = shape.sizes(info, random).map_err(fit::wrong)?;
+    let mut cuts = Vec::with_capacity(shape.b);
     let mut bytes = Vec::with_capacity(shape.b * info.pixels());
     let mut labels = info.classes.is_some().then(|| Vec::with_capacity(shape.b));
-    let mut b = 0;
-    for i in which {
+    for (i, cut) in which {
         pictures.read(i, &mut bytes)?;
         if let (Some(labels), Some(label)) = (&mut labels, pictures.label(i)) {
             labels.push(label);
         }
-        b += 1;
+        cuts.push(cut);
     }
+    let (b, (h, w)) = (cuts.len(), kept);
     let scale = |x: f32| match shape.range {
         Range::Signed => x / 127.5 - 1.,
         Range::Unit => x / 255.,
     };
-    let values = if (h, w) == (info.height, info.width) {
+    let still = cuts.iter().all(|cut| !cut.mirror);
+    let values = if still && resized == whole && kept == whole {
         bytes.iter().map(|&x| scale(f32::from(x))).collect()
     } else {
         let mut values = Vec::with_capacity(b * info.channels * h * w);
-        for plane in bytes.chunks_exact(info.height * info.width) {
+        let planes = bytes.chunks_exact(info.height * info.width);
+        let cuts = cuts
+            .iter()
+            .flat_map(|cut| std::iter::repeat_n(cut, info.channels));
+        for (plane, cut) in planes.zip(cuts) {
             let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x)).collect();
-            let plane = fit::plane(&plane, (info.height, info.width), (h, w));
-            values.extend(plane.into_iter().map(scale));
+            let plane = fit::plane(&plane, whole, resized);
+            values.extend(cut.apply(&plane, resized, kept).into_iter().map(scale));
         }
         values
     };
@@ -215,7 +320,7 @@ mod tests {
     fn shape(b: usize) -> Shape {
         Shape {
             b,
-            res: None,
+            fit: Fit::Whole,
             range: Range::Unit,
         }
     }
@@ -270,7 +375,7 @@ mod tests {
         feed.seek(0);
         let half = feed
             .next(Shape {
-                res: Some(1),
+                fit: Fit::Height(1),
                 ..shape(1)
             })
             .expect("a batch");
@@ -282,16 +387,62 @@ mod tests {
         assert!((half.values[0] - mean(0)).abs() < 1e-6);
         assert!((half.values[1] - mean(2)).abs() < 1e-6);
         let other = feed.next(Shape {
-            res: Some(3),
+            fit: Fit::Height(3),
             ..shape(1)
         });
         assert_eq!(other.expect("a batch").dims, [1, 1, 3, 6]);
         assert!(
             feed.next(Shape {
-                res: Some(0),
+                fit: Fit::Height(0),
                 ..shape(1)
             })
             .is_err()
         );
+    }
+    /// Squares: from the middle without a run, at random in one, the same in both of a pair, and the same
+    /// whatever the batches and wherever the run went on.
+    #[test]
+    fn crops_and_flips_depend_on_the_position_alone() {
+        let square = |size, load, flip| Shape {
+            b: 5,
+            fit: Fit::Square {
+                size,
+                jitter: Jitter { load, flip },
+            },
+            range: Range::Unit,
+        };
+        let set = feed(1).pictures;
+        let middle = batch(&*set, [3].into_iter(), square(2, 2, true)).expect("a picture");
+        assert_eq!(middle.dims, [1, 1, 2, 2]);
+        let want = [25, 26, 29, 30].map(|x| x as f32 / 255.);
+        assert_eq!(middle.values, want);
+
+        let jitter = square(2, 3, true);
+        let values = |feed: &mut Feed, b| feed.next(Shape { b, ..jitter }).expect("a batch").values;
+        let (mut whole, mut parts, mut pair) = (feed(1), feed(1), feed(1));
+        let all = values(&mut whole, 25);
+        assert_eq!(values(&mut pair, 25), all);
+        let mut got = values(&mut parts, 7);
+        let cursor = parts.cursor();
+        let mut parts = feed(1);
+        parts.seek(cursor);
+        got.extend(values(&mut parts, 18));
+        assert_eq!(got, all);
+        // Values rise to the right in every picture of the set; in a mirrored one they fall.
+        let mirrored = all.chunks_exact(4).filter(|p| p[1] < p[0]).count();
+        assert!((5..20).contains(&mirrored), "{mirrored} of 25 are mirrored");
+        let mut plain = feed(1);
+        let plain = plain
+            .next(Shape {
+                b: 25,
+                ..square(2, 3, false)
+            })
+            .expect("a batch")
+            .values;
+        assert!(plain.chunks_exact(4).all(|p| p[1] > p[0]));
+        let error = feed(1)
+            .next(square(3, 2, false))
+            .expect_err("too large a square");
+        assert!(error.to_string().contains("loaded at 2"), "{error}");
     }
 }

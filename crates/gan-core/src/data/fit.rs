@@ -98,6 +98,20 @@ pub(super) fn size(info: &DataInfo, height: usize) -> Result<(usize, usize), Str
     Ok((height, width))
 }
 
+/// Height and width of pictures whose shorter side is brought to this length.
+pub(super) fn shorter(info: &DataInfo, side: usize) -> Result<(usize, usize), String> {
+    let short = info.height.min(info.width).max(1);
+    let scaled = |length: usize| (length * side + short / 2) / short;
+    let (height, width) = (scaled(info.height), scaled(info.width));
+    if side == 0 || height.max(width) > SIDE {
+        return Err(format!(
+            "pictures of {}x{} cannot be brought to a shorter side of {side}",
+            info.height, info.width
+        ));
+    }
+    Ok((height, width))
+}
+
 /// One plane from `from` = (h, w) to `to`, with values in [0, 255].
 ///
 /// Where both sides shrink by the same whole factor, each value is the mean of its square, as in the

@@ -8,7 +8,7 @@ pub mod idx;
 #[cfg(feature = "data")]
 pub mod images;
 
-pub use feed::{Batch, Feed, Shape, batch};
+pub use feed::{Batch, Feed, Fit, Shape, batch};
 pub use fit::{padded, resized};
 
 use crate::FileError;
@@ -99,6 +99,13 @@ pub enum Data {
         /// The domain Y.
         b: Arc<dyn Pictures>,
     },
+    /// Two sets of as many pictures in one size: picture i of one belongs to picture i of the other.
+    Paired {
+        /// The domain X.
+        a: Arc<dyn Pictures>,
+        /// The domain Y.
+        b: Arc<dyn Pictures>,
+    },
 }
 
 impl Data {
@@ -107,6 +114,7 @@ impl Data {
         match self {
             Data::Images(pictures) => pictures.sha256().to_string(),
             Data::Unpaired { a, b } => format!("{}+{}", a.sha256(), b.sha256()),
+            Data::Paired { a, b } => format!("{}={}", a.sha256(), b.sha256()),
         }
     }
 
@@ -114,7 +122,7 @@ impl Data {
     pub fn info(&self) -> DataInfo {
         match self {
             Data::Images(pictures) => pictures.info().clone(),
-            Data::Unpaired { a, b } => DataInfo {
+            Data::Unpaired { a, b } | Data::Paired { a, b } => DataInfo {
                 len: a.info().len.max(b.info().len),
                 ..a.info().clone()
             },

@@ -13,9 +13,9 @@ use candle_nn::{Init, VarBuilder};
 use gan_core::data::{Data, DataInfo, InMemory};
 use gan_core::nn::{Linear, linear};
 use gan_core::{
-    Algorithm, Context, Draws, Ema, Erased, Iter, Law, Net, Optimizer, Pace, Paper, PaperInfo,
-    Preset, Probe, Range, Rule, Sampler, Side, StateReader, StateWriter, Stateful, Takes, Task,
-    Weights, init, loss, optim::schedule,
+    Algorithm, Context, Draws, Ema, Erased, Iter, Jitter, Law, Net, Optimizer, Pace, Paper,
+    PaperInfo, Preset, Probe, Range, Rule, Sampler, Side, StateReader, StateWriter, Stateful,
+    Takes, Task, Weights, init, loss, optim::schedule,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,7 @@ const fn info(name: &'static str) -> PaperInfo {
         authors: "nobody",
         year: 2000,
         arxiv: "",
+        data: "mnist",
         fixtures: &[],
         bench: &[],
     }
@@ -454,8 +455,13 @@ impl Algorithm for Cycle {
             opt.lr = lr;
         }
         let (g, f) = (&self.g.live, &self.f.live);
-        let x = it.one("x", Side::A, 2, Range::Signed)?.flatten_from(1)?;
-        let y = it.one("y", Side::B, 2, Range::Signed)?.flatten_from(1)?;
+        let whole = Jitter::none(2);
+        let x = it
+            .one("x", Side::A, 2, 2, Range::Signed, whole)?
+            .flatten_from(1)?;
+        let y = it
+            .one("y", Side::B, 2, 2, Range::Signed, whole)?
+            .flatten_from(1)?;
         let fake_y = g.forward(&x, Mode::Train, it)?;
         let fake_x = f.forward(&y, Mode::Train, it)?;
         let back_x = f.forward(&fake_y, Mode::Train, it)?;
@@ -505,7 +511,10 @@ struct Translators<'a>(&'a Generator, &'a Generator);
 
 impl Sampler for Translators<'_> {
     fn takes(&self) -> Takes {
-        Takes::Image { channels: 1 }
+        Takes::Image {
+            channels: 1,
+            multiple: 1,
+        }
     }
 
     fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
