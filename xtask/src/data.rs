@@ -3,13 +3,16 @@
 use crate::cli::{DataArgs, DataCommand};
 use crate::dataset;
 use anyhow::{Result, bail};
+use candle_core::Tensor;
 use gan_core::FileError;
-use gan_core::data::{Data, Pictures, idx};
+use gan_core::data::{Data, Pictures, Split};
 use gan_core::image::grid;
 use std::path::Path;
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 100;
+/// Pictures in a row of it.
+const ROW: usize = 10;
 
 /// Runs `data`.
 pub fn data(args: &DataArgs) -> Result<()> {
@@ -27,52 +30,92 @@ pub fn data(args: &DataArgs) -> Result<()> {
 
 fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
     say!("{}", dataset::locate(name)?.display());
-    for (part, split) in [("train", idx::Split::Train), ("test", idx::Split::Test)] {
-        let set = match dataset::open(name, split) {
-            Ok(Data::Images(set)) => set,
-            Ok(Data::Unpaired { .. } | Data::Paired { .. }) => continue,
+    for (part, split) in [("train", Split::Train), ("test", Split::Test)] {
+        let (data, notes) = match dataset::open_for(name, split, None) {
+            Ok(opened) => opened,
             Err(error) if part == "test" => {
                 say!("  test   not usable: {error}");
                 continue;
             }
             Err(error) => return Err(error),
         };
-        let info = set.info();
-        say!(
-            "  {part:6} {} pictures, {} x {}, {} channel{}",
-            info.len,
-            info.height,
-            info.width,
-            info.channels,
-            if info.channels == 1 { "" } else { "s" }
-        );
-        if let Some(classes) = info.classes {
-            let mut counts = vec![0u64; classes];
-            for label in (0..info.len).filter_map(|i| set.label(i)) {
-                if let Some(count) = counts.get_mut(label as usize) {
-                    *count += 1;
-                }
+        match &data {
+            Data::Images(set) => counts(part, &**set),
+            Data::Unpaired { a, b } => {
+                say!("  {part:6} two sides without a correspondence");
+                counts("  A", &**a);
+                counts("  B", &**b);
             }
-            let counts: Vec<_> = counts
-                .iter()
-                .enumerate()
-                .map(|(class, n)| format!("{class}: {n}"))
-                .collect();
-            say!("         {classes} classes ({})", counts.join(", "));
+            Data::Paired { a, b } => {
+                say!("  {part:6} pairs");
+                counts("  A", &**a);
+                counts("  B", &**b);
+            }
+        }
+        for note in notes {
+            say!("         note: {note}");
         }
         if let (Some(path), "train") = (out, part) {
-            sheet(&*set, path)?;
+            sheet(&data, path)?;
             say!("         contact sheet: {}", path.display());
         }
     }
     Ok(())
 }
 
-/// The first pictures of a set as one grid.
-fn sheet(set: &dyn Pictures, path: &Path) -> Result<()> {
-    let n = set.info().len.min(SHEET);
-    let (pictures, _) = dataset::pictures(set, 0..n, None)?;
-    let png = grid(&pictures, 10)?.png()?;
+/// Says how many pictures there are, and of what kind.
+fn counts(part: &str, set: &dyn Pictures) {
+    let info = set.info();
+    say!(
+        "  {part:6} {} pictures, {} x {}, {} channel{}",
+        info.len,
+        info.height,
+        info.width,
+        info.channels,
+        if info.channels == 1 { "" } else { "s" }
+    );
+    let Some(classes) = info.classes else {
+        return;
+    };
+    let mut counts = vec![0u64; classes];
+    for label in (0..info.len).filter_map(|i| set.label(i)) {
+        if let Some(count) = counts.get_mut(label as usize) {
+            *count += 1;
+        }
+    }
+    let counts: Vec<_> = counts
+        .iter()
+        .enumerate()
+        .map(|(class, n)| format!("{class}: {n}"))
+        .collect();
+    say!("         {classes} classes ({})", counts.join(", "));
+}
+
+/// The first pictures of a set as one grid; of two sides, a row of A above each row of B.
+fn sheet(data: &Data, path: &Path) -> Result<()> {
+    let first = |set: &dyn Pictures, n: usize| {
+        let n = set.info().len.min(n);
+        dataset::pictures(set, 0..n, None).map(|(pictures, _)| pictures)
+    };
+    let pictures = match data {
+        Data::Images(set) => first(&**set, SHEET)?,
+        Data::Unpaired { a, b } | Data::Paired { a, b } => {
+            let n = a.info().len.min(b.info().len).min(SHEET / 2);
+            let (a, b) = (first(&**a, n)?, first(&**b, n)?);
+            let mut rows = Vec::new();
+            for from in (0..n).step_by(ROW) {
+                let length = ROW.min(n - from);
+                rows.push(a.narrow(0, from, length)?);
+                rows.push(b.narrow(0, from, length)?);
+            }
+            Tensor::cat(&rows, 0)?
+        }
+    };
+    let columns = match pictures.dim(0)? / 2 {
+        few if few < ROW && !matches!(data, Data::Images(_)) => few,
+        _ => ROW,
+    };
+    let png = grid(&pictures, columns)?.png()?;
     match std::fs::write(path, png) {
         Ok(()) => Ok(()),
         Err(e) => bail!(FileError::writing(path, &e)),

@@ -1,11 +1,12 @@
 //! Data sets by name, folder or zip file.
 
-use crate::Usage;
 use crate::settings::nearest;
+use crate::{Usage, made};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::data::{Data, Fit, Pictures, Shape, batch, idx, images};
-use gan_core::{FileError, Range, Side};
+use gan_core::data::images::sides::{self, Sides};
+use gan_core::data::{Data, Fit, Pictures, Shape, Split, batch, idx, images};
+use gan_core::{FileError, Jitter, Range, Side, Task};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +19,22 @@ pub struct Embedded {
     pub about: &'static str,
     /// Its folder or file in `assets/`.
     path: &'static str,
-    /// The side that serves as one set of pictures, where it has two.
-    side: Option<Side>,
+    /// What is made of it.
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// As it is.
+    Whole,
+    /// Side B alone where one set is wanted: pictures of both would be a mixture of two data sets.
+    Sides,
+    /// Squares of one size.
+    Squares,
+    /// Outlines and the pictures that they are of.
+    Outline,
+    /// Digits on photographs, and plain ones.
+    Textured,
 }
 
 /// The data sets in `assets/`.
@@ -28,14 +43,33 @@ pub const EMBEDDED: &[Embedded] = &[
         name: "mnist",
         about: "10,000 of MNIST's handwritten digits, 28x28 grey (9,000 train, 1,000 test)",
         path: "mnist",
-        side: None,
+        kind: Kind::Whole,
     },
     Embedded {
         name: "emoji",
-        about: "1,316 emoji in Noto's drawings, 64x64 colour (1,216 train, 100 test)",
+        about: "1,316 emoji in Noto's drawings, 64x64 colour (1,216 train, 100 test); for papers that learn \
+                from two sides: A in Twemoji's, B in Noto's",
         path: "emoji.zip",
-        // One style: pictures of both would be a mixture of two data sets.
-        side: Some(Side::B),
+        kind: Kind::Sides,
+    },
+    Embedded {
+        name: "outline",
+        about: "pairs: outlines (A) of the emoji in Noto's drawings (B), 64x64 colour (1,216 train, 100 test)",
+        path: "emoji.zip",
+        kind: Kind::Outline,
+    },
+    Embedded {
+        name: "textured",
+        about: "two sides: digits blended into photographs (A) and plain digits (B), 32x32 colour (4,500 and \
+                4,000 train, 500 and 445 test)",
+        path: "photos.zip",
+        kind: Kind::Textured,
+    },
+    Embedded {
+        name: "photos",
+        about: "83 photographs, the square in the middle of each in colour (71 of 204x204 train, 12 of 144x144 test)",
+        path: "photos.zip",
+        kind: Kind::Squares,
     },
 ];
 
@@ -97,17 +131,106 @@ pub fn locate(name: &str) -> Result<PathBuf> {
     ))
 }
 
-/// Opens a data set by name, folder (MNIST's format, or pictures) or zip file of pictures.
-pub fn open(name: &str, split: idx::Split) -> Result<Data> {
+/// Opens a data set by name, folder (MNIST's format, or pictures) or zip file of pictures, as what it is:
+/// pairs, two sides, or one set.
+///
+/// # Errors
+/// Those of [`locate`] and of reading.
+pub fn open(name: &str, split: Split) -> Result<Data> {
+    Ok(open_for(name, split, None)?.0)
+}
+
+/// Opens a data set as a task wants it where that is possible, and as what it is where it is not. Beside it,
+/// what was done to pictures that were not as they should be: a sentence each.
+///
+/// # Errors
+/// Those of [`locate`] and of reading.
+pub fn open_for(name: &str, split: Split, task: Option<Task>) -> Result<(Data, Vec<String>)> {
     let path = locate(name)?;
-    if idx::is_folder(&path) {
-        return Ok(Data::Images(Arc::new(idx::folder(&path, split)?)));
-    }
-    let pictures = match embedded(name).and_then(|set| set.side) {
-        Some(side) => images::side(&path, split, side)?,
-        None => images::open(&path, split)?,
+    let two = |sides: Sides, paired| {
+        let (a, b): (Arc<dyn Pictures>, Arc<dyn Pictures>) = (Arc::new(sides.a), Arc::new(sides.b));
+        let data = match paired {
+            true => Data::Paired { a, b },
+            false => Data::Unpaired { a, b },
+        };
+        (data, sides.notes)
     };
-    Ok(Data::Images(Arc::new(pictures)))
+    let one = |(set, notes)| (Data::Images(Arc::new(set)), notes);
+    let kind = embedded(name).map(|set| set.kind);
+    Ok(match (kind, task) {
+        (Some(Kind::Whole) | None, _) if idx::is_folder(&path) => {
+            one((idx::folder(&path, split)?, Vec::new()))
+        }
+        (Some(Kind::Outline), task) => {
+            let b = sides::side(&path, split, Side::B)?;
+            let a: Arc<dyn Pictures> = Arc::new(made::outlines(&b)?);
+            let b: Arc<dyn Pictures> = Arc::new(b);
+            let data = match task {
+                Some(Task::Unpaired) => Data::Unpaired { a, b },
+                _ => Data::Paired { a, b },
+            };
+            (data, Vec::new())
+        }
+        (Some(Kind::Textured), _) => {
+            let made::Textured { a, b, .. } = textured(split)?;
+            (Data::Unpaired { a, b }, Vec::new())
+        }
+        // Its notes say nothing that `data ls` does not.
+        (Some(Kind::Squares), _) => one((sides::squares(&path, split)?.0, Vec::new())),
+        (_, Some(Task::Paired)) => two(sides::paired(&path, split)?, true),
+        (_, Some(Task::Unpaired)) => two(sides::unpaired(&path, split)?, false),
+        (Some(Kind::Sides), _) => one((sides::side(&path, split, Side::B)?, Vec::new())),
+        (_, Some(Task::Images | Task::Labelled)) => one(images::open(&path, split)?),
+        (_, None) => match sides::kind(&path)? {
+            sides::Kind::One => one(images::open(&path, split)?),
+            sides::Kind::Paired => two(sides::paired(&path, split)?, true),
+            sides::Kind::Unpaired => two(sides::unpaired(&path, split)?, false),
+        },
+    })
+}
+
+fn textured(split: Split) -> Result<made::Textured> {
+    let digits = idx::folder(&locate("mnist")?, split)?;
+    made::textured(&digits, &locate("photos")?, split)
+}
+
+/// What the pictures of an unpaired set's side A should become, in A's order: for measuring only.
+#[derive(Debug)]
+pub struct Truth {
+    /// The true partners.
+    pub partners: Arc<dyn Pictures>,
+    /// Their classes.
+    pub labels: Vec<u32>,
+}
+
+/// The truth about the data set of this name, where it is known.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn truth(name: &str, split: Split) -> Result<Option<Truth>> {
+    if embedded(name).is_none_or(|set| set.kind != Kind::Textured) {
+        return Ok(None);
+    }
+    let made::Textured {
+        partners, labels, ..
+    } = textured(split)?;
+    Ok(Some(Truth { partners, labels }))
+}
+
+/// Some pictures of a set as squares `[n, c, size, size]` in [−1, 1]: what is left of the sides is cut off.
+///
+/// # Errors
+/// Those of reading; a size that pictures cannot be brought to.
+pub fn squares(
+    set: &dyn Pictures,
+    which: impl Iterator<Item = usize>,
+    size: usize,
+) -> Result<Tensor> {
+    let fit = Fit::Square {
+        size,
+        jitter: Jitter::none(size),
+    };
+    Ok(fitted(set, which, fit)?.0)
 }
 
 /// Some pictures of a set, `[n, c, h, w]` in [−1, 1], brought to a height, and their labels.
@@ -119,9 +242,17 @@ pub fn pictures(
     which: impl Iterator<Item = usize>,
     res: Option<usize>,
 ) -> Result<(Tensor, Option<Vec<u32>>)> {
+    fitted(set, which, res.map_or(Fit::Whole, Fit::Height))
+}
+
+fn fitted(
+    set: &dyn Pictures,
+    which: impl Iterator<Item = usize>,
+    fit: Fit,
+) -> Result<(Tensor, Option<Vec<u32>>)> {
     let shape = Shape {
         b: 0,
-        fit: res.map_or(Fit::Whole, Fit::Height),
+        fit,
         range: Range::Signed,
     };
     let batch = batch(set, which, shape)?;

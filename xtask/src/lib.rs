@@ -30,6 +30,7 @@ pub mod dataset;
 pub mod eval;
 pub mod folder;
 pub mod list;
+mod made;
 pub mod observers;
 mod ops;
 pub mod parity;

@@ -41,7 +41,8 @@ pub fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Re
             "restore the file",
         )
     })?;
-    let data = dataset::open(&settings.data, idx::Split::Train)?;
+    let task = recipe.task(&settings.config)?;
+    let (data, notes) = dataset::open_for(&settings.data, idx::Split::Train, Some(task))?;
     let checkpoint = match file {
         Some(file) => Some(Checkpoint::read(file)?),
         None => newest(&folder)?,
@@ -59,6 +60,7 @@ pub fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Re
     Ok(Start {
         settings,
         data,
+        notes,
         run: Some((folder, checkpoint)),
     })
 }

@@ -17,8 +17,8 @@ use candle_core::Device;
 use gan_core::data::{Data, idx};
 use gan_core::train::{Plan, fixed_noise};
 use gan_core::{
-    Algorithm, Checkpoint, Context, FileError, Header, LiveSource, Observer, Outcome, Preset,
-    Recipe, Store, Takes, Task,
+    Algorithm, Checkpoint, Context, DataInfo, FileError, Header, LiveSource, Observer, Outcome,
+    Preset, Recipe, Store, Takes, Task,
 };
 use std::path::Path;
 use std::time::Instant;
@@ -34,6 +34,8 @@ pub struct Start {
     pub settings: Settings,
     /// The data set, open.
     pub data: Data,
+    /// What was done to pictures that were not as they should be.
+    pub notes: Vec<String>,
     /// The folder of the run to go on with, and its checkpoint if it got as far as one.
     pub run: Option<(RunFolder, Option<Checkpoint>)>,
 }
@@ -73,6 +75,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     }
     if args.dry_run {
         say!("{}", plan(recipe, settings, &info, &device, from, &out));
+        start.notes.iter().for_each(|note| say!("  note    {note}"));
         say!("dry run: nothing was done");
         return Ok(0);
     }
@@ -107,6 +110,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
             "{}",
             plan(recipe, settings, &info, &device, from, folder.path())
         );
+        start.notes.iter().for_each(|note| say!("  note    {note}"));
     }
     write_config(recipe, settings, &device, &folder)?;
     let mut run = Run {
@@ -161,9 +165,10 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
         (None, Some(base)) => base.data.clone(),
         (None, None) => recipe.info().data.into(),
     };
-    let data = dataset::open(&name, idx::Split::Train)?;
-    let info = data.info();
     let preset = args.preset.map_or(Preset::Demo, Preset::from);
+    let task = task(recipe, preset, base.as_ref())?;
+    let (data, notes) = dataset::open_for(&name, idx::Split::Train, Some(task))?;
+    let info = data.info();
     let config = match &base {
         Some(base) => recipe
             .check(&base.config)
@@ -205,8 +210,21 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
     Ok(Start {
         settings,
         data,
+        notes,
         run: None,
     })
+}
+
+/// What a paper learns from, which has to be known before its data can be opened and its preset be made for
+/// them.
+fn task(recipe: &dyn Recipe, preset: Preset, base: Option<&Settings>) -> Result<Task> {
+    let config = match base {
+        Some(base) => base.config.clone(),
+        None => recipe.preset(preset, &DataInfo::square(28 * 28)?)?,
+    };
+    recipe
+        .task(&config)
+        .map_err(|e| usage("the file's settings", &e).into())
 }
 
 /// Refuses a data set that is not what the paper learns from.

@@ -3,6 +3,7 @@
 //! - [`sliced`]: the sliced Wasserstein distance between two sets of pictures, level by level;
 //! - [`baseline`]: pictures that any generator should beat;
 //! - [`classes`]: whether pictures show the class that was asked for, and whether they differ;
+//! - [`pairs`]: pictures beside those that they should be;
 //! - [`lenet`]: the small network that reads digits, trained by this project and embedded.
 //!
 //! Architecture invariants:
@@ -16,6 +17,7 @@
 pub mod baseline;
 pub mod classes;
 pub mod lenet;
+pub mod pairs;
 pub mod sliced;
 
 /// One value of a measure.

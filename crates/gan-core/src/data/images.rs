@@ -230,10 +230,7 @@ fn info(looks: &Looks) -> DataInfo {
 }
 
 /// A picture, which has to have the sizes and kind of the first one; `want` is that one's name and sizes.
-fn decode(
-    file: &[u8],
-    want: Option<(&str, &DataInfo)>,
-) -> Result<(Single, Looks), decode::Fault> {
+fn decode(file: &[u8], want: Option<(&str, &DataInfo)>) -> Result<(Single, Looks), decode::Fault> {
     let found = info(&decode::open(file)?.looks);
     // Before it is decoded, so that a header cannot claim more than the first picture has.
     if let Some((name, want)) = want

@@ -73,7 +73,9 @@ pub fn paired(path: &Path, split: Split) -> Result<Sides, FileError> {
         let folder = folder_of(split);
         return Err(FileError::new(
             path,
-            format!("holds no pairs in {folder}A/ and {folder}B/, and no A|B pictures in {folder}/"),
+            format!(
+                "holds no pairs in {folder}A/ and {folder}B/, and no A|B pictures in {folder}/"
+            ),
             "add them",
         ));
     }
@@ -146,11 +148,7 @@ pub fn squares(path: &Path, split: Split) -> Result<(InMemory, Vec<String>), Fil
     Ok((plan.load(path, &mut files, &part)?, plan.notes(&looks)))
 }
 
-fn both<'a>(
-    path: &Path,
-    listed: &Listed<'a>,
-    split: Split,
-) -> Result<[Listed<'a>; 2], FileError> {
+fn both<'a>(path: &Path, listed: &Listed<'a>, split: Split) -> Result<[Listed<'a>; 2], FileError> {
     Ok([
         one(path, listed, split, Side::A)?,
         one(path, listed, split, Side::B)?,
@@ -227,7 +225,9 @@ fn pairs<'a>(
             if alone.len() == 1 { "" } else { "s" },
             shown.join(", ")
         ),
-        format!("a pair has one name in {folder}A/ and {folder}B/; add the partners or take these out"),
+        format!(
+            "a pair has one name in {folder}A/ and {folder}B/; add the partners or take these out"
+        ),
     ))
 }
 
@@ -240,9 +240,10 @@ fn survey<'a>(
     for entry in entries {
         let file = files.read(entry)?;
         let looks = decode::open(&file).map(|opened| opened.looks);
-        all.push(looks.map_err(|(problem, remedy)| {
-            FileError::new(&files.path(entry), problem, remedy)
-        })?);
+        all.push(
+            looks
+                .map_err(|(problem, remedy)| FileError::new(&files.path(entry), problem, remedy))?,
+        );
     }
     Ok(all)
 }
@@ -335,8 +336,14 @@ pub(super) fn converted(looks: &[Looks]) -> Vec<String> {
     let all = looks.len();
     let count = |is: fn(&Looks) -> bool| looks.iter().filter(|looks| is(looks)).count();
     let said = [
-        (count(|looks| looks.turned), "are turned as their orientation tag says"),
-        (count(|looks| looks.clear), "have transparency and are drawn on white"),
+        (
+            count(|looks| looks.turned),
+            "are turned as their orientation tag says",
+        ),
+        (
+            count(|looks| looks.clear),
+            "have transparency and are drawn on white",
+        ),
         (
             count(|looks| looks.deep),
             "have more than 8 bits a channel and are rounded to 8",

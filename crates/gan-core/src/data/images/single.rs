@@ -162,9 +162,7 @@ impl Album {
         let file = self.files.read(entry)?;
         match Single::decode(&file) {
             Ok((single, _)) => Ok(single),
-            Err((problem, remedy)) => {
-                Err(FileError::new(&self.files.path(entry), problem, remedy))
-            }
+            Err((problem, remedy)) => Err(FileError::new(&self.files.path(entry), problem, remedy)),
         }
     }
 }
