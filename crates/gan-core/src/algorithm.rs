@@ -2,7 +2,7 @@
 
 use crate::data::DataInfo;
 use crate::iter::Iter;
-use crate::source::Draws;
+use crate::source::{Draws, Side};
 use crate::state::Stateful;
 use crate::weights::Weights;
 use candle_core::{Device, Result, Tensor};
@@ -107,6 +107,8 @@ pub enum Probe {
         /// Of the domain Y, as many.
         y: Tensor,
     },
+    /// Pictures `[n, c, h, w]` in [−1, 1] of one side, for a generator that takes either.
+    Side(Side, Tensor),
 }
 
 impl Probe {
@@ -140,6 +142,7 @@ impl Probe {
                 x: rows(x)?,
                 y: rows(y)?,
             },
+            Probe::Side(side, x) => Probe::Side(*side, rows(x)?),
         })
     }
 
@@ -147,6 +150,7 @@ impl Probe {
         match self {
             Probe::Latent(x)
             | Probe::Image(x)
+            | Probe::Side(_, x)
             | Probe::Labelled { z: x, .. }
             | Probe::Sides { x, .. } => x,
         }

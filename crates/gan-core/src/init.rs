@@ -21,6 +21,14 @@ pub fn convolutions_normal(_: &str, shape: &Shape, hint: Init) -> Init {
     }
 }
 
+/// Kernels of convolutions from N(0, .02²), offsets 0; the rest as the layers ask for it themselves.
+pub fn convolutions_normal_offsets_zero(key: &str, shape: &Shape, hint: Init) -> Init {
+    match key.rsplit('.').next() {
+        Some("bias") => Init::Const(0.),
+        _ => convolutions_normal(key, shape, hint),
+    }
+}
+
 /// The values of one variable, a pure function of its key.
 pub(crate) fn values(init: Init, shape: &Shape, key: Key) -> Result<Vec<f32>> {
     let n = shape.elem_count();

@@ -3,6 +3,8 @@
 //! A layer asks its [`VarBuilder`] for `weight`, `bias` and, where it has some, running statistics; a
 //! paper's own initial values come from the rule given to [`crate::Net::new`].
 
+pub mod maps;
+pub mod patch;
 pub mod strided;
 
 use crate::source::Draws;

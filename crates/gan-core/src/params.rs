@@ -175,7 +175,8 @@ impl Stateful for Params {
     }
 }
 
-fn is_buffer(key: &str) -> bool {
+/// Whether a key is one of those that a forward pass moves and no optimizer or clip may touch.
+pub(crate) fn is_buffer(key: &str) -> bool {
     key.rsplit('.')
         .next()
         .is_some_and(|leaf| BUFFERS.contains(&leaf))

@@ -2,10 +2,13 @@
 
 use crate::checkpoint::write_whole;
 use crate::error::FileError;
-use crate::params::Params;
+use crate::params::{self, Params};
 use candle_core::{Device, Result, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+
+/// What PyTorch puts before every key of a network that was trained on several devices.
+const WRAPPER: &str = "module.";
 
 /// Named tensors read from a file.
 #[derive(Clone, Debug)]
@@ -33,8 +36,17 @@ impl Weights {
         Ok(Self::from_tensors(path, tensors.into_iter().collect()))
     }
 
-    /// Tensors that are in memory already; `path` is what errors name.
+    /// Tensors that are in memory already; `path` is what errors name. A `module.` before every key, as
+    /// PyTorch writes it for networks trained on several devices, is left out.
     pub fn from_tensors(path: &Path, tensors: BTreeMap<String, Tensor>) -> Self {
+        let wrapped = tensors.keys().all(|key| key.starts_with(WRAPPER));
+        let tensors = match wrapped {
+            false => tensors,
+            true => tensors
+                .into_iter()
+                .map(|(key, t)| (key.trim_start_matches(WRAPPER).to_string(), t))
+                .collect(),
+        };
         Self {
             path: path.to_path_buf(),
             tensors,
@@ -49,6 +61,19 @@ impl Weights {
     /// The shape of that key's tensor.
     pub fn dims(&self, key: &str) -> Option<&[usize]> {
         self.tensors.get(key).map(Tensor::dims)
+    }
+
+    /// The same without running statistics, which some versions of PyTorch save for norms that do not use
+    /// them: instance norm.
+    pub fn without_statistics(&self) -> Self {
+        let tensors = self
+            .tensors
+            .iter()
+            .filter(|(key, _)| !params::is_buffer(key));
+        Self {
+            path: self.path.clone(),
+            tensors: tensors.map(|(key, t)| (key.clone(), t.clone())).collect(),
+        }
     }
 
     /// All keys, sorted.
