@@ -118,7 +118,10 @@ pub struct TrainArgs {
     cargo xtask sample runs/vanilla/0001\n  \
     cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.png\n  \
     cargo xtask sample runs/cgan/0001 --class 7 -n 25\n  \
-    cargo xtask sample dcgan --weights g.safetensors -n 16 --seed 7")]
+    cargo xtask sample dcgan --weights g.safetensors -n 16 --seed 7\n\n\
+    A generator that takes pictures translates those of --input, each in its own size:\n  \
+    cargo xtask sample RUN --input photo.jpg --out drawing.png\n  \
+    cargo xtask sample RUN --input folder --direction b2a --strip --out translated")]
 pub struct SampleArgs {
     /// A run's folder, or a paper's name together with --weights
     pub run: String,
@@ -137,12 +140,33 @@ pub struct SampleArgs {
     /// Pictures on the way from one noise vector to another, a row a pair
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
     pub interpolate: Option<u16>,
-    /// The picture to write (PNG) [default: in the run's folder, or PAPER.png]
+    /// The pictures to translate, for a generator that takes pictures: one, a folder or a zip file
+    #[arg(long, value_name = "PATH")]
+    pub input: Option<PathBuf>,
+    /// Which way, for a run that translates both ways [default: a2b]
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub direction: Option<DirectionArg>,
+    /// Writes the input beside its translation (and what comes back, where both ways are translated)
+    #[arg(long)]
+    pub strip: bool,
+    /// The picture to write (PNG), or the folder of the pictures of --input [default: in the run's folder, or
+    /// PAPER.png, PAPER/]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// auto, cpu, cuda or cuda:I
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
+}
+
+/// A direction of translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DirectionArg {
+    /// From side A to side B
+    #[value(name = "a2b")]
+    A2b,
+    /// From side B to side A
+    #[value(name = "b2a")]
+    B2a,
 }
 
 /// Options of `eval`.

@@ -199,8 +199,8 @@ fn textured(split: Split) -> Result<made::Textured> {
 pub struct Truth {
     /// The true partners.
     pub partners: Arc<dyn Pictures>,
-    /// Their classes.
-    pub labels: Vec<u32>,
+    /// Their classes, where they have some.
+    pub labels: Option<Vec<u32>>,
 }
 
 /// The truth about the data set of this name, where it is known.
@@ -208,13 +208,21 @@ pub struct Truth {
 /// # Errors
 /// Those of [`open`].
 pub fn truth(name: &str, split: Split) -> Result<Option<Truth>> {
-    if embedded(name).is_none_or(|set| set.kind != Kind::Textured) {
-        return Ok(None);
+    match embedded(name).map(|set| set.kind) {
+        Some(Kind::Textured) => {
+            let made::Textured {
+                partners, labels, ..
+            } = textured(split)?;
+            let labels = Some(labels);
+            Ok(Some(Truth { partners, labels }))
+        }
+        Some(Kind::Outline | Kind::Sides) => {
+            let partners = Arc::new(sides::side(&locate(name)?, split, Side::B)?);
+            let labels = None;
+            Ok(Some(Truth { partners, labels }))
+        }
+        _ => Ok(None),
     }
-    let made::Textured {
-        partners, labels, ..
-    } = textured(split)?;
-    Ok(Some(Truth { partners, labels }))
 }
 
 /// Some pictures of a set as squares `[n, c, size, size]` in [−1, 1]: what is left of the sides is cut off.

@@ -1,6 +1,7 @@
 //! `eval`: judges a run's generator at several moments by `gan-eval`'s measures.
 
 use crate::cli::EvalArgs;
+use crate::eval_sides::Sides;
 use crate::observers::thousands;
 use crate::settings::Settings;
 use crate::{Usage, dataset, folder, process, settings};
@@ -9,7 +10,7 @@ use candle_core::{Device, Tensor};
 use gan_core::data::{Data, Pictures, Split};
 use gan_core::rng::{self, CounterRng, Key};
 use gan_core::train::fixed_noise;
-use gan_core::{Checkpoint, Context, FileError, Probe, Recipe, Sampler, Store, Takes};
+use gan_core::{Checkpoint, Context, FileError, Probe, Recipe, Sampler, Store, Takes, Task};
 use gan_eval::Measure;
 use gan_eval::baseline::PixelLaws;
 use gan_eval::classes::{accuracy, deviation_within};
@@ -27,10 +28,25 @@ const BATCH: usize = 100;
 const READS: f64 = 0.9;
 
 /// The measures of one set of pictures.
-struct Row {
+pub struct Row {
     /// `start`, an iteration, or what the pictures are.
-    name: String,
-    measures: Vec<Measure>,
+    pub name: String,
+    /// Their values.
+    pub measures: Vec<Measure>,
+}
+
+/// What all sets of pictures of a run are compared with.
+pub trait Judging {
+    /// What the generator's values stand beside.
+    fn yardsticks(&self) -> Result<Vec<Row>>;
+    /// Rows of what a generator makes after `t` iterations.
+    fn rows(&self, sampler: &dyn Sampler, name: &str, t: u64) -> Result<Vec<Row>>;
+    /// The `i`-th of a row's values as a share of a baseline's, where there is one.
+    fn ratio(&self, _i: usize, _value: f64) -> Option<f64> {
+        None
+    }
+    /// What the table's words mean.
+    fn notes(&self) -> Vec<String>;
 }
 
 /// Runs `eval`.
@@ -39,19 +55,26 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let settings = folder::settings(&args.run)?;
     let recipe = settings::paper(papers, &settings.paper)?;
     let (start, checkpoints) = moments(args)?;
-    let train = open(&settings, Split::Train)?;
+    let task = recipe.task(&settings.config)?;
+    let (train, _) = dataset::open_for(&settings.data, Split::Train, Some(task))?;
     let cx = Context {
         device: device.clone(),
         seed: settings.seed,
-        data: train.info().clone(),
+        data: train.info(),
     };
     let untrained = recipe
         .build(&settings.config, &cx)
         .with_context(|| folder::config(&args.run).display().to_string())?;
-    let judge = Judge::new(&*untrained.sampler(0), &settings, &*train, args, &device)?;
-    let mut rows = judge.yardsticks(&*train)?;
+    let sampler = untrained.sampler(0);
+    let judge: Box<dyn Judging> = match &train {
+        Data::Images(set) => Box::new(Judge::new(&*sampler, &settings, set, args, &device)?),
+        _ => Box::new(Sides::new(
+            &*sampler, &settings, task, &train, args, &device,
+        )?),
+    };
+    let mut rows = judge.yardsticks()?;
     if start {
-        rows.extend(judge.rows(&*untrained.sampler(0), "start", 0)?);
+        rows.extend(judge.rows(&*sampler, "start", 0)?);
     }
     for checkpoint in checkpoints {
         let header = &checkpoint.header;
@@ -72,7 +95,7 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
         rows.extend(judge.rows(&*algorithm.sampler(t), &thousands(t), t)?);
     }
     if args.json {
-        say!("{}", as_json(&settings, &args.run, &rows, &judge));
+        say!("{}", as_json(&settings, &args.run, &rows, &*judge));
     } else {
         say!(
             "{}: {} on {}",
@@ -80,7 +103,7 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
             settings.paper,
             settings.data
         );
-        table(&rows, &judge).iter().for_each(|line| say!("{line}"));
+        table(&rows, &*judge).iter().for_each(|line| say!("{line}"));
     }
     Ok(())
 }
@@ -129,19 +152,10 @@ fn moments(args: &EvalArgs) -> Result<(bool, Vec<Checkpoint>)> {
     Ok((args.at.iter().any(|word| word == "start"), checkpoints))
 }
 
-fn open(settings: &Settings, split: Split) -> Result<Arc<dyn Pictures>> {
-    match dataset::open(&settings.data, split)? {
-        Data::Images(set) => Ok(set),
-        Data::Unpaired { .. } | Data::Paired { .. } => bail!(Usage(format!(
-            "{}: its data have two sides; eval judges papers that learn from one set of pictures",
-            settings.paper
-        ))),
-    }
-}
-
 /// What all sets of pictures are compared with, and by which draws.
 struct Judge {
     n: usize,
+    train: Arc<dyn Pictures>,
     seed: u64,
     device: Device,
     probe: Probe,
@@ -160,7 +174,7 @@ impl Judge {
     fn new(
         sampler: &dyn Sampler,
         settings: &Settings,
-        train: &dyn Pictures,
+        train: &Arc<dyn Pictures>,
         args: &EvalArgs,
         device: &Device,
     ) -> Result<Self> {
@@ -171,7 +185,10 @@ impl Judge {
                 settings.paper
             )))
         }
-        let test = open(settings, Split::Test)?;
+        let (test, _) = dataset::open_for(&settings.data, Split::Test, Some(Task::Images))?;
+        let Data::Images(test) = test else {
+            bail!("{}: its held-out pictures have two sides", settings.data)
+        };
         let most = test.info().len.min(train.info().len);
         let n = args.n.map_or(most.min(USUAL), |n| n as usize);
         if n > most {
@@ -204,7 +221,7 @@ impl Judge {
         let mut laws = PixelLaws::new(c, h, w);
         let len = train.info().len;
         for i in (0..len).step_by(BATCH) {
-            let (pictures, _) = dataset::pictures(train, i..len.min(i + BATCH), Some(h))?;
+            let (pictures, _) = dataset::pictures(&**train, i..len.min(i + BATCH), Some(h))?;
             laws.add(&pictures)?;
         }
         let baseline = distance.distances(&laws.pictures(n, seed)?)?;
@@ -224,6 +241,7 @@ impl Judge {
         };
         Ok(Self {
             n,
+            train: train.clone(),
             seed,
             device: device.clone(),
             probe,
@@ -233,41 +251,6 @@ impl Judge {
             classes,
             reads,
         })
-    }
-
-    /// What the generator's values stand beside.
-    fn yardsticks(&self, train: &dyn Pictures) -> Result<Vec<Row>> {
-        let (_, h, _) = self.picture;
-        let which = some(train, self.n, self.seed);
-        let (pictures, labels) = dataset::pictures(train, which, Some(h))?;
-        Ok(vec![
-            Row {
-                name: "training pictures".into(),
-                measures: self.measures(&pictures, labels.as_deref())?,
-            },
-            Row {
-                name: "mean + noise".into(),
-                measures: self.distances(&self.baseline),
-            },
-        ])
-    }
-
-    /// One row for each column of pictures that the generator makes.
-    fn rows(&self, sampler: &dyn Sampler, name: &str, t: u64) -> Result<Vec<Row>> {
-        let made = columns(sampler, &self.probe, &self.device, self.seed, t)?;
-        let several = made.len() > 1;
-        let given = self.classes.as_ref().map(|(labels, _)| &labels[..]);
-        let rows = made.into_iter().map(|(column, pictures)| {
-            let name = match several {
-                true => format!("{name} {column}"),
-                false => name.to_string(),
-            };
-            let measures = self
-                .measures(&pictures, given)
-                .with_context(|| format!("the pictures of {name}"))?;
-            Ok(Row { name, measures })
-        });
-        rows.collect()
     }
 
     /// All measures of n pictures; `labels` are the classes that they should show.
@@ -313,10 +296,85 @@ impl Judge {
             })
             .collect()
     }
+}
+
+impl Judging for Judge {
+    /// What the generator's values stand beside.
+    fn yardsticks(&self) -> Result<Vec<Row>> {
+        let (_, h, _) = self.picture;
+        let which = some(&*self.train, self.n, self.seed);
+        let (pictures, labels) = dataset::pictures(&*self.train, which, Some(h))?;
+        Ok(vec![
+            Row {
+                name: "training pictures".into(),
+                measures: self.measures(&pictures, labels.as_deref())?,
+            },
+            Row {
+                name: "mean + noise".into(),
+                measures: self.distances(&self.baseline),
+            },
+        ])
+    }
+
+    /// One row for each column of pictures that the generator makes.
+    fn rows(&self, sampler: &dyn Sampler, name: &str, t: u64) -> Result<Vec<Row>> {
+        let made = columns(sampler, &self.probe, &self.device, self.seed, t)?;
+        let several = made.len() > 1;
+        let given = self.classes.as_ref().map(|(labels, _)| &labels[..]);
+        let rows = made.into_iter().map(|(column, pictures)| {
+            let name = match several {
+                true => format!("{name} {column}"),
+                false => name.to_string(),
+            };
+            let measures = self
+                .measures(&pictures, given)
+                .with_context(|| format!("the pictures of {name}"))?;
+            Ok(Row { name, measures })
+        });
+        rows.collect()
+    }
 
     /// A distance as a share of the baseline's.
     fn ratio(&self, level: usize, value: f64) -> Option<f64> {
         self.baseline.get(level).map(|baseline| value / baseline)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "mean + noise: the mean of all training pictures plus normal noise of each pixel's deviation, \
+             clipped; in parentheses: the share of its distance; noise of seed {}",
+            self.seed
+        )];
+        if let (Some((_, None)), reads) = (&self.classes, self.reads) {
+            lines.push(match reads {
+                Some(share) => format!(
+                    "accuracy: not stated, the digit classifier reads only {:.1} % of the held-out pictures",
+                    100. * share
+                ),
+                None => "accuracy: not stated, the classifier reads grey digits of 28x28 or 32x32".into(),
+            });
+        }
+        lines
+    }
+}
+
+/// The mean of all pictures of a set as squares of a side, `[1, c, size, size]`.
+///
+/// # Errors
+/// Those of reading.
+pub fn mean(set: &dyn Pictures, size: usize) -> Result<Tensor> {
+    let len = set.info().len;
+    let mut sum: Option<Tensor> = None;
+    for from in (0..len).step_by(BATCH) {
+        let part = dataset::squares(set, from..len.min(from + BATCH), size)?.sum_keepdim(0)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + part)?,
+            None => part,
+        });
+    }
+    match sum {
+        Some(sum) => Ok((sum / len as f64)?),
+        None => bail!("there are no pictures"),
     }
 }
 
@@ -358,7 +416,7 @@ fn columns(
 }
 
 /// The rows under each other, then what each column is.
-fn table(rows: &[Row], judge: &Judge) -> Vec<String> {
+fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
     let mut heads: Vec<&Measure> = Vec::new();
     for measure in rows.iter().flat_map(|row| &row.measures) {
         if !heads.iter().any(|head| head.name == measure.name) {
@@ -398,24 +456,11 @@ fn table(rows: &[Row], judge: &Judge) -> Vec<String> {
             said = &head.protocol;
         }
     }
-    lines.push(format!(
-        "  mean + noise: the mean of all training pictures plus normal noise of each pixel's deviation, \
-         clipped; in parentheses: the share of its distance; noise of seed {}",
-        judge.seed
-    ));
-    if let (Some((_, None)), reads) = (&judge.classes, judge.reads) {
-        lines.push(match reads {
-            Some(share) => format!(
-                "  accuracy: not stated, the digit classifier reads only {:.1} % of the held-out pictures",
-                100. * share
-            ),
-            None => "  accuracy: not stated, the classifier reads grey digits of 28x28 or 32x32".into(),
-        });
-    }
+    lines.extend(judge.notes().iter().map(|note| format!("  {note}")));
     lines
 }
 
-fn as_json(settings: &Settings, run: &Path, rows: &[Row], judge: &Judge) -> Value {
+fn as_json(settings: &Settings, run: &Path, rows: &[Row], judge: &dyn Judging) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {

@@ -28,7 +28,10 @@ pub mod cli;
 pub mod data;
 pub mod dataset;
 pub mod eval;
+mod eval_sides;
 pub mod folder;
+mod heldout;
+mod inputs;
 pub mod list;
 mod made;
 pub mod observers;
@@ -43,6 +46,7 @@ pub mod settings;
 pub mod tfevents;
 pub mod tidy;
 pub mod train;
+mod translate;
 pub mod weights;
 
 use clap::Parser;

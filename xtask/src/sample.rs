@@ -1,7 +1,7 @@
-//! `sample`: pictures of a trained run or a weights file, as one grid.
+//! `sample`: pictures of a trained run or a weights file, as one grid; or translations of given ones.
 
 use crate::cli::SampleArgs;
-use crate::{Usage, folder, process, settings};
+use crate::{Usage, folder, inputs, process, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::image::grid;
@@ -19,12 +19,11 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
         let sampler = recipe
             .open(&weights, &device)
             .with_context(|| format!("{}: not a generator of {}", file.display(), args.run))?;
-        return write(
-            &*sampler,
-            args,
-            &device,
-            PathBuf::from(format!("{}.png", args.run)),
-        );
+        let usual = match &args.input {
+            Some(_) => args.run.clone(),
+            None => format!("{}.png", args.run),
+        };
+        return write(&*sampler, args, &device, PathBuf::from(usual));
     }
     let run = Path::new(&args.run);
     if !run.exists() && papers.iter().any(|recipe| recipe.info().name == args.run) {
@@ -64,6 +63,7 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
     let t = checkpoint.header.iteration;
     let sampler = algorithm.sampler(t);
     let name = match args.interpolate {
+        None if args.input.is_some() => format!("translated-{t:08}"),
         Some(_) => format!("interpolation-{t:08}-seed{}.png", args.seed),
         None => format!("sample-{t:08}-seed{}.png", args.seed),
     };
@@ -72,6 +72,10 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
 
 fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathBuf) -> Result<()> {
     let takes = sampler.takes();
+    inputs::check(&takes, args)?;
+    if let Some(input) = &args.input {
+        return inputs::sample(sampler, args, input, device, usual);
+    }
     let classes = match &takes {
         Takes::Labelled { classes, .. } => Some(*classes),
         _ => None,

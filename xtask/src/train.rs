@@ -2,9 +2,11 @@
 
 use crate::cli::TrainArgs;
 use crate::folder::{self, RunFolder};
+use crate::heldout::HeldOut;
 use crate::observers::csv::Csv;
 use crate::observers::pictures::Pictures;
 use crate::observers::progress::Progress;
+use crate::observers::strips::{self, Strips};
 use crate::observers::tensorboard::TensorBoard;
 use crate::observers::terminal::Terminal;
 use crate::observers::thousands;
@@ -20,7 +22,7 @@ use gan_core::{
     Algorithm, Checkpoint, Context, DataInfo, FileError, Header, LiveSource, Observer, Outcome,
     Preset, Recipe, Store, Takes, Task,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Pictures in a grid.
@@ -118,6 +120,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         data: &start.data,
         device: &device,
         folder: &folder,
+        task: recipe.task(&settings.config)?,
         quiet: args.quiet,
     };
     run.train(&mut *algorithm, &mut source, from)
@@ -293,6 +296,7 @@ struct Run<'a> {
     data: &'a Data,
     device: &'a Device,
     folder: &'a RunFolder,
+    task: Task,
     quiet: bool,
 }
 
@@ -318,13 +322,31 @@ impl Run<'_> {
             Takes::Labelled { classes, .. } => Some(noise(classes * COLUMNS)?), // a row a class
             Takes::Image { .. } | Takes::Sides { .. } => None,
         };
+        let held_out = match &probe {
+            None => HeldOut::open(settings, self.task, self.data),
+            Some(_) => None,
+        };
+        let mut strips = None;
+        let probe = match &held_out {
+            Some(held_out) => {
+                let (probe, truth) = held_out.shown(&takes, self.device)?;
+                strips = Some(Strips::new(&dir.join("samples"), truth));
+                Some(probe)
+            }
+            None => probe,
+        };
+        if let (Some(note), false) = (held_out.as_ref().and_then(|h| h.note.as_ref()), self.quiet) {
+            say!("  note    {note}");
+        }
         let mut csv = Csv::open(&dir.join("scalars.csv"), from)?;
         let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from)?;
         let mut pictures = Pictures::open(&dir.join("samples"), COLUMNS, from)?;
-        let mut progress = Progress::new(dir);
+        let shown = strips.as_ref().map_or("fake", |_| strips::COLUMN);
+        let mut progress = Progress::new(dir, shown);
         let mut terminal = Terminal::new();
-        let mut observers: Vec<&mut dyn Observer> =
-            vec![&mut csv, &mut board, &mut pictures, &mut progress];
+        let mut observers: Vec<&mut dyn Observer> = vec![&mut csv, &mut board, &mut pictures];
+        observers.extend(strips.as_mut().map(|strips| strips as &mut dyn Observer));
+        observers.push(&mut progress);
         if !self.quiet {
             observers.push(&mut terminal);
         }
@@ -348,11 +370,16 @@ impl Run<'_> {
                 params.write_weights(&weights.join(format!("{name}.safetensors")))?;
             }
         }
-        Ok(self.end(from, outcome, start))
+        let mut last = Vec::new();
+        if let (Some(held_out), Outcome::Done) = (&held_out, outcome) {
+            let sampler = algorithm.sampler(settings.steps);
+            last = held_out.write(&*sampler, dir, settings.seed, self.device)?;
+        }
+        Ok(self.end(from, outcome, start, &last))
     }
 
     /// Says what was made and how to go on; gives the exit code.
-    fn end(&self, from: u64, outcome: Outcome, start: Instant) -> u8 {
+    fn end(&self, from: u64, outcome: Outcome, start: Instant, last: &[PathBuf]) -> u8 {
         let (settings, dir) = (self.settings, self.folder.path().display());
         let resume = format!("cargo xtask train {} --out {dir} --resume", settings.paper);
         match outcome {
@@ -370,11 +397,14 @@ impl Run<'_> {
                         start.elapsed().as_secs_f64()
                     );
                     say!("  pictures  {dir}/samples, {dir}/progress.gif");
+                    last.iter()
+                        .for_each(|path| say!("  held out  {}", path.display()));
                     say!(
                         "  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard"
                     );
                     say!("  weights   {dir}/weights");
-                    say!("  sample    cargo xtask sample {dir}");
+                    let input = if last.is_empty() { "" } else { " --input PATH" };
+                    say!("  sample    cargo xtask sample {dir}{input}");
                     say!("  go on     {resume} --steps {}", 2 * settings.steps);
                 }
                 0

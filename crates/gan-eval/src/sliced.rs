@@ -18,7 +18,7 @@ const PATCH: usize = 7;
 /// No level is smaller; for sizes that are powers of two the last is 16 then, as in the paper.
 const SMALLEST: usize = 12;
 /// The smallest picture.
-const LEAST: usize = 16;
+pub const LEAST: usize = 16;
 
 /// What is drawn. The paper has 16,384 pictures, 128 patches of each and 512 directions; the values are
 /// not comparable with its table, nor multiplied by 1000.

@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod pictures;
 pub mod progress;
+pub mod strips;
 pub mod tensorboard;
 pub mod terminal;
 

@@ -1,4 +1,4 @@
-//! `progress.gif`: the grids of the fixed noise, one after the other, when a run ends.
+//! `progress.gif`: the grids of the fixed noise or inputs, one after the other, when a run ends.
 
 use super::writing;
 use candle_core::{Error, Result};
@@ -21,24 +21,26 @@ const SPEED: i32 = 10;
 pub struct Progress {
     samples: PathBuf,
     film: PathBuf,
+    ending: String,
 }
 
 impl Progress {
-    /// The film `progress.gif` in the run's folder `dir`, of the grids in its `samples`.
-    pub fn new(dir: &Path) -> Self {
+    /// The film `progress.gif` in the run's folder `dir`, of the grids in its `samples` of one column.
+    pub fn new(dir: &Path, column: &str) -> Self {
         Self {
             samples: dir.join("samples"),
             film: dir.join("progress.gif"),
+            ending: format!("-{column}.png"),
         }
     }
 
-    /// The grids of the fixed noise in their order.
+    /// The grids of the fixed noise or inputs in their order.
     fn grids(&self) -> Result<Vec<PathBuf>> {
         let mut grids = Vec::new();
         for entry in std::fs::read_dir(&self.samples).map_err(writing(&self.samples))? {
             let path = entry.map_err(writing(&self.samples))?.path();
             let name = path.file_name().and_then(|name| name.to_str());
-            if name.is_some_and(|n| n.starts_with("step-") && n.ends_with("-fake.png")) {
+            if name.is_some_and(|n| n.starts_with("step-") && n.ends_with(&self.ending)) {
                 grids.push(path);
             }
         }

@@ -1,0 +1,40 @@
+//! `samples/step-*-strips.png`: held-out pictures and what has become of them, side by side.
+
+use super::{picture_name, writing};
+use crate::translate::strips;
+use candle_core::{Result, Tensor};
+use gan_core::{Event, Observer};
+use std::path::{Path, PathBuf};
+
+/// The column of a file's name, which the film is made of, too.
+pub const COLUMN: &str = "strips";
+
+/// Writes comparison strips of a run.
+#[derive(Debug)]
+pub struct Strips {
+    dir: PathBuf,
+    truth: Option<Tensor>,
+}
+
+impl Strips {
+    /// Strips in `dir`, which [`super::pictures::Pictures::open`] has made: what a generator that takes
+    /// pictures shows (input, output; or input, translated, cycled from both sides) and, where there are
+    /// some, the true partners of its input.
+    pub fn new(dir: &Path, truth: Option<Tensor>) -> Self {
+        let dir = dir.to_path_buf();
+        Self { dir, truth }
+    }
+}
+
+impl Observer for Strips {
+    fn on(&mut self, event: &Event<'_>) -> Result<()> {
+        if let Event::Sampled { t, columns } = event {
+            let path = picture_name(&self.dir, *t, COLUMN);
+            let made = columns.iter().map(|(_, pictures)| pictures);
+            let columns: Vec<Tensor> = made.chain(&self.truth).cloned().collect();
+            let png = strips(&columns, 1)?.png()?;
+            std::fs::write(&path, png).map_err(writing(&path))?;
+        }
+        Ok(())
+    }
+}
