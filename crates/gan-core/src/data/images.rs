@@ -231,7 +231,9 @@ fn info(looks: &Looks) -> DataInfo {
 
 /// A picture, which has to have the sizes and kind of the first one; `want` is that one's name and sizes.
 fn decode(file: &[u8], want: Option<(&str, &DataInfo)>) -> Result<(Single, Looks), decode::Fault> {
-    let found = info(&decode::open(file)?.looks);
+    let opened = decode::open(file)?;
+    let looks = opened.looks;
+    let found = info(&looks);
     // Before it is decoded, so that a header cannot claim more than the first picture has.
     if let Some((name, want)) = want
         && *want != found
@@ -244,7 +246,7 @@ fn decode(file: &[u8], want: Option<(&str, &DataInfo)>) -> Result<(Single, Looks
         let remedy = "bring all pictures to one size and kind, or take it out of the set";
         return Err((problem, remedy));
     }
-    Single::decode(file)
+    Ok((Single::of(opened)?, looks))
 }
 
 #[cfg(test)]

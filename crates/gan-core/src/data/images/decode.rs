@@ -34,14 +34,12 @@ pub struct Opened<'a> {
     orientation: Orientation,
     /// What the header says.
     pub looks: Looks,
-    /// The file, where it is a JPEG.
-    jpeg: Option<&'a [u8]>,
 }
 
 /// Reads a picture's header.
 ///
 /// # Errors
-/// What is no PNG or JPEG; sides above 8192.
+/// What is no PNG or JPEG; a JPEG without its end; sides above 8192.
 pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
     let mut reader = ImageReader::new(Cursor::new(file))
         .with_guessed_format()
@@ -50,7 +48,11 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
     limits.max_image_width = Some(SIDE);
     limits.max_image_height = Some(SIDE);
     reader.limits(limits);
-    let is_jpeg = reader.format() == Some(image::ImageFormat::Jpeg);
+    // The decoder would fill what is missing with grey.
+    if reader.format() == Some(image::ImageFormat::Jpeg) && !jpeg_is_whole(file) {
+        let problem = "is cut short (a JPEG picture without its end)".to_string();
+        return Err((problem, REPLACE));
+    }
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let orientation = decoder.orientation().map_err(broken)?;
     let (width, height) = decoder.dimensions();
@@ -79,7 +81,6 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
         decoder: Box::new(decoder),
         orientation,
         looks,
-        jpeg: is_jpeg.then_some(file),
     })
 }
 
@@ -87,13 +88,8 @@ impl Opened<'_> {
     /// `height·width·channels` values, channels last.
     ///
     /// # Errors
-    /// A damaged picture, or a JPEG without its end.
+    /// A damaged picture.
     pub fn pixels(self) -> Result<Vec<u8>, Fault> {
-        // The decoder fills what is missing with grey.
-        if self.jpeg.is_some_and(|file| !jpeg_is_whole(file)) {
-            let problem = "is cut short (a JPEG picture without its end)".to_string();
-            return Err((problem, REPLACE));
-        }
         let mut picture = DynamicImage::from_decoder(self.decoder).map_err(broken)?;
         picture.apply_orientation(self.orientation);
         Ok(match (self.looks.channels, self.looks.clear) {
@@ -106,7 +102,9 @@ impl Opened<'_> {
 }
 
 fn broken(e: image::ImageError) -> Fault {
-    let problem = format!("is no PNG or JPEG picture, or is damaged ({e})");
+    let said = e.to_string(); // of several lines at times
+    let said = said.lines().next().unwrap_or_default();
+    let problem = format!("is no PNG or JPEG picture, or is damaged ({said})");
     (problem, REPLACE)
 }
 

@@ -251,7 +251,7 @@ fn survey<'a>(
 fn single(files: &mut Files, entry: &Entry) -> Result<Single, FileError> {
     let file = files.read(entry)?;
     match Single::decode(&file) {
-        Ok((single, _)) => Ok(single),
+        Ok(single) => Ok(single),
         Err((problem, remedy)) => Err(FileError::new(&files.path(entry), problem, remedy)),
     }
 }
@@ -392,3 +392,6 @@ pub fn side(path: &Path, split: Split, side: Side) -> Result<InMemory, FileError
     let part = one(path, &pictures(path, &entries)?, split, side)?;
     Ok(super::load(path, &mut files, &part, &Default::default())?.0)
 }
+
+#[cfg(test)]
+mod tests;

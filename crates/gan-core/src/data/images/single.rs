@@ -1,7 +1,7 @@
 //! Pictures of any sizes, one at a time: of one file, a folder or a zip file.
 
 use super::super::fit;
-use super::decode::{self, Looks};
+use super::decode::{self, Opened};
 use super::{Entry, Files, is_picture};
 use crate::FileError;
 use std::path::Path;
@@ -24,8 +24,15 @@ impl Single {
     ///
     /// # Errors
     /// What is damaged or no such picture: the problem and what to do.
-    pub(super) fn decode(file: &[u8]) -> Result<(Self, Looks), decode::Fault> {
-        let opened = decode::open(file)?;
+    pub(super) fn decode(file: &[u8]) -> Result<Self, decode::Fault> {
+        Self::of(decode::open(file)?)
+    }
+
+    /// Reads what is behind a header.
+    ///
+    /// # Errors
+    /// As [`Single::decode`].
+    pub(super) fn of(opened: Opened<'_>) -> Result<Self, decode::Fault> {
         let looks = opened.looks;
         let pixels = opened.pixels()?;
         // Channels last in a file, first in a set.
@@ -33,13 +40,12 @@ impl Single {
         for channel in 0..looks.channels {
             bytes.extend(pixels.iter().skip(channel).step_by(looks.channels));
         }
-        let single = Self {
+        Ok(Self {
             channels: looks.channels,
             height: looks.height,
             width: looks.width,
             bytes,
-        };
-        Ok((single, looks))
+        })
     }
 
     /// The same picture with 3 channels, of which a grey one has three equal ones.
@@ -161,7 +167,7 @@ impl Album {
         };
         let file = self.files.read(entry)?;
         match Single::decode(&file) {
-            Ok((single, _)) => Ok(single),
+            Ok(single) => Ok(single),
             Err((problem, remedy)) => Err(FileError::new(&self.files.path(entry), problem, remedy)),
         }
     }

@@ -12,7 +12,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use std::fs;
 use std::io::Write;
 
-fn png(bytes: &[u8], (w, h): (u32, u32), color: ExtendedColorType) -> Vec<u8> {
+pub(super) fn png(bytes: &[u8], (w, h): (u32, u32), color: ExtendedColorType) -> Vec<u8> {
     let mut file = Vec::new();
     PngEncoder::new(&mut file)
         .write_image(bytes, w, h, color)
@@ -21,7 +21,7 @@ fn png(bytes: &[u8], (w, h): (u32, u32), color: ExtendedColorType) -> Vec<u8> {
 }
 
 /// A 2x2 grey picture of one value.
-fn grey(value: u8) -> Vec<u8> {
+pub(super) fn grey(value: u8) -> Vec<u8> {
     png(&[value; 4], (2, 2), ExtendedColorType::L8)
 }
 
@@ -34,7 +34,7 @@ fn jpeg(value: u8) -> Vec<u8> {
 }
 
 /// A zip file: names, contents, and whether to deflate them.
-fn zip(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
+pub(super) fn zip(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
     let (mut zip, mut directory) = (Vec::new(), Vec::new());
     for (name, contents, deflate) in files {
         let mut crc = flate2::Crc::new();
@@ -75,7 +75,9 @@ fn zip(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
 }
 
 /// The same files in a folder, stored in a zip file, and deflated in one.
-fn three_ways(files: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, [std::path::PathBuf; 3]) {
+pub(super) fn three_ways(
+    files: &[(&str, Vec<u8>)],
+) -> (tempfile::TempDir, [std::path::PathBuf; 3]) {
     let dir = tempfile::tempdir().expect("a folder");
     let paths = ["set", "stored.zip", "deflated.zip"].map(|name| dir.path().join(name));
     for (name, contents) in files {
