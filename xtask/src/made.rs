@@ -166,3 +166,81 @@ fn halved(path: &Path, folder: &str) -> Result<Vec<Single>> {
 fn set(info: DataInfo, bytes: Vec<u8>) -> Result<InMemory> {
     InMemory::new(info, bytes, None).map_err(anyhow::Error::msg)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::dataset;
+    use candle_core::Tensor;
+    use gan_core::data::Data;
+    use gan_eval::lenet::Classifier;
+    use gan_eval::pairs::l1;
+
+    fn bytes(set: &dyn Pictures, i: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        set.read(i, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn an_edge_is_a_line_and_a_plain_picture_white() {
+        // Left half black, right half grey in the first channel alone.
+        let mut values = vec![100u8; 2 * 3 * 36];
+        for plane in values.chunks_exact_mut(36).step_by(3).take(1) {
+            plane.chunks_exact_mut(6).for_each(|row| row[..3].fill(0));
+        }
+        let info = DataInfo {
+            channels: 3,
+            height: 6,
+            width: 6,
+            classes: None,
+            len: 2,
+        };
+        let set = outlines(&set(info, values).unwrap()).unwrap();
+        // The step is 100/127.5, its gradient half of it on both sides: ink .98.
+        let line = ((1. - 2. * INK * 50. / 127.5 + 1.) * 127.5).round() as u8;
+        assert_eq!(bytes(&set, 0), [255, 255, line, line, 255, 255].repeat(18));
+        assert_eq!(bytes(&set, 1), [255; 108]);
+    }
+
+    #[test]
+    fn textured_digits_are_the_same_for_everyone() {
+        let made = |split| {
+            let digits = match dataset::open("mnist", split).unwrap() {
+                Data::Images(set) => set,
+                _ => panic!("digits have one side"),
+            };
+            let photos = dataset::locate("photos").unwrap();
+            textured(&*digits, &photos, split).unwrap()
+        };
+        let (train, test) = (made(Split::Train), made(Split::Test));
+        let counts = [&train, &test].map(|set| (set.a.info().len, set.b.info().len));
+        assert_eq!(counts, [(4500, 4000), (500, 445)]);
+        let sums = [&train.a, &train.b, &test.a, &test.b].map(|set| set.sha256()[..8].to_string());
+        assert_eq!(sums, ["642b2a1b", "ddf9aba8", "e3a54744", "ca49c441"]);
+        // |patch − digit| gives the patch back where the digit is black.
+        let (a, plain) = (bytes(&*test.a, 3), bytes(&*test.partners, 3));
+        assert!(
+            plain
+                .iter()
+                .zip(&a)
+                .all(|(&d, &x)| d.max(x) >= d.abs_diff(x))
+        );
+        assert_ne!(a, plain);
+
+        // What the classifier reads, and how far the input is from its partner.
+        let all = |set: &dyn Pictures| dataset::pictures(set, 0..500, None).unwrap().0;
+        let (a, partners) = (all(&*test.a), all(&*test.partners));
+        let reader = Classifier::embedded(&candle_core::Device::Cpu).unwrap();
+        let grey = |x: &Tensor| {
+            let plane = |i, share: f64| (x.narrow(1, i, 1).unwrap() * share).unwrap();
+            let sum = (plane(0, 0.299) + plane(1, 0.587)).unwrap();
+            (sum + plane(2, 0.114)).unwrap()
+        };
+        let share = |x: &Tensor| reader.accuracy(&grey(x), &test.labels).unwrap();
+        let found = (share(&a), share(&partners), l1(&a, &partners).unwrap());
+        assert!(found.0 < 0.5 && found.1 > 0.97, "{found:?}");
+        assert!((0.3..0.5).contains(&found.2), "{found:?}");
+    }
+}
