@@ -1,6 +1,7 @@
 //! Refusing settings out of range, in the same words everywhere.
 
-use candle_core::{Result, bail};
+use crate::{DataInfo, Takes};
+use candle_core::{Result, Tensor, bail};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -39,4 +40,39 @@ pub fn fraction(key: &str, value: f64) -> Result<()> {
         true => Ok(()),
         false => bail!("{key} is {value}, expected a number from 0 to below 1"),
     }
+}
+
+/// A setting `channels` must be the data's.
+pub fn channels(channels: usize, data: &DataInfo) -> Result<()> {
+    match channels == data.channels {
+        true => Ok(()),
+        false => bail!(
+            "channels is {channels}, but the data's pictures have {}",
+            data.channels
+        ),
+    }
+}
+
+/// What a run does to pictures before it crops squares of `size` from them: `load` is at least that.
+pub fn crop(size: usize, load: usize, multiple: usize) -> Result<()> {
+    within("size", size, 8..=4096)?;
+    if !size.is_multiple_of(multiple) {
+        bail!("size is {size}, expected a multiple of {multiple}")
+    }
+    within("load", load, size..=8192)
+}
+
+/// Pictures that a generator is given, `[n, c, h, w]`: their channels, and sides of which it can make others.
+pub fn pictures(x: &Tensor, takes: &Takes) -> Result<()> {
+    let (Takes::Image { channels, multiple } | Takes::Sides { channels, multiple }) = takes else {
+        bail!("this generator takes no pictures")
+    };
+    let (n, c, h, w) = x.dims4()?;
+    if n == 0 || c != *channels || !h.is_multiple_of(*multiple) || !w.is_multiple_of(*multiple) {
+        bail!(
+            "pictures are {:?}, expected [n, {channels}, h, w] with sides that are multiples of {multiple}",
+            x.dims()
+        )
+    }
+    Ok(())
 }

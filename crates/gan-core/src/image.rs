@@ -42,6 +42,24 @@ impl Picture {
 /// # Errors
 /// No pictures, or channels other than 1 or 3.
 pub fn grid(pictures: &Tensor, columns: usize) -> Result<Picture> {
+    laid_out(pictures, columns, GAP)
+}
+
+/// The one picture of `[1, c, h, w]` in [−1, 1] (values outside are clipped), in its own size.
+///
+/// # Errors
+/// Another number of pictures, or channels other than 1 or 3.
+pub fn single(picture: &Tensor) -> Result<Picture> {
+    match picture.dims4()? {
+        (1, ..) => laid_out(picture, 1, 0),
+        _ => bail!(
+            "one picture [1, c, h, w] was expected, not {:?}",
+            picture.dims()
+        ),
+    }
+}
+
+fn laid_out(pictures: &Tensor, columns: usize, gap: usize) -> Result<Picture> {
     let (n, channels, h, w) = pictures.dims4()?;
     if n == 0 || columns == 0 || !matches!(channels, 1 | 3) {
         bail!(
@@ -51,7 +69,7 @@ pub fn grid(pictures: &Tensor, columns: usize) -> Result<Picture> {
     }
     let columns = columns.min(n);
     let rows = n.div_ceil(columns);
-    let (width, height) = (columns * (w + GAP) + GAP, rows * (h + GAP) + GAP);
+    let (width, height) = (columns * (w + gap) + gap, rows * (h + gap) + gap);
     let pixels = pictures
         .detach()
         .to_device(&Device::Cpu)?
@@ -62,7 +80,7 @@ pub fn grid(pictures: &Tensor, columns: usize) -> Result<Picture> {
         .to_vec1::<f32>()?; // [n, h, w, c]
     let mut bytes = vec![0; width * height * channels];
     for (i, picture) in pixels.chunks_exact(h * w * channels).enumerate() {
-        let (top, left) = (i / columns * (h + GAP) + GAP, i % columns * (w + GAP) + GAP);
+        let (top, left) = (i / columns * (h + gap) + gap, i % columns * (w + gap) + gap);
         for (y, row) in picture.chunks_exact(w * channels).enumerate() {
             let start = ((top + y) * width + left) * channels;
             for (byte, x) in bytes.iter_mut().skip(start).zip(row) {
@@ -93,6 +111,9 @@ mod tests {
         // Picture 2, channel 1, row 1, column 0 is value 2·12 + 4 + 2 = 30.
         let want = ((30f32 / 18.) * 127.5).round() as u8;
         assert_eq!(at(2, 7, 1), want);
+        let one = single(&pictures.narrow(0, 2, 1)?)?;
+        assert_eq!((one.width, one.height, one.bytes[2 * 3 + 1]), (2, 2, want));
+        assert!(single(&pictures).is_err());
         let file = grid.png()?;
         let back = image::load_from_memory(&file).map_err(candle_core::Error::wrap)?;
         assert_eq!(back.to_rgb8().into_raw(), grid.bytes);

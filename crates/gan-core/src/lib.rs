@@ -33,6 +33,7 @@ pub mod rng;
 pub mod source;
 pub mod state;
 pub mod train;
+pub mod translate;
 pub mod weights;
 
 pub use algorithm::{
@@ -49,4 +50,5 @@ pub use params::{Ema, Net, Params};
 pub use source::{Draws, Jitter, LiveSource, Range, Side, Source, Want};
 pub use state::{StateReader, StateWriter, Stateful};
 pub use train::{Outcome, Plan, train};
+pub use translate::translate;
 pub use weights::Weights;

@@ -117,6 +117,30 @@ impl Conv2d {
     }
 }
 
+/// How a convolution runs: stride, zeros around the input, activation.
+pub fn strided_conv(stride: usize, padding: usize, act: Act) -> conv::Conv2d {
+    conv::Conv2d {
+        stride,
+        padding,
+        act,
+        ..Default::default()
+    }
+}
+
+/// How a transposed convolution runs: stride, and rows and columns cut off and added in the end.
+pub fn strided_conv_transpose(
+    stride: usize,
+    padding: usize,
+    output_padding: usize,
+) -> conv::ConvTranspose2d {
+    conv::ConvTranspose2d {
+        stride,
+        padding,
+        output_padding,
+        ..Default::default()
+    }
+}
+
 /// A transposed convolution layer.
 #[derive(Clone, Debug)]
 pub struct ConvTranspose2d {

@@ -81,6 +81,12 @@ impl Weights {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// The first keys, for an error that says what a file is not.
+    pub fn first_keys(&self) -> String {
+        let keys: Vec<&str> = self.keys().take(3).collect();
+        keys.join(", ")
+    }
+
     /// Keys and tensors, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(key, t)| (key.as_str(), t))
