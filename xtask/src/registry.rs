@@ -9,4 +9,6 @@ pub const PAPERS: &[&dyn Recipe] = &[
     &gan_wgan::RECIPE,
     &gan_wgan_gp::RECIPE,
     &gan_cgan::RECIPE,
+    &gan_pix2pix::RECIPE,
+    &gan_cyclegan::RECIPE,
 ];
