@@ -45,6 +45,10 @@ pub trait Judging {
     fn ratio(&self, _i: usize, _value: f64) -> Option<f64> {
         None
     }
+    /// Whether the table has a line a measure, for judges that have more measures than moments.
+    fn tall(&self) -> bool {
+        false
+    }
     /// What the table's words mean.
     fn notes(&self) -> Vec<String>;
 }
@@ -423,6 +427,11 @@ fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
             heads.push(measure);
         }
     }
+    if judge.tall() {
+        let mut lines = tall(rows, &heads);
+        lines.extend(judge.notes().iter().map(|note| format!("  {note}")));
+        return lines;
+    }
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let line = |name: &str, cells: Vec<String>| {
         let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>14}")).collect();
@@ -457,6 +466,34 @@ fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
         }
     }
     lines.extend(judge.notes().iter().map(|note| format!("  {note}")));
+    lines
+}
+
+/// A line a measure, a column a moment, then what each measure is.
+fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
+    let width = heads.iter().map(|head| head.name.len()).max().unwrap_or(0);
+    let columns = |cells: &mut dyn Iterator<Item = String>| -> String {
+        let cells = rows.iter().zip(cells);
+        let cells = cells.map(|(row, cell)| format!("{cell:>0$}", row.name.len().max(7) + 2));
+        cells.collect()
+    };
+    let names = columns(&mut rows.iter().map(|row| row.name.clone()));
+    let mut lines = vec![format!("  {:width$}{names}", "")];
+    for head in heads {
+        let mut cells = rows.iter().map(|row| {
+            let found = row
+                .measures
+                .iter()
+                .find(|measure| measure.name == head.name);
+            found.map_or(String::new(), |measure| format!("{:.3}", measure.value))
+        });
+        let line = format!("  {:width$}{}", head.name, columns(&mut cells));
+        lines.push(line.trim_end().to_string());
+    }
+    let protocols = heads
+        .iter()
+        .map(|head| format!("  {}: {}", head.name, head.protocol));
+    lines.extend(protocols);
     lines
 }
 

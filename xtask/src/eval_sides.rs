@@ -6,7 +6,7 @@ use crate::dataset::{self, Truth};
 use crate::eval::{Judging, Row};
 use crate::heldout::{self, HeldOut, other};
 use crate::settings::Settings;
-use crate::translate::{Translation, wants};
+use crate::translate::{self, Translation};
 use crate::{Usage, eval};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
@@ -66,7 +66,8 @@ impl Sides {
         device: &Device,
     ) -> Result<Self> {
         let takes = sampler.takes();
-        let (Some(_), Data::Paired { a, b } | Data::Unpaired { a, b }) = (wants(&takes), train)
+        let (Some(_), Data::Paired { a, b } | Data::Unpaired { a, b }) =
+            (translate::channels(&takes), train)
         else {
             bail!(Usage(format!(
                 "{}: its generator takes noise though its data have two sides; eval judges translations",
@@ -132,7 +133,7 @@ impl Sides {
         let n = made.dim(0)?;
         let name = |what: &str| match self.ways.len() {
             1 => what.to_string(),
-            _ => format!("{} {what}", letter(other(way.from))),
+            _ => format!("{} {what}", way.name()),
         };
         let size = way.size()?;
         let mut all = Vec::new();
@@ -279,6 +280,14 @@ impl Way {
         })
     }
 
+    /// As `--direction` has it.
+    fn name(&self) -> &'static str {
+        match self.from {
+            Side::A => "a2b",
+            Side::B => "b2a",
+        }
+    }
+
     fn size(&self) -> Result<String> {
         let (_, c, h, w) = self.input.dims4()?;
         let colour = if c == 1 { "grey" } else { "colour" };
@@ -321,7 +330,7 @@ impl Judging for Sides {
             if let Some(cycled) = cycled {
                 let n = way.input.dim(0)?;
                 measures.push(Measure {
-                    name: format!("{} cycle", letter(way.from)),
+                    name: format!("{} cycle", way.name()),
                     value: l1(&cycled, &way.input)?,
                     protocol: format!(
                         "mean |difference| in [−1, 1] of what comes back to where it came from, {n} held-out \
@@ -333,6 +342,10 @@ impl Judging for Sides {
         }
         let name = name.to_string();
         Ok(vec![Row { name, measures }])
+    }
+
+    fn tall(&self) -> bool {
+        true
     }
 
     fn notes(&self) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::translate::{self, Translation};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::images::{Album, Single};
-use gan_core::image::grid;
+use gan_core::image::single;
 use gan_core::{FileError, Sampler, Side, Takes};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub fn sample(
     usual: PathBuf,
 ) -> Result<()> {
     let takes = sampler.takes();
-    let Some((channels, _)) = translate::wants(&takes) else {
+    let Some(channels) = translate::channels(&takes) else {
         bail!("this generator takes no pictures")
     };
     let side = match args.direction {
@@ -123,7 +123,7 @@ pub fn sample(
                 let columns: Vec<Tensor> = columns.into_iter().flatten().collect();
                 translate::strips(&columns, 1)?
             }
-            false => whole(&translated)?,
+            false => single(&translated)?,
         };
         if let Some(folder) = path
             .parent()
@@ -171,21 +171,6 @@ fn tensor(picture: Single, channels: usize) -> Result<Tensor> {
         .collect();
     let dims = (1, picture.channels, picture.height, picture.width);
     Ok(Tensor::from_vec(values, dims, &Device::Cpu)?)
-}
-
-/// A single picture without the lines around it that a grid has.
-fn whole(picture: &Tensor) -> candle_core::Result<gan_core::image::Picture> {
-    let (_, channels, height, width) = picture.dims4()?;
-    let mut whole = grid(picture, 1)?;
-    let (across, border) = (whole.width, (whole.width - width) / 2);
-    let rows = whole.bytes.chunks_exact(across * channels);
-    let rows = rows.skip(border).take(height);
-    let bytes: Vec<u8> = rows
-        .flat_map(|row| row.iter().skip(border * channels).take(width * channels))
-        .copied()
-        .collect();
-    (whole.width, whole.height, whole.bytes) = (width, height, bytes);
-    Ok(whole)
 }
 
 #[cfg(test)]
