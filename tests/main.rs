@@ -18,3 +18,4 @@ mod smoke;
 #[path = "../crates/gan-core/tests/toys/mod.rs"]
 #[allow(dead_code)]
 mod toys;
+mod translate;
