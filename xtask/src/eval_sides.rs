@@ -349,11 +349,16 @@ impl Judging for Sides {
     }
 
     fn notes(&self) -> Vec<String> {
-        vec![
+        let mut notes = vec![
             "input: the pictures as they are, not translated; mean: the mean of all training pictures; truth: \
              the true partners"
-                .into(),
-        ]
+                .to_string(),
+        ];
+        if self.reader.is_none() && self.ways.iter().any(|way| way.labels.is_some()) {
+            let why = "accuracy: not stated, the classifier reads digits of 28x28 or 32x32";
+            notes.push(why.into());
+        }
+        notes
     }
 }
 
