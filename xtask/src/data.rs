@@ -40,7 +40,12 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
             Err(error) => return Err(error),
         };
         match &data {
-            Data::Images(set) => counts(part, &**set),
+            Data::Images(set) => {
+                counts(part, &**set);
+                if set.info().width == 2 * set.info().height {
+                    say!("         twice as wide as high: A|B for papers that learn from pairs");
+                }
+            }
             Data::Unpaired { a, b } => {
                 say!("  {part:6} two sides without a correspondence");
                 counts("  A", &**a);

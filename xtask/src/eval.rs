@@ -4,6 +4,7 @@ use crate::cli::EvalArgs;
 use crate::eval_sides::Sides;
 use crate::observers::thousands;
 use crate::settings::Settings;
+use crate::table::{as_json, table};
 use crate::{Usage, dataset, folder, process, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
@@ -16,8 +17,6 @@ use gan_eval::baseline::PixelLaws;
 use gan_eval::classes::{accuracy, deviation_within};
 use gan_eval::lenet::{self, Classifier};
 use gan_eval::sliced::{Protocol, SlicedWasserstein};
-use serde_json::{Value, json};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Pictures measured, where as many are held out.
@@ -417,110 +416,4 @@ fn columns(
     all.into_iter()
         .map(|(name, parts)| Ok((name, Tensor::cat(&parts, 0)?)))
         .collect()
-}
-
-/// The rows under each other, then what each column is.
-fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
-    let mut heads: Vec<&Measure> = Vec::new();
-    for measure in rows.iter().flat_map(|row| &row.measures) {
-        if !heads.iter().any(|head| head.name == measure.name) {
-            heads.push(measure);
-        }
-    }
-    if judge.tall() {
-        let mut lines = tall(rows, &heads);
-        lines.extend(judge.notes().iter().map(|note| format!("  {note}")));
-        return lines;
-    }
-    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let line = |name: &str, cells: Vec<String>| {
-        let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>14}")).collect();
-        format!("  {name:width$}{}", cells.join(""))
-            .trim_end()
-            .to_string()
-    };
-    let mut lines = vec![line(
-        "",
-        heads.iter().map(|head| head.name.clone()).collect(),
-    )];
-    for row in rows {
-        let cells = heads.iter().enumerate().map(|(i, head)| {
-            let found = row
-                .measures
-                .iter()
-                .find(|measure| measure.name == head.name);
-            match (found, judge.ratio(i, found.map_or(0., |m| m.value))) {
-                (Some(measure), Some(ratio)) => format!("{:.4} ({ratio:.2})", measure.value),
-                (Some(measure), None) => format!("{:.3}", measure.value),
-                (None, _) => String::new(),
-            }
-        });
-        lines.push(line(&row.name, cells.collect()));
-    }
-    let mut said = "";
-    for head in heads {
-        if head.protocol != said {
-            let name = head.name.split(' ').next().unwrap_or_default();
-            lines.push(format!("  {name}: {}", head.protocol));
-            said = &head.protocol;
-        }
-    }
-    lines.extend(judge.notes().iter().map(|note| format!("  {note}")));
-    lines
-}
-
-/// A line a measure, a column a moment, then what each measure is.
-fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
-    let width = heads.iter().map(|head| head.name.len()).max().unwrap_or(0);
-    let columns = |cells: &mut dyn Iterator<Item = String>| -> String {
-        let cells = rows.iter().zip(cells);
-        let cells = cells.map(|(row, cell)| format!("{cell:>0$}", row.name.len().max(7) + 2));
-        cells.collect()
-    };
-    let names = columns(&mut rows.iter().map(|row| row.name.clone()));
-    let mut lines = vec![format!("  {:width$}{names}", "")];
-    for head in heads {
-        let mut cells = rows.iter().map(|row| {
-            let found = row
-                .measures
-                .iter()
-                .find(|measure| measure.name == head.name);
-            found.map_or(String::new(), |measure| format!("{:.3}", measure.value))
-        });
-        let line = format!("  {:width$}{}", head.name, columns(&mut cells));
-        lines.push(line.trim_end().to_string());
-    }
-    let protocols = heads
-        .iter()
-        .map(|head| format!("  {}: {}", head.name, head.protocol));
-    lines.extend(protocols);
-    lines
-}
-
-fn as_json(settings: &Settings, run: &Path, rows: &[Row], judge: &dyn Judging) -> Value {
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            let measures: Vec<Value> = row
-                .measures
-                .iter()
-                .enumerate()
-                .map(|(i, measure)| {
-                    json!({
-                        "name": measure.name,
-                        "value": measure.value,
-                        "of_baseline": judge.ratio(i, measure.value),
-                        "protocol": measure.protocol,
-                    })
-                })
-                .collect();
-            json!({ "of": row.name, "measures": measures })
-        })
-        .collect();
-    json!({
-        "run": run.display().to_string(),
-        "paper": settings.paper,
-        "data": settings.data,
-        "rows": rows,
-    })
 }

@@ -43,6 +43,7 @@ pub mod registry;
 mod resume;
 pub mod sample;
 pub mod settings;
+mod table;
 pub mod tfevents;
 pub mod tidy;
 pub mod train;
