@@ -59,7 +59,7 @@ fn a_dry_run_shows_the_plan_and_makes_nothing() {
                 "lr=0.5",
             ],
         );
-        for word in ["77", "lr=0.5", "mnist", "dry run"] {
+        for word in ["77", "lr=0.5", recipe.info().data, "dry run"] {
             assert!(said.contains(word), "{word} in\n{said}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -80,28 +80,21 @@ fn seeds_and_threads() {
 }
 
 /// The paper's own widths, where matrix products are large enough to be split between threads; a small
-/// batch, as the papers' own take minutes.
+/// batch and, of what takes pictures, small ones, as the papers' own take minutes.
 #[test]
 fn full_width_does_not_depend_on_threads() {
     for recipe in xtask::registry::PAPERS {
         let (paper, dir) = (recipe.info().name, tempfile::tempdir().unwrap());
+        let small: &[&str] = match paper {
+            "pix2pix" => &["--set", "downs=6", "--set", "size=64"],
+            "cyclegan" => &["--set", "size=32"],
+            _ => &[],
+        };
         let saved = ["1", "2", "8"].map(|threads| {
             let out = format!("t{threads}");
-            train(
-                paper,
-                dir.path(),
-                &out,
-                &[
-                    "--preset",
-                    "paper",
-                    "--set",
-                    "batch=4",
-                    "--steps",
-                    "2",
-                    "--threads",
-                    threads,
-                ],
-            );
+            let args = ["--preset", "paper", "--set", "batch=4", "--steps", "2"];
+            let rest = [&args[..], small, &["--threads", threads]].concat();
+            train(paper, dir.path(), &out, &rest);
             bytes(&checkpoint(&dir.path().join(out), 2))
         });
         assert!(
