@@ -169,6 +169,16 @@ fn two_sides_train_both_ways() {
 
     let said = fails(dir, &["eval", "r"], 1);
     says(&said, &["no pictures in testA/"]);
+    let larger = ["--set", "size=24", "--set", "load=24", "--dry-run"];
+    let said = ok(
+        "",
+        dir,
+        &[&["train", "cyclegan", "--data", "./two"][..], &larger].concat(),
+    );
+    says(
+        &said,
+        &["pictures of 20x20 are enlarged for a network of 24x24"],
+    );
     let train = [&["train", "cyclegan"][..], &STEPS, &["t"]].concat();
     ok("", dir, &train);
     let said = ok("", dir, &["eval", "t", "-n", "30", "--at", "last"]);

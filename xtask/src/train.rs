@@ -22,6 +22,7 @@ use gan_core::{
     Algorithm, Checkpoint, Context, DataInfo, FileError, Header, LiveSource, Observer, Outcome,
     Preset, Recipe, Store, Takes, Task,
 };
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -210,6 +211,17 @@ fn fresh(recipe: &dyn Recipe, args: &TrainArgs) -> Result<Start> {
         config,
         made_with: None,
     };
+    let mut notes = notes;
+    let size = settings.config.get("size").and_then(Value::as_u64);
+    let shorter = info.height.min(info.width);
+    if let (Some(size), Task::Paired | Task::Unpaired) = (size, task)
+        && (shorter as u64) < size
+    {
+        notes.push(format!(
+            "pictures of {shorter}x{shorter} are enlarged for a network of {size}x{size}; --set size=N makes a \
+             smaller one"
+        ));
+    }
     Ok(Start {
         settings,
         data,
