@@ -59,7 +59,7 @@ impl Single {
 
     /// The same picture with 1 channel: a colour's luma by ITU-R BT.601, 0.299 R + 0.587 G + 0.114 B.
     pub fn grey(mut self) -> Self {
-        let mut planes = self.bytes.chunks_exact(self.height * self.width);
+        let mut planes = self.bytes.chunks_exact((self.height * self.width).max(1));
         if let (3, Some(r), Some(g), Some(b)) =
             (self.channels, planes.next(), planes.next(), planes.next())
         {
@@ -78,7 +78,7 @@ impl Single {
         let height = height.min(self.height.saturating_sub(top));
         let width = width.min(self.width.saturating_sub(left));
         let mut bytes = Vec::with_capacity(self.channels * height * width);
-        for plane in self.bytes.chunks_exact(self.height * self.width) {
+        for plane in self.bytes.chunks_exact((self.height * self.width).max(1)) {
             for row in plane.chunks_exact(self.width).skip(top).take(height) {
                 bytes.extend(row.iter().skip(left).take(width));
             }
@@ -110,7 +110,7 @@ impl Single {
             return middle.bytes;
         }
         let mut bytes = Vec::with_capacity(self.channels * side * side);
-        for plane in middle.bytes.chunks_exact(shorter * shorter) {
+        for plane in middle.bytes.chunks_exact((shorter * shorter).max(1)) {
             let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x)).collect();
             let plane = fit::plane(&plane, (shorter, shorter), (side, side));
             bytes.extend(plane.iter().map(|x| x.round().clamp(0., 255.) as u8));
@@ -170,5 +170,31 @@ impl Album {
             Ok(single) => Ok(single),
             Err((problem, remedy)) => Err(FileError::new(&self.files.path(entry), problem, remedy)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_halves_and_squares() {
+        let picture = Single {
+            channels: 3,
+            height: 2,
+            width: 3,
+            bytes: (0..18).map(|i| 10 * i).collect(),
+        };
+        let grey = picture.clone().grey();
+        // .299·0 + .587·60 + .114·120 = 48.9, and 10 more with each pixel.
+        assert_eq!(grey.bytes, [49, 59, 69, 79, 89, 99]);
+        assert_eq!((grey.channels, grey.clone().rgb().bytes.len()), (1, 18));
+        assert_eq!(picture.clone().rgb(), picture);
+        let (left, right) = grey.halves();
+        assert_eq!((left.bytes, right.bytes), (vec![49, 79], vec![69, 99]));
+        assert_eq!(grey.square(2), [49, 59, 79, 89]);
+        assert_eq!(grey.square(1), [69]);
+        let nothing = grey.part((5, 5), (2, 2));
+        assert!(nothing.square(3).is_empty() && nothing.rgb().bytes.is_empty());
     }
 }
