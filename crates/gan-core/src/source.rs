@@ -250,3 +250,87 @@ impl Stateful for LiveSource {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DataInfo, InMemory};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Sets whose second pictures are the first ones with every value 100 higher.
+    fn sides(len_b: usize) -> [Arc<InMemory>; 2] {
+        [(6, 0), (len_b, 100)].map(|(len, tint)| {
+            let info = DataInfo {
+                channels: 1,
+                height: 4,
+                width: 5,
+                classes: None,
+                len,
+            };
+            let bytes = (0..len * 20).map(|i| (i % 120 + tint) as u8).collect();
+            Arc::new(InMemory::new(info, bytes, None).expect("a set"))
+        })
+    }
+
+    fn want(b: usize) -> Want {
+        Want::Pairs {
+            b,
+            size: 3,
+            range: Range::Unit,
+            jitter: Jitter {
+                load: 4,
+                flip: true,
+            },
+        }
+    }
+
+    fn paired(len_b: usize) -> LiveSource {
+        let [a, b] = sides(len_b);
+        LiveSource::new(&Data::Paired { a, b }, 1, &Device::Cpu)
+    }
+
+    fn values(source: &mut LiveSource, b: usize) -> Result<[Vec<f32>; 2]> {
+        match &source.batch(&["x", "y"], want(b))?[..] {
+            [x, y] => Ok([x.flatten_all()?.to_vec1()?, y.flatten_all()?.to_vec1()?]),
+            _ => bail!("two tensors were expected"),
+        }
+    }
+
+    #[test]
+    fn both_of_a_pair_are_cut_and_mirrored_alike_also_after_going_on() -> Result<()> {
+        let mut source = paired(6);
+        values(&mut source, 5)?;
+        let mut state = BTreeMap::new();
+        source.save(&mut StateWriter::new(&mut state))?;
+        let [x, y] = values(&mut source, 20)?;
+        for (x, y) in x.iter().zip(&y) {
+            assert!((y - x - 100. / 255.).abs() < 1e-6, "{x} and {y}");
+        }
+        let mirrored = x.chunks_exact(9).filter(|p| p[1] < p[0]).count();
+        assert!((3..17).contains(&mirrored), "{mirrored} of 20 are mirrored");
+        let mut other = paired(6);
+        other.load(&mut StateReader::new(&state, &mut BTreeSet::new()))?;
+        assert_eq!(values(&mut other, 20)?, [x, y]);
+        Ok(())
+    }
+
+    #[test]
+    fn data_of_another_kind_are_refused() {
+        let said = |source: &mut LiveSource, want| {
+            let said = source.batch(&["x", "y"], want).map(drop);
+            said.expect_err("another kind of data").to_string()
+        };
+        let [a, b] = sides(6);
+        let mut unpaired = LiveSource::new(&Data::Unpaired { a, b }, 1, &Device::Cpu);
+        assert!(said(&mut unpaired, want(2)).contains("wants pairs"));
+        assert!(said(&mut paired(5), want(2)).contains("6 pictures cannot be paired with 5"));
+        let one = Want::One {
+            side: Side::A,
+            b: 2,
+            size: 3,
+            range: Range::Unit,
+            jitter: Jitter::none(4),
+        };
+        assert!(said(&mut paired(6), one).contains("without a correspondence"));
+    }
+}
