@@ -53,13 +53,13 @@ pub fn channels(channels: usize, data: &DataInfo) -> Result<()> {
     }
 }
 
-/// What a run does to pictures before it crops squares of `size` from them: `load` is at least that.
-pub fn crop(size: usize, load: usize, multiple: usize) -> Result<()> {
+/// Squares of `size` that a run cuts from pictures whose shorter side is `jitter` pixels longer.
+pub fn crop(size: usize, jitter: usize, multiple: usize) -> Result<()> {
     within("size", size, 8..=4096)?;
     if !size.is_multiple_of(multiple) {
         bail!("size is {size}, expected a multiple of {multiple}")
     }
-    within("load", load, size..=8192)
+    within("jitter", jitter, 0..=4096)
 }
 
 /// Pictures that a generator is given, `[n, c, h, w]`: their channels, and sides of which it can make others.

@@ -20,8 +20,8 @@ pub struct Config {
     pub batch: usize,
     /// Side of the square cut from each picture, a multiple of 4.
     pub size: usize,
-    /// Shorter side of a picture before a square is cut from it at random; size: no jitter.
-    pub load: usize,
+    /// Pixels by which a picture's shorter side is larger than size when a square is cut from it at random.
+    pub jitter: usize,
     /// Whether pictures are mirrored left to right at random.
     pub flip: bool,
     /// Channels of a picture: 1 or 3, as the data has.
@@ -60,7 +60,7 @@ impl Config {
             iterations: epochs(200),
             batch: 1,
             size: 256,
-            load: 286,
+            jitter: 30,
             flip: true,
             channels: data.channels,
             norm: Norm::Instance,
@@ -80,7 +80,7 @@ impl Config {
             Preset::Paper => paper,
             Preset::Bench => Self {
                 size: 128,
-                load: 128,
+                jitter: 0,
                 flip: false,
                 blocks: Self::blocks(128),
                 lambda_identity: 0.5,
@@ -91,7 +91,7 @@ impl Config {
                 iterations: 1_800,
                 batch: 8,
                 size: 32,
-                load: 32,
+                jitter: 0,
                 flip: false,
                 blocks: 3,
                 width_g: 24,
@@ -106,7 +106,7 @@ impl Config {
                 iterations: 200,
                 batch: 2,
                 size: 16,
-                load: 18,
+                jitter: 2,
                 blocks: 1,
                 width_g: 4,
                 width_d: 4,
@@ -147,7 +147,7 @@ impl Config {
     /// What is done to pictures at random.
     pub fn jitter(&self) -> Jitter {
         Jitter {
-            load: self.load,
+            load: self.size + self.jitter,
             flip: self.flip,
         }
     }
@@ -157,7 +157,7 @@ impl Config {
         check::within("iterations", self.iterations, 1..=1 << 40)?;
         check::size("batch", self.batch)?;
         self.generator().check()?;
-        check::crop(self.size, self.load, 4)?;
+        check::crop(self.size, self.jitter, 4)?;
         self.discriminator()
             .check("width_d", "n_layers", self.size)?;
         check::positive("lambda_cycle", self.lambda_cycle)?;
@@ -226,7 +226,7 @@ impl Config {
             iterations: 1,
             batch: r.batch,
             size,
-            load: size,
+            jitter: 0,
             flip: false,
             channels: r.c,
             blocks: r.blocks,

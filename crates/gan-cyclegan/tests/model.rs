@@ -283,10 +283,10 @@ fn settings_that_cannot_be_are_refused() {
         ),
         (
             Config {
-                load: 12,
+                jitter: 9999,
                 ..smoke()
             },
-            "load is 12, expected 16 to 8192",
+            "jitter is 9999, expected 0 to 4096",
         ),
         (
             Config {

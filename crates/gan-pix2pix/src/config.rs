@@ -26,11 +26,12 @@ pub enum Objective {
 
 /// Which side of a pair is given and which is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From A to B.
+    #[serde(rename = "a2b")]
     AToB,
     /// From B to A.
+    #[serde(rename = "b2a")]
     BToA,
 }
 
@@ -40,7 +41,7 @@ pub enum Direction {
 pub struct Config {
     /// What G is trained with: l1, cgan or cgan_l1.
     pub objective: Objective,
-    /// Which side of a pair is given and which is made: a_to_b or b_to_a.
+    /// Which side of a pair is given and which is made: a2b or b2a.
     pub direction: Direction,
     /// Iterations of the whole run: an update of D and one of G each.
     pub iterations: u64,
@@ -48,8 +49,8 @@ pub struct Config {
     pub batch: usize,
     /// Side of the square cut from each picture, a multiple of 2 to the power of downs.
     pub size: usize,
-    /// Shorter side of a picture before a square is cut from it at random; size: no jitter.
-    pub load: usize,
+    /// Pixels by which a picture's shorter side is larger than size when a square is cut from it at random.
+    pub jitter: usize,
     /// Whether pairs are mirrored left to right at random.
     pub flip: bool,
     /// Channels of a picture: 1 or 3, as the data has.
@@ -92,7 +93,7 @@ impl Config {
             iterations: 200 * data.len as u64,
             batch: 1,
             size: 256,
-            load: 286,
+            jitter: 30,
             flip: true,
             channels: data.channels,
             norm: Norm::Batch,
@@ -115,7 +116,7 @@ impl Config {
                 iterations: 1_950,
                 batch: 4,
                 size: 64,
-                load: 64,
+                jitter: 0,
                 flip: false,
                 downs: 6,
                 width_g: 32,
@@ -128,7 +129,7 @@ impl Config {
                 iterations: 200,
                 batch: 2,
                 size: 64,
-                load: 72,
+                jitter: 8,
                 downs: 6,
                 width_g: 4,
                 width_d: 4,
@@ -168,7 +169,7 @@ impl Config {
         check::within("iterations", self.iterations, 1..=1 << 40)?;
         check::size("batch", self.batch)?;
         self.generator().check()?;
-        check::crop(self.size, self.load, self.generator().multiple())?;
+        check::crop(self.size, self.jitter, self.generator().multiple())?;
         self.discriminator()
             .check("width_d", "n_layers", self.size)?;
         check::fraction("dropout", self.dropout)?;
@@ -182,7 +183,7 @@ impl Config {
     /// The next pairs (x, y): what is given and what is to be made, `[b, channels, size, size]` each.
     pub(crate) fn pairs(&self, it: &mut Iter<'_>) -> Result<(Tensor, Tensor)> {
         let jitter = Jitter {
-            load: self.load,
+            load: self.size + self.jitter,
             flip: self.flip,
         };
         let (a, b) = it.pairs(["x", "y"], self.batch, self.size, Range::Signed, jitter)?;
@@ -273,7 +274,7 @@ impl Config {
             iterations: 1,
             batch: r.batch,
             size,
-            load: size,
+            jitter: 0,
             flip: false,
             channels: r.c,
             downs: r.downs,

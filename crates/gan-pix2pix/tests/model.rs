@@ -64,7 +64,7 @@ fn noise(norm: Mode) -> Noise {
 fn tiny() -> Config {
     Config {
         size: 32,
-        load: 36,
+        jitter: 4,
         downs: 5,
         width_g: 2,
         width_d: 2,
@@ -282,7 +282,7 @@ fn samples_of_any_size() {
     let config = Config {
         downs: 6,
         size: 64,
-        load: 64,
+        jitter: 0,
         ..tiny()
     };
     let algorithm = Pix2Pix::new(&config, &context(3)).unwrap();
@@ -349,8 +349,11 @@ fn settings_that_cannot_be_are_refused() {
             "size is 48, expected a multiple of 32",
         ),
         (
-            Config { load: 31, ..tiny() },
-            "load is 31, expected 32 to 8192",
+            Config {
+                jitter: 9999,
+                ..tiny()
+            },
+            "jitter is 9999, expected 0 to 4096",
         ),
         (
             Config { downs: 4, ..tiny() },
