@@ -169,7 +169,7 @@ fn two_sides_train_both_ways() {
 
     let said = fails(dir, &["eval", "r"], 1);
     says(&said, &["no pictures in testA/"]);
-    let larger = ["--set", "size=24", "--set", "load=24", "--dry-run"];
+    let larger = ["--set", "size=24", "--dry-run"];
     let said = ok(
         "",
         dir,
