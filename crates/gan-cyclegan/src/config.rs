@@ -88,7 +88,7 @@ impl Config {
                 ..paper
             },
             Preset::Demo => Self {
-                iterations: 1_800,
+                iterations: 4_500,
                 batch: 8,
                 size: 32,
                 jitter: 0,
