@@ -19,3 +19,4 @@ mod smoke;
 #[allow(dead_code)]
 mod toys;
 mod translate;
+mod translates;
