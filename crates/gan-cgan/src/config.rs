@@ -127,7 +127,9 @@ impl Config {
         match preset {
             Preset::Paper | Preset::Bench => paper,
             Preset::Demo => Self {
-                iterations: 20_000,
+                iterations: 28_000,
+                g_dropout: 0.4,
+                momentum_end: 0.5,
                 ..narrow
             },
             Preset::Smoke => Self {
