@@ -88,7 +88,7 @@ impl Config {
                 ..paper
             },
             Preset::Demo => Self {
-                iterations: 4_500,
+                iterations: 2_700,
                 batch: 8,
                 size: 32,
                 jitter: 0,
@@ -99,7 +99,7 @@ impl Config {
                 n_layers: 2,
                 lambda_cycle: 5.,
                 lr: 4e-4,
-                decay: 0,
+                decay: 1_350,
                 ..paper
             },
             Preset::Smoke => Self {
