@@ -58,7 +58,7 @@ impl Config {
         match preset {
             Preset::Paper | Preset::Bench => paper,
             Preset::Demo => Self {
-                iterations: 2_500,
+                iterations: 2_000,
                 size: Sizes::side(data, 32),
                 width_d: 16,
                 width_g: 16,
