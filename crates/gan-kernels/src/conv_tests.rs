@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::simd::{Level, best, force};
-use crate::testing::{Rng, error, first_order, numbers, second_order};
+use crate::testing::{Rng, error, first_order, levels, numbers, second_order, wide};
 use candle_core::{Device, Var};
 
 #[allow(clippy::too_many_arguments)]
@@ -37,16 +37,6 @@ fn shape(
         oh,
         ow,
     }
-}
-
-fn levels() -> impl Iterator<Item = Level> {
-    [Level::Portable, Level::Avx2, Level::Avx512]
-        .into_iter()
-        .filter(|&l| l <= best())
-}
-
-fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&x| f64::from(x)).collect()
 }
 
 /// All three directions at every level against float64 loops.

@@ -440,8 +440,8 @@ pub(crate) struct Grid {
     /// Phases an axis.
     pub(crate) phases: usize,
     /// The plane's coordinates of the copy's first element; outside the plane are zeros.
-    y0: isize,
-    x0: isize,
+    pub(crate) y0: isize,
+    pub(crate) x0: isize,
     /// Size of one phase.
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -496,8 +496,19 @@ pub(crate) fn pad<'a>(
     if g.phases == 1 && (g.y0, g.x0, g.rows, g.columns) == (0, 0, h, w) {
         return Padded::Same(x);
     }
+    Padded::Copy(pad_copy(level, x, planes, h, w, g))
+}
+
+/// The padded copy, a vector longer than its planes, so that whole vectors can be read at the end.
+pub(crate) fn pad_copy(
+    level: Level,
+    x: &[f32],
+    planes: usize,
+    h: usize,
+    w: usize,
+    g: &Grid,
+) -> Scratch {
     let plane = g.plane();
-    // A vector more than the planes, so that whole vectors can be read at the end.
     let mut out = scratch(planes * plane + crate::vector::MAX_LANES);
     let step = (4096 / plane.max(1)).max(1);
     for_each_chunk(
@@ -523,23 +534,23 @@ pub(crate) fn pad<'a>(
             }
         },
     );
-    Padded::Copy(out)
+    out
 }
 
 /// Which taps reach an output phase of the input gradient, along one axis.
 ///
 /// Output `y = stride * g + f` gets tap `i` of dy's row `g + (f + padding - i) / stride` where
 /// that is a whole number.
-struct Phases {
+pub(crate) struct Phases {
     /// The smallest such shift, and how far the largest is from it.
-    first: isize,
+    pub(crate) first: isize,
     extent: usize,
     /// For each phase, (tap, shift - first).
-    taps: Vec<Vec<(usize, usize)>>,
+    pub(crate) taps: Vec<Vec<(usize, usize)>>,
 }
 
 impl Phases {
-    fn new(s: &Shape, k: usize) -> Self {
+    pub(crate) fn new(s: &Shape, k: usize) -> Self {
         let stride = s.stride as isize;
         let shift = |f: usize, i: usize| {
             let e = (f + s.padding) as isize - i as isize;

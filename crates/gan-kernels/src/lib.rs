@@ -50,6 +50,7 @@ mod testing;
 mod thin;
 mod tile;
 mod vector;
+mod winograd;
 
 pub use par::{set_threads, threads};
 pub use sum::add;

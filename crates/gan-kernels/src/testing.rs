@@ -1,6 +1,7 @@
 //! Helpers of the unit tests: reproducible numbers, and finite differences of both orders.
 
 use crate::mode;
+use crate::simd::{Level, best};
 use candle_core::{Device, Result, Tensor, Var};
 
 /// A generator of reproducible numbers (splitmix64).
@@ -31,6 +32,17 @@ impl Rng {
         let v: Vec<f64> = (0..n).map(|_| self.unit()).collect();
         Tensor::from_vec(v, dims, &Device::Cpu)
     }
+}
+
+/// The levels that this processor offers.
+pub(crate) fn levels() -> impl Iterator<Item = Level> {
+    [Level::Portable, Level::Avx2, Level::Avx512]
+        .into_iter()
+        .filter(|&l| l <= best())
+}
+
+pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
 }
 
 /// The largest difference, relative to the largest number of `b`.

@@ -99,6 +99,8 @@ pub(crate) enum Bias {
     Rows(*const f32),
     /// One number a column of the panel, from its first on.
     Columns(*const f32),
+    /// What C holds.
+    Sums,
 }
 
 /// Runs `$body::<I, LEN>(args)` for a tile of `$len` rows.
@@ -124,31 +126,43 @@ macro_rules! by_rows {
     };
 }
 
+/// A register tile of M rows and HALVES vectors.
 #[inline(always)]
-unsafe fn tile<I: Vector, const M: usize>(p: &Panel, start: usize, k0: usize, k: usize) {
-    let (mut rows, mut first, mut second) = (std::ptr::null(), I::splat(0.0), I::splat(0.0));
+unsafe fn halves<I: Vector, const M: usize, const HALVES: usize>(
+    p: &Panel,
+    start: usize,
+    k0: usize,
+    k: usize,
+) {
+    let mut rows = std::ptr::null();
+    let mut first = [I::splat(0.0); HALVES];
     match p.bias {
         Bias::Rows(bias) if k0 == 0 => rows = bias,
         Bias::Columns(bias) if k0 == 0 => {
-            first = I::load_part(bias, p.n[0]);
-            second = I::load_part(bias.wrapping_add(I::LANES), p.n[1]);
+            for half in 0..HALVES {
+                first[half] = I::load_part(bias.wrapping_add(half * I::LANES), p.n[half]);
+            }
         }
         _ => {}
     }
-    let mut acc = [[first, second]; M];
+    let mut acc = [first; M];
     if !rows.is_null() {
         for i in 0..M {
-            acc[i] = [I::splat(*rows.add(start + i)); 2];
+            acc[i] = [I::splat(*rows.add(start + i)); HALVES];
         }
     }
     let mut a = p.a.add(start * p.k + k0 * M);
     let mut b = p.b.add(k0 * 2 * I::LANES);
     for _ in 0..k {
-        let (b0, b1) = (I::load(b), I::load(b.add(I::LANES)));
+        let mut row = [I::splat(0.0); HALVES];
+        for half in 0..HALVES {
+            row[half] = I::load(b.add(half * I::LANES));
+        }
         for (i, acc) in acc.iter_mut().enumerate() {
             let v = I::splat(*a.add(i));
-            acc[0] = I::fma(v, b0, acc[0]);
-            acc[1] = I::fma(v, b1, acc[1]);
+            for half in 0..HALVES {
+                acc[half] = I::fma(v, row[half], acc[half]);
+            }
         }
         a = a.add(M);
         b = b.add(2 * I::LANES);
@@ -156,23 +170,36 @@ unsafe fn tile<I: Vector, const M: usize>(p: &Panel, start: usize, k0: usize, k:
     // Three short loops: the compiler unrolls them, which keeps the sums in registers; it does not
     // unroll one long loop.
     let at = |i: usize, half: usize| p.c[half].wrapping_add((start + i) * p.c_row);
-    if k0 > 0 {
+    if k0 > 0 || matches!(p.bias, Bias::Sums) {
         for i in 0..M {
-            acc[i][0] = I::add(acc[i][0], I::load_part(at(i, 0), p.n[0]));
-            acc[i][1] = I::add(acc[i][1], I::load_part(at(i, 1), p.n[1]));
+            for half in 0..HALVES {
+                acc[i][half] = I::add(acc[i][half], I::load_part(at(i, half), p.n[half]));
+            }
         }
     }
     if p.slope != 1.0 && k0 + k == p.k {
         let slope = I::splat(p.slope);
         for i in 0..M {
-            acc[i][0] = I::max(I::mul(acc[i][0], slope), acc[i][0]);
-            acc[i][1] = I::max(I::mul(acc[i][1], slope), acc[i][1]);
+            for half in 0..HALVES {
+                acc[i][half] = I::max(I::mul(acc[i][half], slope), acc[i][half]);
+            }
         }
     }
     for i in 0..M {
-        I::store_part(at(i, 0), acc[i][0], p.n[0]);
-        I::store_part(at(i, 1), acc[i][1], p.n[1]);
+        for half in 0..HALVES {
+            I::store_part(at(i, half), acc[i][half], p.n[half]);
+        }
     }
+}
+
+#[inline(always)]
+unsafe fn tile<I: Vector, const M: usize>(p: &Panel, start: usize, k0: usize, k: usize) {
+    halves::<I, M, 2>(p, start, k0, k)
+}
+
+#[inline(always)]
+unsafe fn first_half<I: Vector, const M: usize>(p: &Panel, start: usize, k0: usize, k: usize) {
+    halves::<I, M, 1>(p, start, k0, k)
 }
 
 #[inline(always)]
@@ -181,7 +208,11 @@ unsafe fn panel_body<I: Vector>(p: &Panel) {
     loop {
         let k = K_BLOCK.min(p.k - k0);
         for t in p.tiles {
-            by_rows!(t.len, tile::<I>(p, t.start, k0, k));
+            if p.n[1] > 0 {
+                by_rows!(t.len, tile::<I>(p, t.start, k0, k));
+            } else {
+                by_rows!(t.len, first_half::<I>(p, t.start, k0, k));
+            }
         }
         k0 += k;
         if k0 >= p.k {
@@ -560,13 +591,6 @@ fn inside(first: isize, step: usize, size: usize, count: usize) -> (usize, usize
 
 #[inline(always)]
 unsafe fn pad_plane_body<I: Vector>(p: &PadPlane) {
-    let all = p.phases * p.phases * p.rows * p.columns;
-    let mut i = 0;
-    while i < all {
-        let n = I::LANES.min(all - i);
-        I::store_part(p.dst.add(i), I::splat(0.0), n);
-        i += n;
-    }
     for phase in 0..p.phases * p.phases {
         let (y0, x0) = (
             p.y0 + (phase / p.phases) as isize,
@@ -574,21 +598,39 @@ unsafe fn pad_plane_body<I: Vector>(p: &PadPlane) {
         );
         let (top, bottom) = inside(y0, p.phases, p.height, p.rows);
         let (left, right) = inside(x0, p.phases, p.width, p.columns);
-        if right == left {
+        let dst = p.dst.add(phase * p.rows * p.columns);
+        if right == left || top == bottom {
+            zero::<I>(dst, p.rows * p.columns);
             continue;
         }
+        zero::<I>(dst, top * p.columns + left);
         let n = right - left;
         for row in top..bottom {
             let y = y0 + (row * p.phases) as isize;
             let x = x0 + (left * p.phases) as isize;
             let src = p.src.offset(y * p.width as isize + x);
-            let dst = p.dst.add((phase * p.rows + row) * p.columns + left);
+            let dst = dst.add(row * p.columns + left);
             match p.phases {
                 1 => copy_row::<I>(src, dst, n),
                 2 => copy_evens::<I>(src, dst, n),
                 s => (0..n).for_each(|i| *dst.add(i) = *src.add(i * s)),
             }
+            // The rest of this row and the beginning of the next.
+            if row + 1 < bottom {
+                zero::<I>(dst.add(n), p.columns - n);
+            }
         }
+        let end = (bottom - 1) * p.columns + right;
+        zero::<I>(dst.add(end), p.rows * p.columns - end);
+    }
+}
+
+#[inline(always)]
+unsafe fn zero<I: Vector>(dst: *mut f32, n: usize) {
+    let mut i = 0;
+    while i < n {
+        I::store_part(dst.add(i), I::splat(0.0), I::LANES.min(n - i));
+        i += I::LANES;
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) trait Vector: Isa {
     /// Stores the first `n <= LANES` lanes.
     unsafe fn store_part(p: *mut f32, v: Self::F, n: usize);
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// The larger; `b` where one is no number.
     unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
@@ -70,6 +71,17 @@ pub(crate) trait Vector: Isa {
     unsafe fn interleave(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// `a0 a2 … b0 b2 …`.
     unsafe fn evens(a: Self::F, b: Self::F) -> Self::F;
+    /// Four floats from each lane's pointer, as four vectors.
+    unsafe fn quads(p: &[*const f32; MAX_LANES], offset: usize) -> [Self::F; 4];
+    /// The reverse of [`Vector::quads`]: four floats to each lane's pointer.
+    unsafe fn store_quads(v: [Self::F; 4], p: &[*mut f32; MAX_LANES], offset: usize);
+    /// As [`Vector::store_quads`], of which lane l stores the first `n[l] <= 4`.
+    unsafe fn store_quads_part(
+        v: [Self::F; 4],
+        p: &[*mut f32; MAX_LANES],
+        offset: usize,
+        n: &[u8; MAX_LANES],
+    );
 }
 
 impl Vector for Portable {
@@ -108,6 +120,10 @@ impl Vector for Portable {
         std::array::from_fn(|i| a[i] + b[i])
     }
     #[inline(always)]
+    unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
     unsafe fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| a[i] * b[i])
     }
@@ -137,6 +153,28 @@ impl Vector for Portable {
     unsafe fn evens(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         [a[0], a[2], b[0], b[2]]
     }
+    #[inline(always)]
+    unsafe fn quads(p: &[*const f32; MAX_LANES], offset: usize) -> [[f32; 4]; 4] {
+        let r: [[f32; 4]; 4] = std::array::from_fn(|l| Self::load(p[l].wrapping_add(offset)));
+        std::array::from_fn(|i| std::array::from_fn(|l| r[l][i]))
+    }
+    #[inline(always)]
+    unsafe fn store_quads(v: [[f32; 4]; 4], p: &[*mut f32; MAX_LANES], offset: usize) {
+        Self::store_quads_part(v, p, offset, &[4; MAX_LANES])
+    }
+    #[inline(always)]
+    unsafe fn store_quads_part(
+        v: [[f32; 4]; 4],
+        p: &[*mut f32; MAX_LANES],
+        offset: usize,
+        n: &[u8; MAX_LANES],
+    ) {
+        for l in 0..4 {
+            for i in 0..usize::from(n[l]) {
+                *p[l].wrapping_add(offset + i) = v[i][l];
+            }
+        }
+    }
 }
 
 /// Sixteen words, of which the eight from `8 - n` on have their sign bit set in the first `n`.
@@ -147,6 +185,20 @@ static AVX2_MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0
 #[inline(always)]
 unsafe fn avx2_mask(n: usize) -> __m256i {
     _mm256_loadu_si256(AVX2_MASKS.as_ptr().add(8 - n).cast())
+}
+
+/// Transposes the 4x4 matrix in each 128-bit half.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn avx2_turn(r: [__m256; 4]) -> [__m256; 4] {
+    let (a, b) = (_mm256_unpacklo_ps(r[0], r[1]), _mm256_unpackhi_ps(r[0], r[1]));
+    let (c, d) = (_mm256_unpacklo_ps(r[2], r[3]), _mm256_unpackhi_ps(r[2], r[3]));
+    [
+        _mm256_shuffle_ps::<0x44>(a, c),
+        _mm256_shuffle_ps::<0xee>(a, c),
+        _mm256_shuffle_ps::<0x44>(b, d),
+        _mm256_shuffle_ps::<0xee>(b, d),
+    ]
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -182,6 +234,10 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn add(a: __m256, b: __m256) -> __m256 {
         _mm256_add_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+        _mm256_sub_ps(a, b)
     }
     #[inline(always)]
     unsafe fn mul(a: __m256, b: __m256) -> __m256 {
@@ -233,12 +289,59 @@ impl Vector for Avx2 {
         // Halves are now (a0..3, b0..3) and (a4..7, b4..7).
         _mm256_shuffle_ps::<0x88>(lo, hi)
     }
+    #[inline(always)]
+    unsafe fn quads(p: &[*const f32; MAX_LANES], offset: usize) -> [__m256; 4] {
+        // Row i holds lanes i and i + 4; a 4x4 transposition in each half follows.
+        let row = |i: usize| {
+            let (a, b) = (p[i].wrapping_add(offset), p[i + 4].wrapping_add(offset));
+            _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(a)), _mm_loadu_ps(b))
+        };
+        avx2_turn([row(0), row(1), row(2), row(3)])
+    }
+    #[inline(always)]
+    unsafe fn store_quads(v: [__m256; 4], p: &[*mut f32; MAX_LANES], offset: usize) {
+        let r = avx2_turn(v);
+        for i in 0..4 {
+            _mm_storeu_ps(p[i].wrapping_add(offset), _mm256_castps256_ps128(r[i]));
+            let high = _mm256_extractf128_ps::<1>(r[i]);
+            _mm_storeu_ps(p[i + 4].wrapping_add(offset), high);
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_quads_part(
+        v: [__m256; 4],
+        p: &[*mut f32; MAX_LANES],
+        offset: usize,
+        n: &[u8; MAX_LANES],
+    ) {
+        let r = avx2_turn(v);
+        let mask = |l: usize| _mm256_castsi256_si128(avx2_mask(usize::from(n[l])));
+        for i in 0..4 {
+            let (low, high) = (_mm256_castps256_ps128(r[i]), _mm256_extractf128_ps::<1>(r[i]));
+            _mm_maskstore_ps(p[i].wrapping_add(offset), mask(i), low);
+            _mm_maskstore_ps(p[i + 4].wrapping_add(offset), mask(i + 4), high);
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn avx512_mask(n: usize) -> __mmask16 {
     ((1u32 << n) - 1) as __mmask16
+}
+
+/// Transposes the 4x4 matrix in each 128-bit quarter.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn avx512_turn(r: [__m512; 4]) -> [__m512; 4] {
+    let (a, b) = (_mm512_unpacklo_ps(r[0], r[1]), _mm512_unpackhi_ps(r[0], r[1]));
+    let (c, d) = (_mm512_unpacklo_ps(r[2], r[3]), _mm512_unpackhi_ps(r[2], r[3]));
+    [
+        _mm512_shuffle_ps::<0x44>(a, c),
+        _mm512_shuffle_ps::<0xee>(a, c),
+        _mm512_shuffle_ps::<0x44>(b, d),
+        _mm512_shuffle_ps::<0xee>(b, d),
+    ]
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -270,6 +373,10 @@ impl Vector for Avx512 {
     #[inline(always)]
     unsafe fn add(a: __m512, b: __m512) -> __m512 {
         _mm512_add_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        _mm512_sub_ps(a, b)
     }
     #[inline(always)]
     unsafe fn mul(a: __m512, b: __m512) -> __m512 {
@@ -326,6 +433,47 @@ impl Vector for Avx512 {
         let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         _mm512_permutex2var_ps(a, even, b)
     }
+    #[inline(always)]
+    unsafe fn quads(p: &[*const f32; MAX_LANES], offset: usize) -> [__m512; 4] {
+        // Row i holds lanes i, i + 4, i + 8 and i + 12; a 4x4 transposition in each quarter
+        // follows. Loads that broadcast under a mask need no shuffle.
+        let row = |i: usize| {
+            let at = |l: usize| _mm_loadu_ps(p[i + l].wrapping_add(offset));
+            let mut r = _mm512_castps128_ps512(at(0));
+            r = _mm512_mask_broadcast_f32x4(r, 0x00f0, at(4));
+            r = _mm512_mask_broadcast_f32x4(r, 0x0f00, at(8));
+            _mm512_mask_broadcast_f32x4(r, 0xf000, at(12))
+        };
+        avx512_turn([row(0), row(1), row(2), row(3)])
+    }
+    #[inline(always)]
+    unsafe fn store_quads(v: [__m512; 4], p: &[*mut f32; MAX_LANES], offset: usize) {
+        let r = avx512_turn(v);
+        for i in 0..4 {
+            let to = |l: usize| p[i + l].wrapping_add(offset);
+            _mm_storeu_ps(to(0), _mm512_castps512_ps128(r[i]));
+            _mm_storeu_ps(to(4), _mm512_extractf32x4_ps::<1>(r[i]));
+            _mm_storeu_ps(to(8), _mm512_extractf32x4_ps::<2>(r[i]));
+            _mm_storeu_ps(to(12), _mm512_extractf32x4_ps::<3>(r[i]));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_quads_part(
+        v: [__m512; 4],
+        p: &[*mut f32; MAX_LANES],
+        offset: usize,
+        n: &[u8; MAX_LANES],
+    ) {
+        let r = avx512_turn(v);
+        let mask = |l: usize| ((1u32 << n[l]) - 1) as __mmask8;
+        for i in 0..4 {
+            let to = |l: usize| p[i + l].wrapping_add(offset);
+            _mm_mask_storeu_ps(to(0), mask(i), _mm512_castps512_ps128(r[i]));
+            _mm_mask_storeu_ps(to(4), mask(i + 4), _mm512_extractf32x4_ps::<1>(r[i]));
+            _mm_mask_storeu_ps(to(8), mask(i + 8), _mm512_extractf32x4_ps::<2>(r[i]));
+            _mm_mask_storeu_ps(to(12), mask(i + 12), _mm512_extractf32x4_ps::<3>(r[i]));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -365,6 +513,31 @@ mod tests {
             assert_eq!((z[2 * i], z[2 * i + 1]), (at(0, i), at(1, i)));
         }
         assert_eq!(part[..4], [1.0, 2.0, 0.0, -1.0][..]);
+
+        // Lane l of quad i is element 5 l + i, and the way back restores it.
+        let from: [*const f32; MAX_LANES] = std::array::from_fn(|l| m.as_ptr().wrapping_add(l));
+        let (mut q, mut back, mut some) = (vec![0f32; 4 * n], vec![-1f32; 4 * n], vec![-1f32; 4 * n]);
+        let to = |v: &mut Vec<f32>| -> [*mut f32; MAX_LANES] {
+            let p = v.as_mut_ptr();
+            std::array::from_fn(|l| p.wrapping_add(4 * l))
+        };
+        let counts: [u8; MAX_LANES] = std::array::from_fn(|l| (l % 5) as u8);
+        // SAFETY: m holds n + 4 floats, the others four a lane.
+        unsafe {
+            let v = I::quads(&from, 1);
+            for i in 0..4 {
+                I::store(q.as_mut_ptr().add(i * n), v[i]);
+            }
+            I::store_quads(v, &to(&mut back), 0);
+            I::store_quads_part(v, &to(&mut some), 0, &counts);
+        }
+        for l in 0..n {
+            for i in 0..4 {
+                let x = m[l + 1 + i];
+                assert_eq!((q[i * n + l], back[4 * l + i]), (x, x));
+                assert_eq!(some[4 * l + i], if i < l % 5 { x } else { -1.0 });
+            }
+        }
     }
     dispatch! { fn shuffles() = shuffles_body; }
 

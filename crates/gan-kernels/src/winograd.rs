@@ -1,0 +1,970 @@
+//! Convolutions by Winograd's minimal filtering, in all three directions.
+//!
+//! A layer becomes N x N matrix products between transformed tiles and transformed kernels:
+//! 3x3 kernels of stride 1 by F(4x4, 3x3), 4x4 kernels of stride 1 by F(3x3, 4x4), and 4x4 kernels
+//! of stride 2 by F(4x4, 2x2) on phases. A convolution of stride 2 reads four phases of its input,
+//! each with its own 2x2 taps, summed before the way back; its input gradient writes four phases
+//! of its output, each with its own 2x2 taps. The weight gradient multiplies the transformed
+//! input by the transformed gradient and sums over tiles.
+//!
+//! Of the two operands of a product, the larger one stays in the cache of the task that made it:
+//! with many tiles they are transformed block by block and the weights once for all; with few
+//! tiles the weights are transformed block by block, and never written to memory as a whole.
+//!
+//! Distances between matrices are odd multiples of a few cache lines: with powers of two all N x N
+//! streams of a transform would fall into one set of the first-level cache.
+
+mod form;
+mod transform;
+
+use crate::direct::{Grid, Padded, Phases, Shape, pad, pad_copy};
+use crate::memory::{Scratch, filled, scratch};
+use crate::par::{SendPtr, for_each_sized};
+use crate::simd::Level;
+use crate::tile::{Bias, Finish, Panel, Tile, panel, tiles};
+use crate::vector::{MAX_LANES, lanes};
+pub(crate) use form::Form;
+use form::MAX_POINTS;
+use transform::{Kernels, Order, Outputs, Sums, Tiles, collect, gradient, input, output, weights};
+
+/// Up to this many tiles the weights are transformed block by block.
+const FEW_TILES: usize = 128;
+/// Floats that a task's operand and its sums may have each: together they stay in the
+/// second-level cache.
+const LOCAL: usize = 1 << 17;
+/// Floats of the weight gradient's sums up to which each section of the tiles has its own.
+const SECTION: usize = 1 << 18;
+/// Sections of the tiles in a weight gradient.
+const SECTIONS: usize = 8;
+/// Floats of transformed tiles that a weight gradient holds at a time.
+const CHUNK: usize = 6 << 20;
+
+/// The form for a kernel and stride, whatever the sizes.
+pub(crate) fn form(s: &Shape) -> Option<Form> {
+    match (s.kh, s.kw, s.stride) {
+        (3, 3, 1) => Some(Form::F43),
+        (4, 4, 1) => Some(Form::F34),
+        (4, 4, 2) => Some(Form::F42),
+        _ => None,
+    }
+}
+
+/// Floats between matrices of `n` floats.
+fn apart(n: usize) -> usize {
+    n.next_multiple_of(16) + 48
+}
+
+/// A convolution's taps in the order of a form: one order, or one for each phase (y, x).
+fn forward_orders(s: &Shape) -> Vec<Order> {
+    if s.stride == 1 {
+        return vec![std::array::from_fn(|i| i)];
+    }
+    let order = |a: usize, b: usize| -> Order {
+        std::array::from_fn(|i| if i < 4 { (i / 2 * 2 + a) * 4 + i % 2 * 2 + b } else { 0 })
+    };
+    (0..4).map(|f| order(f / 2, f % 2)).collect()
+}
+
+/// The padded input of a convolution, large enough for whole tiles.
+fn input_grid(form: Form, s: &Shape) -> Grid {
+    let size = |out: usize| s.stride * ((out.div_ceil(form.m()) - 1) * form.m() + form.n());
+    let p = -(s.padding as isize);
+    Grid {
+        phases: 1,
+        y0: p,
+        x0: p,
+        rows: size(s.oh),
+        columns: size(s.ow),
+    }
+}
+
+/// y = gain * convolution(x, w), finished with one bias a channel of y.
+pub(crate) fn forward(
+    level: Level,
+    form: Form,
+    s: &Shape,
+    x: &[f32],
+    w: &[f32],
+    finish: Finish<'_>,
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((x.len(), w.len()), (s.x_len(), s.w_len()));
+    assert!(finish.bias.is_none_or(|b| b.len() == s.co));
+    let grid = input_grid(form, s);
+    let source = pad_copy(level, x, s.b * s.ci, s.h, s.w, &grid);
+    Layer {
+        form,
+        source: &source,
+        images: s.b,
+        planes: s.ci * s.stride * s.stride,
+        plane: grid.plane(),
+        pitch: grid.columns,
+        shifts: vec![0],
+        stride: 1,
+        m: s.co,
+        height: s.oh,
+        width: s.ow,
+        w,
+        row: s.ci * s.taps(),
+        channel: s.taps(),
+        channels: s.ci,
+        orders: forward_orders(s),
+        factors: form.factors(gain),
+        finish,
+    }
+    .run(level)
+}
+
+/// Whether [`input_gradient`] can compute a layer: its output phases must be of equal size.
+pub(crate) fn has_input_gradient(s: &Shape) -> bool {
+    s.h.is_multiple_of(s.stride) && s.w.is_multiple_of(s.stride)
+}
+
+/// dx = gain * the transposed convolution of dy, finished with one bias a channel of x.
+pub(crate) fn input_gradient(
+    level: Level,
+    form: Form,
+    s: &Shape,
+    dy: &[f32],
+    w: &[f32],
+    finish: Finish<'_>,
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((dy.len(), w.len()), (s.y_len(), s.w_len()));
+    assert!(finish.bias.is_none_or(|b| b.len() == s.ci) && has_input_gradient(s));
+    let (height, width) = (s.h / s.stride, s.w / s.stride);
+    let (ys, xs) = (Phases::new(s, s.kh), Phases::new(s, s.kw));
+    // Taps of a phase lie at neighbouring pixels, from the last tap to the first.
+    let (mut shifts, mut orders) = (Vec::new(), Vec::new());
+    let r = form.r();
+    let largest = |p: &Phases| p.taps.iter().map(|t| t[r - 1].1).max().unwrap_or(0);
+    let rows = (height.div_ceil(form.m()) - 1) * form.m() + form.n() + largest(&ys);
+    let columns = (width.div_ceil(form.m()) - 1) * form.m() + form.n() + largest(&xs);
+    for y in &ys.taps {
+        for x in &xs.taps {
+            shifts.push(y[r - 1].1 * columns + x[r - 1].1);
+            orders.push(std::array::from_fn(|i| match i {
+                i if i < r * r => y[r - 1 - i / r].0 * s.kw + x[r - 1 - i % r].0,
+                _ => 0,
+            }));
+        }
+    }
+    let grid = Grid {
+        phases: 1,
+        y0: ys.first,
+        x0: xs.first,
+        rows,
+        columns,
+    };
+    let source = pad_copy(level, dy, s.b * s.co, s.oh, s.ow, &grid);
+    Layer {
+        form,
+        source: &source,
+        images: s.b,
+        planes: s.co,
+        plane: grid.plane(),
+        pitch: columns,
+        shifts,
+        stride: s.stride,
+        m: s.ci,
+        height,
+        width,
+        w,
+        row: s.taps(),
+        channel: s.ci * s.taps(),
+        channels: s.co,
+        orders,
+        factors: form.factors(gain),
+        finish,
+    }
+    .run(level)
+}
+
+/// A direction that writes images: `[images][m][stride * height][stride * width]`.
+struct Layer<'a> {
+    form: Form,
+    /// `[images][channels]`, padded, with a vector more at the end.
+    source: &'a [f32],
+    images: usize,
+    /// What is summed over: channels, or their phases (y, x).
+    planes: usize,
+    /// Floats a channel, and a row of it.
+    plane: usize,
+    pitch: usize,
+    /// For each phase (y, x) of the output, where in a plane its first tile begins.
+    shifts: Vec<usize>,
+    /// Phases of the output along an axis.
+    stride: usize,
+    m: usize,
+    /// Size of a phase of the output.
+    height: usize,
+    width: usize,
+    w: &'a [f32],
+    /// Floats in `w` between output channels, and between input channels.
+    row: usize,
+    channel: usize,
+    channels: usize,
+    /// The taps of each phase of the output or, if that has one, of each phase of the input.
+    orders: Vec<Order>,
+    factors: [f32; MAX_POINTS * MAX_POINTS],
+    finish: Finish<'a>,
+}
+
+/// A block of transformed weights, `[matrix][tile of rows][plane][row]`.
+#[derive(Clone, Copy)]
+struct Block {
+    at: *mut f32,
+    /// Floats between the matrices, and between phases of the output.
+    matrix: usize,
+    phase: usize,
+}
+
+impl Layer<'_> {
+    /// Tiles of an image along each axis.
+    fn grid(&self) -> (usize, usize) {
+        let m = self.form.m();
+        (self.height.div_ceil(m), self.width.div_ceil(m))
+    }
+
+    /// Tiles of all images, of one phase.
+    fn tiles(&self) -> usize {
+        let (rows, columns) = self.grid();
+        self.images * rows * columns
+    }
+
+    /// Planes that a channel has: 1, or four phases.
+    fn parts(&self) -> usize {
+        self.planes / self.channels
+    }
+
+    /// Steps in the source for a step in a plane.
+    fn spread(&self) -> usize {
+        if self.parts() == 1 { 1 } else { 2 }
+    }
+
+    /// About how many multiply-adds all products have.
+    fn work(&self) -> usize {
+        self.shifts.len() * self.form.matrices() * self.tiles() * self.planes * self.m
+    }
+
+    fn run(&self, level: Level) -> Vec<f32> {
+        let len = self.images * self.m * self.height * self.width * self.shifts.len();
+        // SAFETY: both write all channels of all tiles of all phases.
+        unsafe {
+            filled(len, |out| {
+                let out = SendPtr(out.as_mut_ptr().cast::<f32>());
+                if self.tiles() <= FEW_TILES {
+                    self.few_tiles(level, out);
+                } else {
+                    self.many_tiles(level, out);
+                }
+            })
+        }
+    }
+
+    /// Transforms the kernels of a tile of output channels and of input channels `from .. to`,
+    /// for `orders` of the phases. The block holds input channels `first ..`.
+    ///
+    /// # Safety
+    ///
+    /// The block holds these rows, `planes` of them a channel, in all its matrices.
+    unsafe fn transform_weights(
+        &self,
+        level: Level,
+        t: Tile,
+        channels: std::ops::Range<usize>,
+        orders: &[Order],
+        block: Block,
+    ) {
+        let at = std::array::from_fn(|l| {
+            let row = t.start + l.min(t.len - 1);
+            self.w[row * self.row + channels.start * self.channel..].as_ptr()
+        });
+        let parts = self.parts();
+        let kernels = Kernels {
+            at,
+            channel: self.channel,
+            channels: channels.len(),
+            taps: self.taps(),
+            orders,
+            dst: block.at,
+            part: if parts == 1 { block.phase } else { t.len },
+            step: parts * t.len,
+            matrix: block.matrix,
+            lanes: t.len,
+            factors: &self.factors,
+        };
+        // SAFETY: `w` holds a kernel for each row and channel; the caller answers for the block.
+        unsafe { weights(level, self.form, &kernels) }
+    }
+
+    fn taps(&self) -> usize {
+        self.row.min(self.channel)
+    }
+
+    /// Where the lanes' tiles `first ..` begin in plane 0 of the source, for phase 0.
+    fn sources(&self, first: usize) -> [*const f32; MAX_LANES] {
+        let (rows, columns) = self.grid();
+        std::array::from_fn(|l| {
+            let t = (first + l).min(self.tiles() - 1);
+            let (image, y, x) = (t / (rows * columns), t / columns % rows, t % columns);
+            let m = self.form.m() * self.spread();
+            let from = image * self.channels * self.plane + (y * self.pitch + x) * m;
+            self.source[from..].as_ptr()
+        })
+    }
+
+    /// Transforms the vector of tiles `first ..` of a phase, planes `planes`, which begin and end
+    /// between channels.
+    ///
+    /// # Safety
+    ///
+    /// `dst` is valid for a vector in `step` floats for each plane, in each matrix.
+    unsafe fn transform_tiles(
+        &self,
+        level: Level,
+        first: usize,
+        phase: usize,
+        planes: std::ops::Range<usize>,
+        dst: *mut f32,
+        matrix: usize,
+    ) {
+        let (shift, spread, columns) = (self.shifts[phase], self.spread(), 2 * lanes(level));
+        // Rows of phases; the phases of columns come in pairs.
+        let place = |k: usize| shift + k / spread * self.plane + k % spread * self.pitch;
+        let offsets: Vec<usize> = (planes.start / spread..planes.end / spread)
+            .map(place)
+            .collect();
+        let call = Tiles {
+            at: self.sources(first),
+            row: spread * self.pitch,
+            offsets: &offsets,
+            dst,
+            step: spread * columns,
+            matrix,
+            pair: (spread == 2).then_some(columns),
+            lanes: lanes(level),
+        };
+        // SAFETY: tiles lie in the planes of the source, and it is a vector longer than these.
+        unsafe { input(level, self.form, &call) }
+    }
+
+    /// Turns the products of the vector of tiles `first ..` into outputs, for channels
+    /// `rows.start ..` and the phases in row `fy`.
+    ///
+    /// # Safety
+    ///
+    /// `src` holds these rows, `out` the whole result.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn write(
+        &self,
+        level: Level,
+        first: usize,
+        fy: usize,
+        rows: std::ops::Range<usize>,
+        src: &[*const f32],
+        matrix: usize,
+        out: *mut f32,
+    ) {
+        let (tile_rows, tile_columns) = self.grid();
+        let (m, stride) = (self.form.m(), self.stride);
+        let pitch = self.width * stride;
+        let plane = self.height * stride * pitch;
+        let (mut high, mut wide) = ([0u8; MAX_LANES], [0u8; MAX_LANES]);
+        let mut whole = m == 4;
+        let at = std::array::from_fn(|l| {
+            let t = first + l;
+            if t >= self.tiles() {
+                whole &= l >= lanes(level);
+                return out;
+            }
+            let (image, y, x) = (
+                t / (tile_rows * tile_columns),
+                t / tile_columns % tile_rows * m,
+                t % tile_columns * m,
+            );
+            let (h, w) = (m.min(self.height - y), m.min(self.width - x));
+            whole &= l >= lanes(level) || (h == m && w == m);
+            (high[l], wide[l]) = (h as u8, (w * stride) as u8);
+            let to = (image * self.m + rows.start) * plane + (y * stride + fy) * pitch + x * stride;
+            out.wrapping_add(to)
+        });
+        let exist = (high, wide);
+        let call = Outputs {
+            src,
+            step: 2 * lanes(level),
+            matrix,
+            channels: rows.len(),
+            at,
+            plane,
+            row: stride * pitch,
+            exist: (!whole).then_some(&exist),
+            bias: self.finish.rows(rows.start),
+            slope: self.finish.slope,
+        };
+        // SAFETY: the tiles' rows and columns that exist are in `out`.
+        unsafe { output(level, self.form, &call) }
+    }
+
+    /// All weights are transformed first; each task then transforms a block of tiles, multiplies
+    /// it and writes its outputs.
+    ///
+    /// # Safety
+    ///
+    /// `out` is valid for the whole result.
+    unsafe fn many_tiles(&self, level: Level, out: SendPtr<f32>) {
+        let (n2, lanes, k) = (self.form.matrices(), lanes(level), self.planes);
+        let (columns, total, tiles) = (2 * lanes, self.tiles(), tiles(self.m, level));
+        let matrix = apart(self.m * k);
+        let phase = n2 * matrix;
+        let mut packed = scratch(self.shifts.len() * phase);
+        let at = SendPtr(packed.as_mut_ptr());
+        let step = 32;
+        let ranges = self.channels.div_ceil(step);
+        let count = self.shifts.len() * n2 * self.m * k;
+        for_each_sized(tiles.len() * ranges, count, |q| {
+            let (t, c) = (tiles[q / ranges], q % ranges * step);
+            let to = t.start * k + c * self.parts() * t.len;
+            // SAFETY: tile after tile, channel after channel, each writes its own rows.
+            unsafe {
+                let block = Block {
+                    at: at.get().add(to),
+                    matrix,
+                    phase,
+                };
+                let range = c..self.channels.min(c + step);
+                self.transform_weights(level, t, range, &self.orders, block);
+            }
+        });
+
+        // With large weights a task takes several panels, so that a tile of them is used for all.
+        let panels = if self.m * k * n2 > (1 << 18) { 2 } else { 1 };
+        let width = panels * columns;
+        let (v_matrix, p_matrix) = (apart(k * width), apart(self.m * width));
+        let (rows, blocks) = (self.stride, total.div_ceil(width));
+        for_each_sized(blocks * rows, self.work(), |q| {
+            let (first, fy) = (q / rows * width, q % rows);
+            let last = total.min(first + width);
+            let mut v = scratch(n2 * v_matrix);
+            let mut products = scratch(rows * n2 * p_matrix);
+            // SAFETY: offsets follow the layouts `[matrix][panel][plane or row][column]` above; the
+            // outputs of this block's tiles in these phases belong to this task alone.
+            unsafe {
+                for fx in 0..rows {
+                    let f = fy * rows + fx;
+                    for t in (first..last).step_by(lanes) {
+                        let (p, half) = ((t - first) / columns, (t - first) % columns);
+                        let dst = v.as_mut_ptr().add(p * k * columns + half);
+                        self.transform_tiles(level, t, f, 0..k, dst, v_matrix);
+                    }
+                    for xi in 0..n2 {
+                        for p in 0..(last - first).div_ceil(columns) {
+                            let to = (fx * n2 + xi) * p_matrix + p * self.m * columns;
+                            let c = products.as_mut_ptr().add(to);
+                            let second = last - first > p * columns + lanes;
+                            let call = Panel {
+                                tiles: &tiles,
+                                k,
+                                a: at.get().add(f * phase + xi * matrix),
+                                b: v.as_ptr().add(xi * v_matrix + p * k * columns),
+                                c: [c, c.add(lanes)],
+                                c_row: columns,
+                                n: [lanes, if second { lanes } else { 0 }],
+                                bias: Bias::Zero,
+                                slope: 1.0,
+                            };
+                            panel(level, &call);
+                        }
+                    }
+                }
+                for t in (first..last).step_by(lanes) {
+                    let (p, half) = ((t - first) / columns, (t - first) % columns);
+                    let from = products.as_ptr().add(p * self.m * columns + half);
+                    let src = [from, from.add((rows - 1) * n2 * p_matrix)];
+                    let src = &src[..rows];
+                    self.write(level, t, fy, 0..self.m, src, p_matrix, out.get());
+                }
+            }
+        });
+    }
+
+    /// All tiles are transformed first; each task then transforms a block of the weights,
+    /// multiplies it and writes the outputs of its channels.
+    ///
+    /// # Safety
+    ///
+    /// `out` is valid for the whole result.
+    unsafe fn few_tiles(&self, level: Level, out: SendPtr<f32>) {
+        let (n2, lanes, k) = (self.form.matrices(), lanes(level), self.planes);
+        let (columns, total, tiles) = (2 * lanes, self.tiles(), tiles(self.m, level));
+        let panels = total.div_ceil(columns);
+        let v_matrix = apart(k * panels * columns);
+        let mut v = scratch(self.shifts.len() * n2 * v_matrix);
+        let v = SendPtr(v.as_mut_ptr());
+        let (halves, step) = (total.div_ceil(lanes), 16);
+        let ranges = k.div_ceil(step);
+        let count = self.shifts.len() * n2 * k * total;
+        for_each_sized(self.shifts.len() * halves * ranges, count, |q| {
+            let (f, half, from) = (q / (halves * ranges), q / ranges % halves, q % ranges * step);
+            let to = f * n2 * v_matrix + (half / 2 * k + from) * columns + half % 2 * lanes;
+            // SAFETY: the layout is `[phase][matrix][panel][plane][column]`.
+            unsafe {
+                let range = from..k.min(from + step);
+                let dst = v.get().add(to);
+                self.transform_tiles(level, half * lanes, f, range, dst, v_matrix);
+            }
+        });
+
+        // A task has as many tiles of rows as its sums allow, and eight tasks share the rows.
+        let rows = self.stride;
+        let sums = rows * n2 * panels * columns;
+        let most = tiles.iter().map(|t| t.len).max().unwrap_or(1);
+        let group = (LOCAL / (sums * most)).clamp(1, tiles.len().div_ceil(8 / rows));
+        let groups = tiles.len().div_ceil(group);
+        let parts = self.parts();
+        let step = (LOCAL / (rows * n2 * group * most * parts)).clamp(16, 512);
+        for_each_sized(groups * rows, self.work(), |q| {
+            let (g, fy) = (q / rows, q % rows);
+            let tiles = &tiles[tiles.len() * g / groups..tiles.len() * (g + 1) / groups];
+            let (first, m) = (tiles[0].start, tiles.iter().map(|t| t.len).sum::<usize>());
+            let local: Vec<Tile> = tiles
+                .iter()
+                .map(|t| Tile {
+                    start: t.start - first,
+                    len: t.len,
+                })
+                .collect();
+            let p_matrix = apart(m * panels * columns);
+            let mut products = scratch(rows * n2 * p_matrix);
+            let matrix = apart(m * step * parts);
+            let mut packed = scratch(rows * n2 * matrix);
+            let orders = match self.shifts.len() {
+                1 => &self.orders[..],
+                _ => &self.orders[fy * rows..(fy + 1) * rows],
+            };
+            // SAFETY: offsets follow the layouts `[phase][matrix][tile][plane][row]` of the weights
+            // and `[phase][matrix][panel][row][column]` of the products; the outputs of these
+            // channels in these phases belong to this task alone.
+            unsafe {
+                for c in (0..self.channels).step_by(step) {
+                    let range = c..self.channels.min(c + step);
+                    let (from, k_part) = (c * parts, range.len() * parts);
+                    for (t, l) in tiles.iter().zip(&local) {
+                        let block = Block {
+                            at: packed.as_mut_ptr().add(l.start * k_part),
+                            matrix,
+                            phase: n2 * matrix,
+                        };
+                        self.transform_weights(level, *t, range.clone(), orders, block);
+                    }
+                    for (fx, xi) in (0..rows * n2).map(|i| (i / n2, i % n2)) {
+                        let f = fy * rows + fx;
+                        for p in 0..panels {
+                            let to = (fx * n2 + xi) * p_matrix + p * m * columns;
+                            let out = products.as_mut_ptr().add(to);
+                            let b = (f * n2 + xi) * v_matrix + (p * k + from) * columns;
+                            let second = total > p * columns + lanes;
+                            let call = Panel {
+                                tiles: &local,
+                                k: k_part,
+                                a: packed.as_ptr().add((fx * n2 + xi) * matrix),
+                                b: v.get().add(b),
+                                c: [out, out.add(lanes)],
+                                c_row: columns,
+                                n: [lanes, if second { lanes } else { 0 }],
+                                bias: if c == 0 { Bias::Zero } else { Bias::Sums },
+                                slope: 1.0,
+                            };
+                            panel(level, &call);
+                        }
+                    }
+                }
+                for t in (0..total).step_by(lanes) {
+                    let (p, half) = (t / columns, t % columns);
+                    let from = products.as_ptr().add(p * m * columns + half);
+                    let src = [from, from.add((rows - 1) * n2 * p_matrix)];
+                    let src = &src[..rows];
+                    self.write(level, t, fy, first..first + m, src, p_matrix, out.get());
+                }
+            }
+        });
+    }
+}
+
+/// dw = gain * the correlation of x and dy.
+pub(crate) fn weight_gradient(
+    level: Level,
+    form: Form,
+    s: &Shape,
+    x: &[f32],
+    dy: &[f32],
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((x.len(), dy.len()), (s.x_len(), s.y_len()));
+    let (rows, columns) = (s.oh.div_ceil(form.m()), s.ow.div_ceil(form.m()));
+    let grid = input_grid(form, s);
+    let source = pad_copy(level, x, s.b * s.ci, s.h, s.w, &grid);
+    let dy_grid = Grid {
+        phases: 1,
+        y0: 0,
+        x0: 0,
+        rows: rows * form.m(),
+        columns: columns * form.m(),
+    };
+    // Four floats are read of a tile's row, so a tile of three needs a float more at the end.
+    let dy = match form.m() {
+        4 => pad(level, dy, s.b * s.co, s.oh, s.ow, &dy_grid),
+        _ => Padded::Copy(pad_copy(level, dy, s.b * s.co, s.oh, s.ow, &dy_grid)),
+    };
+    let place = |image_floats: usize, pitch: usize, step: usize| -> Vec<usize> {
+        (0..s.b * rows * columns)
+            .map(|t| {
+                let (image, y, x) = (t / (rows * columns), t / columns % rows, t % columns);
+                image * image_floats + (y * pitch + x) * step
+            })
+            .collect()
+    };
+    Correlation {
+        form,
+        ci: s.ci,
+        co: s.co,
+        spread: s.stride,
+        x: &source,
+        x_plane: grid.plane(),
+        x_pitch: grid.columns,
+        x_tiles: place(s.ci * grid.plane(), grid.columns, s.stride * form.m()),
+        dy: dy.get(),
+        dy_plane: dy_grid.plane(),
+        dy_pitch: dy_grid.columns,
+        dy_tiles: place(s.co * dy_grid.plane(), dy_grid.columns, form.m()),
+        taps: s.taps(),
+        orders: forward_orders(s),
+        factors: form.factors(gain),
+    }
+    .run(level)
+}
+
+/// The weight gradient: rows are channels of dy, columns channels of x.
+struct Correlation<'a> {
+    form: Form,
+    ci: usize,
+    co: usize,
+    /// Phases of x along an axis; each phase (y, x) has its own taps.
+    spread: usize,
+    x: &'a [f32],
+    x_plane: usize,
+    x_pitch: usize,
+    /// Where each tile begins in x, in channel 0; and the same for dy.
+    x_tiles: Vec<usize>,
+    dy: &'a [f32],
+    dy_plane: usize,
+    dy_pitch: usize,
+    dy_tiles: Vec<usize>,
+    taps: usize,
+    orders: Vec<Order>,
+    factors: [f32; MAX_POINTS * MAX_POINTS],
+}
+
+/// Transformed tiles `[matrix][panel or tile of rows][tile][column or row]`.
+#[derive(Clone, Copy)]
+struct Operand {
+    at: SendPtr<f32>,
+    matrix: usize,
+    /// Tiles that it holds.
+    len: usize,
+}
+
+impl Correlation<'_> {
+    /// Phases of x, each with a panel of its own.
+    fn parts(&self) -> usize {
+        self.spread * self.spread
+    }
+
+    /// Panels of columns: a block of channels has one for each part.
+    fn panels(&self, level: Level) -> usize {
+        self.ci.div_ceil(2 * lanes(level)) * self.parts()
+    }
+
+    /// Transforms x's tiles `range` for half `half` of a panel (and of the next one, if x has
+    /// phases), to tile `to ..` of `v`.
+    ///
+    /// # Safety
+    ///
+    /// `v` holds these tiles.
+    unsafe fn transform_x(
+        &self,
+        level: Level,
+        panel: usize,
+        half: usize,
+        range: std::ops::Range<usize>,
+        v: Operand,
+        to: usize,
+    ) {
+        let lanes = lanes(level);
+        let first = panel / self.parts() * 2 * lanes + half * lanes;
+        if first >= self.ci {
+            return;
+        }
+        let row = panel % self.parts() / self.spread * self.x_pitch;
+        let at = std::array::from_fn(|l| {
+            let c = (first + l).min(self.ci - 1);
+            self.x[c * self.x_plane + row..].as_ptr()
+        });
+        // SAFETY: tiles lie in the planes of x, which is a vector longer than these.
+        unsafe {
+            let to = (panel * v.len + to) * 2 * lanes + half * lanes;
+            let call = Tiles {
+                at,
+                row: self.spread * self.x_pitch,
+                offsets: &self.x_tiles[range],
+                dst: v.at.get().add(to),
+                step: 2 * lanes,
+                matrix: v.matrix,
+                pair: (self.spread == 2).then_some(v.len * 2 * lanes),
+                lanes,
+            };
+            input(level, self.form, &call);
+        }
+    }
+
+    /// Transforms dy's tiles `range` for a tile of rows, to tile `to ..` of `y`.
+    ///
+    /// # Safety
+    ///
+    /// `y` holds these tiles.
+    unsafe fn transform_dy(
+        &self,
+        level: Level,
+        rows: Tile,
+        range: std::ops::Range<usize>,
+        y: Operand,
+        to: usize,
+    ) {
+        let at = std::array::from_fn(|l| {
+            let c = rows.start + l.min(rows.len - 1);
+            self.dy[c * self.dy_plane..].as_ptr()
+        });
+        // SAFETY: tiles lie in the planes of dy, which is a vector longer than these.
+        unsafe {
+            let call = Tiles {
+                at,
+                row: self.dy_pitch,
+                offsets: &self.dy_tiles[range],
+                dst: y.at.get().add(rows.start * y.len + to * rows.len),
+                step: rows.len,
+                matrix: y.matrix,
+                pair: None,
+                lanes: rows.len,
+            };
+            gradient(level, self.form, &call);
+        }
+    }
+
+    /// Adds the products of one matrix, for one panel, to the sums (or begins them).
+    ///
+    /// # Safety
+    ///
+    /// `sums` holds matrix `xi` of all rows and panels.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn multiply(
+        &self,
+        level: Level,
+        xi: usize,
+        p: usize,
+        tiles: &[Tile],
+        (v, y): (Operand, Operand),
+        sums: *mut f32,
+        begin: bool,
+    ) {
+        let (lanes, row) = (lanes(level), self.panels(level) * 2 * lanes(level));
+        // SAFETY: offsets follow the layouts of `Operand` and of the sums, `[matrix][row][column]`.
+        unsafe {
+            let c = sums.add(xi * self.sums_matrix(level) + p * 2 * lanes);
+            let second = self.ci > p / self.parts() * 2 * lanes + lanes;
+            let call = Panel {
+                tiles,
+                k: y.len,
+                a: y.at.get().add(xi * y.matrix),
+                b: v.at.get().add(xi * v.matrix + p * v.len * 2 * lanes),
+                c: [c, c.add(lanes)],
+                c_row: row,
+                n: [lanes, if second { lanes } else { 0 }],
+                bias: if begin { Bias::Zero } else { Bias::Sums },
+                slope: 1.0,
+            };
+            panel(level, &call);
+        }
+    }
+
+    fn sums_matrix(&self, level: Level) -> usize {
+        apart(self.co * self.panels(level) * 2 * lanes(level))
+    }
+
+    fn operands(&self, level: Level, len: usize, buffer: &mut Scratch) -> (Operand, Operand) {
+        let v_matrix = apart(self.panels(level) * 2 * lanes(level) * len);
+        let at = buffer.as_mut_ptr();
+        let v = Operand {
+            at: SendPtr(at),
+            matrix: v_matrix,
+            len,
+        };
+        let y = Operand {
+            at: SendPtr(at.wrapping_add(self.form.matrices() * v_matrix)),
+            matrix: apart(self.co * len),
+            len,
+        };
+        (v, y)
+    }
+
+    /// Floats of both operands for `len` tiles.
+    fn operands_len(&self, level: Level, len: usize) -> usize {
+        let columns = self.panels(level) * 2 * lanes(level);
+        self.form.matrices() * (apart(columns * len) + apart(self.co * len))
+    }
+
+    fn run(&self, level: Level) -> Vec<f32> {
+        let n2 = self.form.matrices();
+        let section = n2 * self.sums_matrix(level);
+        let columns = self.panels(level) * 2 * lanes(level);
+        let tiles = tiles(self.co, level);
+        let a_tile = n2 * (columns + self.co);
+        let total = self.x_tiles.len();
+        let (mut sums, sections);
+        if section <= SECTION {
+            let len = (2 * LOCAL / a_tile).clamp(16, 256).min(total);
+            sections = total.div_ceil(len).min(SECTIONS);
+            sums = scratch(sections * section);
+            let at = SendPtr(sums.as_mut_ptr());
+            // SAFETY: each section has its own sums.
+            for_each_sized(sections, n2 * total * self.co * columns, |s| unsafe {
+                let (from, to) = (total * s / sections, total * (s + 1) / sections);
+                let sums = at.get().add(s * section);
+                self.section(level, &tiles, from..to, len, sums);
+            });
+        } else {
+            sections = 1;
+            sums = scratch(section);
+            let len = (CHUNK / a_tile).clamp(16, 4096).min(total);
+            self.shared(level, &tiles, len, sums.as_mut_ptr());
+        }
+        self.finish(level, &sums, section, sections)
+    }
+
+    /// Sums the tiles `range`, transformed `len` at a time.
+    ///
+    /// # Safety
+    ///
+    /// `sums` holds a section.
+    unsafe fn section(
+        &self,
+        level: Level,
+        tiles: &[Tile],
+        range: std::ops::Range<usize>,
+        len: usize,
+        sums: *mut f32,
+    ) {
+        let mut buffer = scratch(self.operands_len(level, len));
+        let (panels, n2) = (self.panels(level), self.form.matrices());
+        for from in range.clone().step_by(len) {
+            let part = from..range.end.min(from + len);
+            let (v, y) = self.operands(level, part.len(), &mut buffer);
+            // SAFETY: the operands hold `part`, the sums a section.
+            unsafe {
+                for p in (0..panels).step_by(self.spread) {
+                    self.transform_x(level, p, 0, part.clone(), v, 0);
+                    self.transform_x(level, p, 1, part.clone(), v, 0);
+                }
+                for t in tiles {
+                    self.transform_dy(level, *t, part.clone(), y, 0);
+                }
+                for xi in 0..n2 {
+                    for p in 0..panels {
+                        self.multiply(level, xi, p, tiles, (v, y), sums, from == range.start);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sums all tiles, transformed `len` at a time by all threads, and multiplied matrix by matrix.
+    fn shared(&self, level: Level, tiles: &[Tile], len: usize, sums: *mut f32) {
+        let (panels, n2) = (self.panels(level), self.form.matrices());
+        let mut buffer = scratch(self.operands_len(level, len));
+        let sums = SendPtr(sums);
+        let total = self.x_tiles.len();
+        for from in (0..total).step_by(len) {
+            let count = len.min(total - from);
+            let (v, y) = self.operands(level, count, &mut buffer);
+            let step = 32;
+            let ranges = count.div_ceil(step);
+            let halves = 2 * panels / self.spread;
+            let jobs = halves + tiles.len();
+            let floats = n2 * count * (self.co + panels * 2 * lanes(level));
+            for_each_sized(jobs * ranges, floats, |q| {
+                let (job, to) = (q / ranges, q % ranges * step);
+                let range = from + to..from + count.min(to + step);
+                // SAFETY: each task writes its own tiles of its own half of a panel, or rows.
+                unsafe {
+                    match job.checked_sub(halves) {
+                        None => {
+                            let p = job / 2 * self.spread;
+                            self.transform_x(level, p, job % 2, range, v, to)
+                        }
+                        Some(t) => self.transform_dy(level, tiles[t], range, y, to),
+                    }
+                }
+            });
+            let work = floats * self.co;
+            for_each_sized(n2 * panels, work, |q| {
+                // SAFETY: each task has a panel of one matrix to itself.
+                unsafe {
+                    let (xi, p) = (q / panels, q % panels);
+                    self.multiply(level, xi, p, tiles, (v, y), sums.get(), from == 0);
+                }
+            });
+        }
+    }
+
+    /// The gradient of each kernel from the sums of all sections.
+    fn finish(&self, level: Level, sums: &[f32], section: usize, sections: usize) -> Vec<f32> {
+        let (lanes, len) = (lanes(level), self.co * self.ci * self.taps);
+        let (columns, matrix) = (2 * lanes * self.panels(level), self.sums_matrix(level));
+        // SAFETY: all kernels of all channels are written, each by one task.
+        unsafe {
+            filled(len, |dw| {
+                let dw = SendPtr(dw.as_mut_ptr().cast::<f32>());
+                let floats = self.form.matrices() * self.co * columns * (1 + sections);
+                for_each_sized(self.co, floats, |row| {
+                    for first in (0..self.ci).step_by(lanes) {
+                        let n = lanes.min(self.ci - first);
+                        let at = std::array::from_fn(|l| {
+                            let c = first + l.min(n - 1);
+                            dw.get().wrapping_add((row * self.ci + c) * self.taps)
+                        });
+                        let (block, half) = (first / (2 * lanes), first % (2 * lanes));
+                        let mut src = [std::ptr::null(); 4];
+                        for (part, src) in src.iter_mut().enumerate().take(self.parts()) {
+                            let panel = block * self.parts() + part;
+                            *src = sums[row * columns + panel * 2 * lanes + half..].as_ptr();
+                        }
+                        let call = Sums {
+                            src: &src[..self.parts()],
+                            matrix,
+                            section,
+                            sections,
+                            orders: &self.orders,
+                            at,
+                            lanes: n,
+                            taps: self.taps,
+                            factors: &self.factors,
+                        };
+                        collect(level, self.form, &call);
+                    }
+                });
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! All forms and directions against plain loops in float64, at every SIMD level.
+
+use super::*;
+use crate::plain;
+use crate::simd::best;
+use crate::testing::{Rng, error, levels, wide};
+
+fn shape(b: usize, ci: usize, (h, w): (usize, usize), co: usize, form: Form, p: usize) -> Shape {
+    let (k, stride) = match form {
+        Form::F43 => (3, 1),
+        Form::F34 => (4, 1),
+        Form::F42 => (4, 2),
+    };
+    Shape {
+        b,
+        ci,
+        h,
+        w,
+        co,
+        kh: k,
+        kw: k,
+        stride,
+        padding: p,
+        oh: (h + 2 * p - k) / stride + 1,
+        ow: (w + 2 * p - k) / stride + 1,
+    }
+}
+
+/// The largest error of each direction at any level, relative to the largest number.
+fn errors(s: &Shape, seed: u64) -> [f64; 3] {
+    let form = form(s).unwrap_or(Form::F43);
+    let mut rng = Rng(seed);
+    let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+    let (bx, by) = (rng.f32s(s.ci), rng.f32s(s.co));
+    let finish = |bias| Finish {
+        bias: Some(bias),
+        slope: 0.3,
+    };
+    let rectified = |v: Vec<f64>| -> Vec<f64> {
+        v.iter().map(|&v| if v > 0.0 { v } else { 0.3 * v }).collect()
+    };
+    let f = rectified(plain::forward(s, &wide(&x), &wide(&w), Some(&wide(&by)), 0.75));
+    let d = rectified(plain::input_gradient(s, &wide(&y), &wide(&w), Some(&wide(&bx)), 0.75));
+    let g = plain::weight_gradient(s, &wide(&x), &wide(&y), 0.75);
+    let mut worst = [0f64; 3];
+    for level in levels() {
+        let ours = forward(level, form, s, &x, &w, finish(&by), 0.75);
+        worst[0] = worst[0].max(error(&wide(&ours), &f));
+        if has_input_gradient(s) {
+            let ours = input_gradient(level, form, s, &y, &w, finish(&bx), 0.75);
+            worst[1] = worst[1].max(error(&wide(&ours), &d));
+        }
+        let ours = weight_gradient(level, form, s, &x, &y, 0.75);
+        worst[2] = worst[2].max(error(&wide(&ours), &g));
+    }
+    worst
+}
+
+#[test]
+fn random_shapes_agree_with_plain_loops() {
+    let mut rng = Rng(3);
+    let mut done = 0;
+    while done < 240 {
+        let form = [Form::F43, Form::F34, Form::F42][done % 3];
+        let (b, ci, co) = (rng.between(1, 5), rng.between(1, 40), rng.between(1, 40));
+        let (h, w, p) = (rng.between(1, 21), rng.between(1, 21), rng.between(0, 3));
+        if h.min(w) + 2 * p < 4 {
+            continue;
+        }
+        let s = shape(b, ci, (h, w), co, form, p);
+        let e = errors(&s, done as u64);
+        assert!(e.iter().all(|&e| e < 7e-6), "{s:?}: {e:?}");
+        done += 1;
+    }
+}
+
+#[test]
+fn sizes_of_the_papers_agree_with_plain_loops() {
+    for (i, s) in [
+        // Few tiles and many channels, many tiles, sections and chunks, rows left over.
+        shape(1, 150, (16, 16), 70, Form::F43, 1),
+        shape(5, 64, (24, 24), 64, Form::F43, 1),
+        shape(1, 130, (15, 15), 72, Form::F34, 1),
+        shape(4, 40, (33, 31), 64, Form::F34, 1),
+        shape(1, 96, (16, 16), 72, Form::F42, 1),
+        shape(40, 32, (16, 16), 33, Form::F42, 1),
+        shape(70, 130, (8, 8), 70, Form::F42, 1),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let e = errors(s, i as u64);
+        assert!(e.iter().all(|&e| e < 7e-6), "{s:?}: {e:?}");
+    }
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    for s in [
+        shape(1, 150, (16, 16), 70, Form::F43, 1),
+        shape(6, 64, (24, 24), 64, Form::F43, 1),
+        shape(2, 40, (33, 31), 64, Form::F34, 1),
+        shape(1, 96, (16, 16), 72, Form::F42, 1),
+        shape(70, 130, (8, 8), 70, Form::F42, 1),
+    ] {
+        let form = form(&s).unwrap_or(Form::F43);
+        let mut rng = Rng(5);
+        let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+        let run = || {
+            let level = best();
+            (
+                forward(level, form, &s, &x, &w, Finish::NONE, 1.0),
+                input_gradient(level, form, &s, &y, &w, Finish::NONE, 1.0),
+                weight_gradient(level, form, &s, &x, &y, 1.0),
+            )
+        };
+        let first = run();
+        for threads in [1, 2, 8, 2] {
+            crate::set_threads(threads);
+            assert!(run() == first, "{s:?} with {threads} threads");
+        }
+        crate::set_threads(0);
+    }
+}
+
+/// Prints errors and times of the shapes of the benchmark: `cargo test -p gan-kernels --lib
+/// winograd -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures"]
+fn figures() {
+    let levels = [best()];
+    let shapes = [
+        ("3x3 64>64 24 b16", shape(16, 64, (24, 24), 64, Form::F43, 1)),
+        ("4x4s2 64>128 16 b64", shape(64, 64, (16, 16), 128, Form::F42, 1)),
+        ("3x3 256>256 32 b1", shape(1, 256, (32, 32), 256, Form::F43, 1)),
+        ("T 256>128 8 b64", shape(64, 128, (16, 16), 256, Form::F42, 1)),
+        ("T 512>256 16 b1", shape(1, 256, (32, 32), 512, Form::F42, 1)),
+        ("3x3 64>32 32 b4", shape(4, 64, (32, 32), 32, Form::F43, 1)),
+        ("3x3 192>64 32 b4", shape(4, 192, (32, 32), 64, Form::F43, 1)),
+        ("4x4s2 256>512 8 b64", shape(64, 256, (8, 8), 512, Form::F42, 1)),
+        ("4x4 256>512 32 b1", shape(1, 256, (32, 32), 512, Form::F34, 1)),
+    ];
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (name, s) in shapes.iter().filter(|s| s.0.contains(&only)) {
+        let form = form(s).unwrap_or(Form::F43);
+        let mut rng = Rng(5);
+        let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+        for level in levels {
+            let mut turn = 0;
+            let which = std::env::var("TURN").unwrap_or_default();
+            let mut time = |f: &dyn Fn() -> Vec<f32>| {
+                turn += 1;
+                if !which.is_empty() && !which.contains(&turn.to_string()) {
+                    return 0.0;
+                }
+                (0..30).fold(f64::INFINITY, |best, _| {
+                    let start = std::time::Instant::now();
+                    std::hint::black_box(f());
+                    best.min(start.elapsed().as_secs_f64() * 1e3)
+                })
+            };
+            let n = Finish::NONE;
+            let t = [
+                time(&|| forward(level, form, s, &x, &w, n, 1.0)),
+                time(&|| input_gradient(level, form, s, &y, &w, n, 1.0)),
+                time(&|| weight_gradient(level, form, s, &x, &y, 1.0)),
+                time(&|| crate::direct::forward(level, s, &x, &w, n, 1.0)),
+                time(&|| crate::direct::input_gradient(level, s, &y, &w, n, 1.0)),
+                time(&|| crate::direct::weight_gradient(level, s, &x, &y, 1.0)),
+            ];
+            println!(
+                "{name:20} {:.2} {:.2} {:.2} sum {:.2} | direct {:.2} {:.2} {:.2} sum {:.2}",
+                t[0], t[1], t[2], t[0] + t[1] + t[2],
+                t[3], t[4], t[5], t[3] + t[4] + t[5]
+            );
+        }
+    }
+}
