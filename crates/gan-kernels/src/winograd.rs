@@ -36,6 +36,8 @@ const LOCAL: usize = 1 << 17;
 const SECTION: usize = 1 << 18;
 /// Sections of the tiles in a weight gradient.
 const SECTIONS: usize = 8;
+/// Up to this many tiles the weight gradient's sums are the larger part of its work.
+const FEW_SUMMED: usize = 64;
 /// Floats of transformed tiles that a weight gradient holds at a time.
 const CHUNK: usize = 6 << 20;
 
@@ -52,6 +54,26 @@ pub(crate) fn form(s: &Shape) -> Option<Form> {
 /// Floats between matrices of `n` floats.
 fn apart(n: usize) -> usize {
     n.next_multiple_of(16) + 48
+}
+
+/// Copies `count` matrices of `n` floats. Transforms write to a small buffer first: written to a
+/// large one, each of their streams would wait for its cache line.
+///
+/// # Safety
+///
+/// `src` and `dst` are valid for all matrices.
+unsafe fn copy_matrices(
+    (src, src_matrix): (*const f32, usize),
+    (dst, dst_matrix): (*mut f32, usize),
+    count: usize,
+    n: usize,
+) {
+    for i in 0..count {
+        // SAFETY: the caller answers for both.
+        unsafe {
+            std::ptr::copy_nonoverlapping(src.add(i * src_matrix), dst.add(i * dst_matrix), n)
+        }
+    }
 }
 
 /// A convolution's taps in the order of a form: one order, or one for each phase (y, x).
@@ -420,20 +442,25 @@ impl Layer<'_> {
         let mut packed = scratch(self.shifts.len() * phase);
         let at = SendPtr(packed.as_mut_ptr());
         let step = 32;
-        let ranges = self.channels.div_ceil(step);
-        let count = self.shifts.len() * n2 * self.m * k;
+        let (ranges, phases) = (self.channels.div_ceil(step), self.shifts.len());
+        let count = phases * n2 * self.m * k;
         for_each_sized(tiles.len() * ranges, count, |q| {
             let (t, c) = (tiles[q / ranges], q % ranges * step);
-            let to = t.start * k + c * self.parts() * t.len;
-            // SAFETY: tile after tile, channel after channel, each writes its own rows.
+            let range = c..self.channels.min(c + step);
+            let n = range.len() * self.parts() * t.len;
+            let small = apart(n);
+            let mut buffer = scratch(phases * n2 * small);
+            let block = Block {
+                at: buffer.as_mut_ptr(),
+                matrix: small,
+                phase: n2 * small,
+            };
+            // SAFETY: the buffer holds these rows; tile after tile, channel after channel, each
+            // task writes its own part of the matrices.
             unsafe {
-                let block = Block {
-                    at: at.get().add(to),
-                    matrix,
-                    phase,
-                };
-                let range = c..self.channels.min(c + step);
                 self.transform_weights(level, t, range, &self.orders, block);
+                let to = at.get().add(t.start * k + c * self.parts() * t.len);
+                copy_matrices((block.at, small), (to, matrix), phases * n2, n);
             }
         });
 
@@ -501,17 +528,27 @@ impl Layer<'_> {
         let v_matrix = apart(k * panels * columns);
         let mut v = scratch(self.shifts.len() * n2 * v_matrix);
         let v = SendPtr(v.as_mut_ptr());
-        let (halves, step) = (total.div_ceil(lanes), 16);
+        let step = 16;
         let ranges = k.div_ceil(step);
         let count = self.shifts.len() * n2 * k * total;
-        for_each_sized(self.shifts.len() * halves * ranges, count, |q| {
-            let (f, half, from) = (q / (halves * ranges), q / ranges % halves, q % ranges * step);
-            let to = f * n2 * v_matrix + (half / 2 * k + from) * columns + half % 2 * lanes;
-            // SAFETY: the layout is `[phase][matrix][panel][plane][column]`.
+        for_each_sized(self.shifts.len() * panels * ranges, count, |q| {
+            let (f, p, from) = (q / (panels * ranges), q / ranges % panels, q % ranges * step);
+            let range = from..k.min(from + step);
+            let n = range.len() * columns;
+            let small = apart(n);
+            let mut buffer = scratch(n2 * small);
+            // SAFETY: the layout is `[phase][matrix][panel][plane][column]`, of which each task
+            // writes its own planes of a panel.
             unsafe {
-                let range = from..k.min(from + step);
-                let dst = v.get().add(to);
-                self.transform_tiles(level, half * lanes, f, range, dst, v_matrix);
+                for half in (0..columns).step_by(lanes) {
+                    if p * columns + half < total {
+                        let dst = buffer.as_mut_ptr().add(half);
+                        let first = p * columns + half;
+                        self.transform_tiles(level, first, f, range.clone(), dst, small);
+                    }
+                }
+                let to = v.get().add(f * n2 * v_matrix + (p * k + from) * columns);
+                copy_matrices((buffer.as_ptr(), small), (to, v_matrix), n2, n);
             }
         });
 
@@ -685,109 +722,100 @@ impl Correlation<'_> {
         self.ci.div_ceil(2 * lanes(level)) * self.parts()
     }
 
-    /// Transforms x's tiles `range` for half `half` of a panel (and of the next one, if x has
-    /// phases), to tile `to ..` of `v`.
+    /// Transforms x's tiles `range` for a panel (and the next one, if x has phases): `[matrix]`
+    /// `[panel][tile][column]` from `dst` on, panels `next` floats apart.
     ///
     /// # Safety
     ///
-    /// `v` holds these tiles.
+    /// `dst` holds these tiles in each matrix.
     unsafe fn transform_x(
         &self,
         level: Level,
         panel: usize,
-        half: usize,
         range: std::ops::Range<usize>,
-        v: Operand,
-        to: usize,
+        (dst, matrix, next): (*mut f32, usize, usize),
     ) {
-        let lanes = lanes(level);
-        let first = panel / self.parts() * 2 * lanes + half * lanes;
-        if first >= self.ci {
-            return;
-        }
-        let row = panel % self.parts() / self.spread * self.x_pitch;
-        let at = std::array::from_fn(|l| {
-            let c = (first + l).min(self.ci - 1);
-            self.x[c * self.x_plane + row..].as_ptr()
-        });
-        // SAFETY: tiles lie in the planes of x, which is a vector longer than these.
-        unsafe {
-            let to = (panel * v.len + to) * 2 * lanes + half * lanes;
+        let (lanes, parts) = (lanes(level), self.parts());
+        let row = panel % parts / self.spread * self.x_pitch;
+        for half in [0, lanes] {
+            let first = panel / parts * 2 * lanes + half;
+            if first >= self.ci {
+                continue;
+            }
+            let at = std::array::from_fn(|l| {
+                let c = (first + l).min(self.ci - 1);
+                self.x[c * self.x_plane + row..].as_ptr()
+            });
             let call = Tiles {
                 at,
                 row: self.spread * self.x_pitch,
-                offsets: &self.x_tiles[range],
-                dst: v.at.get().add(to),
+                offsets: &self.x_tiles[range.clone()],
+                dst: dst.wrapping_add(half),
                 step: 2 * lanes,
-                matrix: v.matrix,
-                pair: (self.spread == 2).then_some(v.len * 2 * lanes),
+                matrix,
+                pair: (self.spread == 2).then_some(next),
                 lanes,
             };
-            input(level, self.form, &call);
+            // SAFETY: tiles lie in the planes of x, which is a vector longer than these.
+            unsafe { input(level, self.form, &call) }
         }
     }
 
-    /// Transforms dy's tiles `range` for a tile of rows, to tile `to ..` of `y`.
+    /// Transforms dy's tiles `range` for a tile of rows: `[matrix][tile][row]` from `dst` on.
     ///
     /// # Safety
     ///
-    /// `y` holds these tiles.
+    /// `dst` holds these tiles in each matrix.
     unsafe fn transform_dy(
         &self,
         level: Level,
         rows: Tile,
         range: std::ops::Range<usize>,
-        y: Operand,
-        to: usize,
+        (dst, matrix): (*mut f32, usize),
     ) {
         let at = std::array::from_fn(|l| {
             let c = rows.start + l.min(rows.len - 1);
             self.dy[c * self.dy_plane..].as_ptr()
         });
-        // SAFETY: tiles lie in the planes of dy, which is a vector longer than these.
-        unsafe {
-            let call = Tiles {
-                at,
-                row: self.dy_pitch,
-                offsets: &self.dy_tiles[range],
-                dst: y.at.get().add(rows.start * y.len + to * rows.len),
-                step: rows.len,
-                matrix: y.matrix,
-                pair: None,
-                lanes: rows.len,
-            };
-            gradient(level, self.form, &call);
-        }
+        let call = Tiles {
+            at,
+            row: self.dy_pitch,
+            offsets: &self.dy_tiles[range],
+            dst,
+            step: rows.len,
+            matrix,
+            pair: None,
+            lanes: rows.len,
+        };
+        // SAFETY: tiles lie in the planes of dy, or a float beyond, which the copy has.
+        unsafe { gradient(level, self.form, &call) }
     }
 
     /// Adds the products of one matrix, for one panel, to the sums (or begins them).
     ///
     /// # Safety
     ///
-    /// `sums` holds matrix `xi` of all rows and panels.
-    #[allow(clippy::too_many_arguments)]
+    /// `c` holds the sums of this panel, rows `c_row` floats apart, from the first of `tiles` on.
     unsafe fn multiply(
         &self,
         level: Level,
-        xi: usize,
-        p: usize,
+        (xi, p): (usize, usize),
         tiles: &[Tile],
         (v, y): (Operand, Operand),
-        sums: *mut f32,
+        (c, c_row): (*mut f32, usize),
         begin: bool,
     ) {
-        let (lanes, row) = (lanes(level), self.panels(level) * 2 * lanes(level));
-        // SAFETY: offsets follow the layouts of `Operand` and of the sums, `[matrix][row][column]`.
+        let lanes = lanes(level);
+        let second = self.ci > p / self.parts() * 2 * lanes + lanes;
+        // SAFETY: offsets follow the layouts of `Operand`.
         unsafe {
-            let c = sums.add(xi * self.sums_matrix(level) + p * 2 * lanes);
-            let second = self.ci > p / self.parts() * 2 * lanes + lanes;
             let call = Panel {
                 tiles,
                 k: y.len,
                 a: y.at.get().add(xi * y.matrix),
                 b: v.at.get().add(xi * v.matrix + p * v.len * 2 * lanes),
                 c: [c, c.add(lanes)],
-                c_row: row,
+                c_row,
                 n: [lanes, if second { lanes } else { 0 }],
                 bias: if begin { Bias::Zero } else { Bias::Sums },
                 slope: 1.0,
@@ -823,145 +851,249 @@ impl Correlation<'_> {
     }
 
     fn run(&self, level: Level) -> Vec<f32> {
-        let n2 = self.form.matrices();
-        let section = n2 * self.sums_matrix(level);
-        let columns = self.panels(level) * 2 * lanes(level);
-        let tiles = tiles(self.co, level);
-        let a_tile = n2 * (columns + self.co);
-        let total = self.x_tiles.len();
-        let (mut sums, sections);
-        if section <= SECTION {
-            let len = (2 * LOCAL / a_tile).clamp(16, 256).min(total);
-            sections = total.div_ceil(len).min(SECTIONS);
-            sums = scratch(sections * section);
-            let at = SendPtr(sums.as_mut_ptr());
-            // SAFETY: each section has its own sums.
-            for_each_sized(sections, n2 * total * self.co * columns, |s| unsafe {
-                let (from, to) = (total * s / sections, total * (s + 1) / sections);
-                let sums = at.get().add(s * section);
-                self.section(level, &tiles, from..to, len, sums);
-            });
-        } else {
-            sections = 1;
-            sums = scratch(section);
-            let len = (CHUNK / a_tile).clamp(16, 4096).min(total);
-            self.shared(level, &tiles, len, sums.as_mut_ptr());
-        }
-        self.finish(level, &sums, section, sections)
-    }
-
-    /// Sums the tiles `range`, transformed `len` at a time.
-    ///
-    /// # Safety
-    ///
-    /// `sums` holds a section.
-    unsafe fn section(
-        &self,
-        level: Level,
-        tiles: &[Tile],
-        range: std::ops::Range<usize>,
-        len: usize,
-        sums: *mut f32,
-    ) {
-        let mut buffer = scratch(self.operands_len(level, len));
-        let (panels, n2) = (self.panels(level), self.form.matrices());
-        for from in range.clone().step_by(len) {
-            let part = from..range.end.min(from + len);
-            let (v, y) = self.operands(level, part.len(), &mut buffer);
-            // SAFETY: the operands hold `part`, the sums a section.
-            unsafe {
-                for p in (0..panels).step_by(self.spread) {
-                    self.transform_x(level, p, 0, part.clone(), v, 0);
-                    self.transform_x(level, p, 1, part.clone(), v, 0);
-                }
-                for t in tiles {
-                    self.transform_dy(level, *t, part.clone(), y, 0);
-                }
-                for xi in 0..n2 {
-                    for p in 0..panels {
-                        self.multiply(level, xi, p, tiles, (v, y), sums, from == range.start);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sums all tiles, transformed `len` at a time by all threads, and multiplied matrix by matrix.
-    fn shared(&self, level: Level, tiles: &[Tile], len: usize, sums: *mut f32) {
-        let (panels, n2) = (self.panels(level), self.form.matrices());
-        let mut buffer = scratch(self.operands_len(level, len));
-        let sums = SendPtr(sums);
-        let total = self.x_tiles.len();
-        for from in (0..total).step_by(len) {
-            let count = len.min(total - from);
-            let (v, y) = self.operands(level, count, &mut buffer);
-            let step = 32;
-            let ranges = count.div_ceil(step);
-            let halves = 2 * panels / self.spread;
-            let jobs = halves + tiles.len();
-            let floats = n2 * count * (self.co + panels * 2 * lanes(level));
-            for_each_sized(jobs * ranges, floats, |q| {
-                let (job, to) = (q / ranges, q % ranges * step);
-                let range = from + to..from + count.min(to + step);
-                // SAFETY: each task writes its own tiles of its own half of a panel, or rows.
-                unsafe {
-                    match job.checked_sub(halves) {
-                        None => {
-                            let p = job / 2 * self.spread;
-                            self.transform_x(level, p, job % 2, range, v, to)
-                        }
-                        Some(t) => self.transform_dy(level, tiles[t], range, y, to),
-                    }
-                }
-            });
-            let work = floats * self.co;
-            for_each_sized(n2 * panels, work, |q| {
-                // SAFETY: each task has a panel of one matrix to itself.
-                unsafe {
-                    let (xi, p) = (q / panels, q % panels);
-                    self.multiply(level, xi, p, tiles, (v, y), sums.get(), from == 0);
-                }
-            });
-        }
-    }
-
-    /// The gradient of each kernel from the sums of all sections.
-    fn finish(&self, level: Level, sums: &[f32], section: usize, sections: usize) -> Vec<f32> {
-        let (lanes, len) = (lanes(level), self.co * self.ci * self.taps);
-        let (columns, matrix) = (2 * lanes * self.panels(level), self.sums_matrix(level));
-        // SAFETY: all kernels of all channels are written, each by one task.
+        let len = self.co * self.ci * self.taps;
+        // SAFETY: each way writes all kernels of all channels.
         unsafe {
             filled(len, |dw| {
                 let dw = SendPtr(dw.as_mut_ptr().cast::<f32>());
-                let floats = self.form.matrices() * self.co * columns * (1 + sections);
-                for_each_sized(self.co, floats, |row| {
-                    for first in (0..self.ci).step_by(lanes) {
-                        let n = lanes.min(self.ci - first);
-                        let at = std::array::from_fn(|l| {
-                            let c = first + l.min(n - 1);
-                            dw.get().wrapping_add((row * self.ci + c) * self.taps)
-                        });
-                        let (block, half) = (first / (2 * lanes), first % (2 * lanes));
-                        let mut src = [std::ptr::null(); 4];
-                        for (part, src) in src.iter_mut().enumerate().take(self.parts()) {
-                            let panel = block * self.parts() + part;
-                            *src = sums[row * columns + panel * 2 * lanes + half..].as_ptr();
-                        }
-                        let call = Sums {
-                            src: &src[..self.parts()],
-                            matrix,
-                            section,
-                            sections,
-                            orders: &self.orders,
-                            at,
-                            lanes: n,
-                            taps: self.taps,
-                            factors: &self.factors,
-                        };
-                        collect(level, self.form, &call);
-                    }
-                });
+                let section = self.form.matrices() * self.sums_matrix(level);
+                if section <= SECTION {
+                    self.sections(level, section, dw);
+                } else if self.x_tiles.len() <= FEW_SUMMED {
+                    self.blocks(level, dw);
+                } else {
+                    self.chunks(level, section, dw);
+                }
             })
+        }
+    }
+
+    /// Floats of the transformed tiles, one tile.
+    fn tile_floats(&self, level: Level) -> usize {
+        self.form.matrices() * (self.panels(level) * 2 * lanes(level) + self.co)
+    }
+
+    /// With few weights, each section of the tiles has sums of its own.
+    ///
+    /// # Safety
+    ///
+    /// `dw` is valid for all kernels.
+    unsafe fn sections(&self, level: Level, section: usize, dw: SendPtr<f32>) {
+        let (total, panels) = (self.x_tiles.len(), self.panels(level));
+        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.co, level));
+        let len = (2 * LOCAL / self.tile_floats(level)).clamp(16, 256).min(total);
+        let sections = total.div_ceil(len).min(SECTIONS);
+        let mut sums = scratch(sections * section);
+        let at = SendPtr(sums.as_mut_ptr());
+        let work = total * self.tile_floats(level) * self.co;
+        for_each_sized(sections, work, |s| {
+            let range = total * s / sections..total * (s + 1) / sections;
+            let mut buffer = scratch(self.operands_len(level, len));
+            for from in range.clone().step_by(len) {
+                let part = from..range.end.min(from + len);
+                let (v, y) = self.operands(level, part.len(), &mut buffer);
+                // SAFETY: the buffer holds both operands of `part`, and the section its sums.
+                unsafe {
+                    for p in (0..panels).step_by(self.spread) {
+                        let next = v.len * 2 * lanes;
+                        let dst = (v.at.get().add(p * next), v.matrix, next);
+                        self.transform_x(level, p, part.clone(), dst);
+                    }
+                    for t in &tiles {
+                        let dst = (y.at.get().add(t.start * y.len), y.matrix);
+                        self.transform_dy(level, *t, part.clone(), dst);
+                    }
+                    for (xi, p) in (0..n2 * panels).map(|i| (i / panels, i % panels)) {
+                        let c = s * section + xi * self.sums_matrix(level) + p * 2 * lanes;
+                        let c = (at.get().add(c), panels * 2 * lanes);
+                        let begin = from == range.start;
+                        self.multiply(level, (xi, p), &tiles, (v, y), c, begin);
+                    }
+                }
+            }
+        });
+        let sums = (&*sums, section, sections);
+        // SAFETY: the caller answers for dw.
+        unsafe { self.finish_all(level, sums, dw) }
+    }
+
+    /// Tiles are transformed in chunks by all threads, then multiplied matrix by matrix.
+    ///
+    /// # Safety
+    ///
+    /// `dw` is valid for all kernels.
+    unsafe fn chunks(&self, level: Level, section: usize, dw: SendPtr<f32>) {
+        let (total, panels) = (self.x_tiles.len(), self.panels(level));
+        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.co, level));
+        let len = (CHUNK / self.tile_floats(level)).clamp(16, 4096).min(total);
+        let mut buffer = scratch(self.operands_len(level, len));
+        let mut sums = scratch(section);
+        let at = SendPtr(sums.as_mut_ptr());
+        for from in (0..total).step_by(len) {
+            let range = from..total.min(from + len);
+            let (v, y) = self.operands(level, range.len(), &mut buffer);
+            self.transform(level, range.clone(), &tiles, (v, y));
+            let work = range.len() * self.tile_floats(level) * self.co;
+            for_each_sized(n2 * panels, work, |q| {
+                let (xi, p) = (q / panels, q % panels);
+                // SAFETY: each task has the sums of a panel of one matrix to itself.
+                unsafe {
+                    let c = at.get().add(xi * self.sums_matrix(level) + p * 2 * lanes);
+                    let c = (c, panels * 2 * lanes);
+                    self.multiply(level, (xi, p), &tiles, (v, y), c, from == 0);
+                }
+            });
+        }
+        // SAFETY: the caller answers for dw.
+        unsafe { self.finish_all(level, (&sums, section, 1), dw) }
+    }
+
+    /// With few tiles the sums are the larger part: each task has those of some kernels, in all
+    /// matrices, and turns them into gradients at once.
+    ///
+    /// # Safety
+    ///
+    /// `dw` is valid for all kernels.
+    unsafe fn blocks(&self, level: Level, dw: SendPtr<f32>) {
+        let (total, parts) = (self.x_tiles.len(), self.parts());
+        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.co, level));
+        let mut buffer = scratch(self.operands_len(level, total));
+        let (v, y) = self.operands(level, total, &mut buffer);
+        self.transform(level, 0..total, &tiles, (v, y));
+        let c_row = parts * 2 * lanes;
+        let most = tiles.iter().map(|t| t.len).max().unwrap_or(1);
+        let group = (LOCAL / (n2 * most * c_row)).max(1);
+        let (groups, blocks) = (tiles.len().div_ceil(group), self.panels(level) / parts);
+        let work = total * self.tile_floats(level) * self.co;
+        for_each_sized(groups * blocks, work, |q| {
+            let (block, g) = (q / groups, q % groups);
+            let tiles = &tiles[tiles.len() * g / groups..tiles.len() * (g + 1) / groups];
+            let (first, rows) = (tiles[0].start, tiles.iter().map(|t| t.len).sum::<usize>());
+            let matrix = apart(rows * c_row);
+            let mut sums = scratch(n2 * matrix);
+            for (xi, part) in (0..n2 * parts).map(|i| (i / parts, i % parts)) {
+                let c = sums[xi * matrix + part * 2 * lanes..].as_mut_ptr();
+                // The kernel counts rows from the first one of all.
+                let c = (c.wrapping_sub(first * c_row), c_row);
+                let p = block * parts + part;
+                // SAFETY: the sums hold the rows of this group's tiles.
+                unsafe { self.multiply(level, (xi, p), tiles, (v, y), c, true) }
+            }
+            for row in 0..rows {
+                let sums = (&sums[row * c_row..], matrix, 0, 1);
+                // SAFETY: these kernels belong to this task alone.
+                unsafe { self.finish(level, first + row, block, sums, dw) }
+            }
+        });
+    }
+
+    /// Transforms tiles `range` of x and dy with all threads.
+    fn transform(
+        &self,
+        level: Level,
+        range: std::ops::Range<usize>,
+        tiles: &[Tile],
+        (v, y): (Operand, Operand),
+    ) {
+        let (n2, columns) = (self.form.matrices(), 2 * lanes(level));
+        let (step, pairs) = (16, self.panels(level) / self.spread);
+        let ranges = range.len().div_ceil(step);
+        let floats = range.len() * self.tile_floats(level);
+        for_each_sized((pairs + tiles.len()) * ranges, floats, |q| {
+            let (job, to) = (q / ranges, q % ranges * step);
+            let part = range.start + to..range.end.min(range.start + to + step);
+            let count = part.len();
+            // SAFETY: each task writes its own tiles of its own panels, or rows.
+            unsafe {
+                if let Some(t) = job.checked_sub(pairs) {
+                    let t = tiles[t];
+                    let small = apart(count * t.len);
+                    let mut buffer = scratch(n2 * small);
+                    self.transform_dy(level, t, part, (buffer.as_mut_ptr(), small));
+                    let dst = y.at.get().add(t.start * y.len + to * t.len);
+                    let from = (buffer.as_ptr(), small);
+                    copy_matrices(from, (dst, y.matrix), n2, count * t.len);
+                } else {
+                    let (p, next) = (job * self.spread, count * columns);
+                    let small = apart(self.spread * next);
+                    let mut buffer = scratch(n2 * small);
+                    self.transform_x(level, p, part, (buffer.as_mut_ptr(), small, next));
+                    for i in 0..self.spread {
+                        let dst = v.at.get().add(((p + i) * v.len + to) * columns);
+                        let from = (buffer.as_ptr().add(i * next), small);
+                        copy_matrices(from, (dst, v.matrix), n2, next);
+                    }
+                }
+            }
+        });
+    }
+
+    /// The gradients of all kernels from the sums of all sections.
+    ///
+    /// # Safety
+    ///
+    /// `dw` is valid for all kernels.
+    unsafe fn finish_all(
+        &self,
+        level: Level,
+        (sums, section, sections): (&[f32], usize, usize),
+        dw: SendPtr<f32>,
+    ) {
+        let (lanes, matrix) = (lanes(level), self.sums_matrix(level));
+        let columns = 2 * lanes * self.panels(level);
+        let floats = self.form.matrices() * self.co * columns * (1 + sections);
+        for_each_sized(self.co, floats, |row| {
+            for block in 0..self.panels(level) / self.parts() {
+                let from = row * columns + block * self.parts() * 2 * lanes;
+                let sums = (&sums[from..], matrix, section, sections);
+                // SAFETY: each task writes the kernels of its own row.
+                unsafe { self.finish(level, row, block, sums, dw) }
+            }
+        });
+    }
+
+    /// The gradients of the kernels of a row and a block of channels, whose sums begin at
+    /// `sums[0]`, given with the distances of matrices and sections and the number of the latter.
+    ///
+    /// # Safety
+    ///
+    /// `dw` is valid for these kernels.
+    unsafe fn finish(
+        &self,
+        level: Level,
+        row: usize,
+        block: usize,
+        (sums, matrix, section, sections): (&[f32], usize, usize, usize),
+        dw: SendPtr<f32>,
+    ) {
+        let lanes = lanes(level);
+        for half in [0, lanes] {
+            let first = block * 2 * lanes + half;
+            if first >= self.ci {
+                continue;
+            }
+            let n = lanes.min(self.ci - first);
+            let at = std::array::from_fn(|l| {
+                let c = first + l.min(n - 1);
+                dw.get().wrapping_add((row * self.ci + c) * self.taps)
+            });
+            let mut src = [std::ptr::null(); 4];
+            for (part, src) in src.iter_mut().enumerate().take(self.parts()) {
+                *src = sums[part * 2 * lanes + half..].as_ptr();
+            }
+            let call = Sums {
+                src: &src[..self.parts()],
+                matrix,
+                section,
+                sections,
+                orders: &self.orders,
+                at,
+                lanes: n,
+                taps: self.taps,
+                factors: &self.factors,
+            };
+            // SAFETY: the sums hold both halves of a panel for each part.
+            unsafe { collect(level, self.form, &call) }
         }
     }
 }
