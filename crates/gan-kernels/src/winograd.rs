@@ -15,9 +15,10 @@
 //! streams of a transform would fall into one set of the first-level cache.
 
 mod form;
+mod source;
 mod transform;
 
-use crate::direct::{Grid, Padded, Phases, Shape, pad, pad_copy};
+use crate::direct::{Phases, Shape};
 use crate::memory::{Scratch, filled, scratch};
 use crate::par::{SendPtr, for_each_sized};
 use crate::simd::Level;
@@ -25,13 +26,18 @@ use crate::tile::{Bias, Finish, Panel, Tile, panel, tiles};
 use crate::vector::{MAX_LANES, lanes};
 pub(crate) use form::Form;
 use form::MAX_POINTS;
+use source::{Source, Window};
+use std::ops::Range;
 use transform::{Kernels, Order, Outputs, Sums, Tiles, collect, gradient, input, output, weights};
 
-/// Up to this many tiles the weights are transformed block by block.
-const FEW_TILES: usize = 128;
-/// Floats that a task's operand and its sums may have each: together they stay in the
-/// second-level cache.
+/// Up to this many tiles the weights are transformed block by block; up to twice as many if there
+/// are more than [`LARGE`] transformed weights.
+const FEW_TILES: usize = 64;
+const LARGE: usize = 4 << 20;
+/// Floats of a task's operand; with its sums, twice as many, they stay in the second-level cache.
 const LOCAL: usize = 1 << 17;
+/// Channels whose tiles a task pads and transforms at a time.
+const CHANNELS: usize = 16;
 /// Floats of the weight gradient's sums up to which each section of the tiles has its own.
 const SECTION: usize = 1 << 18;
 /// Sections of the tiles in a weight gradient.
@@ -87,16 +93,20 @@ fn forward_orders(s: &Shape) -> Vec<Order> {
     (0..4).map(|f| order(f / 2, f % 2)).collect()
 }
 
-/// The padded input of a convolution, large enough for whole tiles.
-fn input_grid(form: Form, s: &Shape) -> Grid {
-    let size = |out: usize| s.stride * ((out.div_ceil(form.m()) - 1) * form.m() + form.n());
-    let p = -(s.padding as isize);
-    Grid {
-        phases: 1,
-        y0: p,
-        x0: p,
-        rows: size(s.oh),
-        columns: size(s.ow),
+/// The input of a convolution. Of its tiles' rows eight floats are read, or twelve of two phases.
+fn input_source<'a>(form: Form, s: &Shape, x: &'a [f32]) -> Source<'a> {
+    let size = s.stride * form.n();
+    Source {
+        data: x,
+        channels: s.ci,
+        height: s.h,
+        width: s.w,
+        rows: s.oh.div_ceil(form.m()),
+        columns: s.ow.div_ceil(form.m()),
+        step: s.stride * form.m(),
+        size: (size, size),
+        top: -(s.padding as isize),
+        left: -(s.padding as isize),
     }
 }
 
@@ -112,16 +122,12 @@ pub(crate) fn forward(
 ) -> Vec<f32> {
     assert_eq!((x.len(), w.len()), (s.x_len(), s.w_len()));
     assert!(finish.bias.is_none_or(|b| b.len() == s.co));
-    let grid = input_grid(form, s);
-    let source = pad_copy(level, x, s.b * s.ci, s.h, s.w, &grid);
     Layer {
         form,
-        source: &source,
+        source: input_source(form, s, x),
         images: s.b,
         planes: s.ci * s.stride * s.stride,
-        plane: grid.plane(),
-        pitch: grid.columns,
-        shifts: vec![0],
+        shifts: vec![(0, 0)],
         stride: 1,
         m: s.co,
         height: s.oh,
@@ -159,33 +165,33 @@ pub(crate) fn input_gradient(
     // Taps of a phase lie at neighbouring pixels, from the last tap to the first.
     let (mut shifts, mut orders) = (Vec::new(), Vec::new());
     let r = form.r();
-    let largest = |p: &Phases| p.taps.iter().map(|t| t[r - 1].1).max().unwrap_or(0);
-    let rows = (height.div_ceil(form.m()) - 1) * form.m() + form.n() + largest(&ys);
-    let columns = (width.div_ceil(form.m()) - 1) * form.m() + form.n() + largest(&xs);
     for y in &ys.taps {
         for x in &xs.taps {
-            shifts.push(y[r - 1].1 * columns + x[r - 1].1);
+            shifts.push((y[r - 1].1, x[r - 1].1));
             orders.push(std::array::from_fn(|i| match i {
                 i if i < r * r => y[r - 1 - i / r].0 * s.kw + x[r - 1 - i % r].0,
                 _ => 0,
             }));
         }
     }
-    let grid = Grid {
-        phases: 1,
-        y0: ys.first,
-        x0: xs.first,
-        rows,
-        columns,
+    let largest = |axis: fn(&(usize, usize)) -> usize| shifts.iter().map(axis).max().unwrap_or(0);
+    let source = Source {
+        data: dy,
+        channels: s.co,
+        height: s.oh,
+        width: s.ow,
+        rows: height.div_ceil(form.m()),
+        columns: width.div_ceil(form.m()),
+        step: form.m(),
+        size: (form.n() + largest(|s| s.0), form.n() + largest(|s| s.1)),
+        top: ys.first,
+        left: xs.first,
     };
-    let source = pad_copy(level, dy, s.b * s.co, s.oh, s.ow, &grid);
     Layer {
         form,
-        source: &source,
+        source,
         images: s.b,
         planes: s.co,
-        plane: grid.plane(),
-        pitch: columns,
         shifts,
         stride: s.stride,
         m: s.ci,
@@ -205,16 +211,12 @@ pub(crate) fn input_gradient(
 /// A direction that writes images: `[images][m][stride * height][stride * width]`.
 struct Layer<'a> {
     form: Form,
-    /// `[images][channels]`, padded, with a vector more at the end.
-    source: &'a [f32],
+    source: Source<'a>,
     images: usize,
     /// What is summed over: channels, or their phases (y, x).
     planes: usize,
-    /// Floats a channel, and a row of it.
-    plane: usize,
-    pitch: usize,
-    /// For each phase (y, x) of the output, where in a plane its first tile begins.
-    shifts: Vec<usize>,
+    /// For each phase (y, x) of the output, the row and column at which a tile begins.
+    shifts: Vec<(usize, usize)>,
     /// Phases of the output along an axis.
     stride: usize,
     m: usize,
@@ -242,16 +244,9 @@ struct Block {
 }
 
 impl Layer<'_> {
-    /// Tiles of an image along each axis.
-    fn grid(&self) -> (usize, usize) {
-        let m = self.form.m();
-        (self.height.div_ceil(m), self.width.div_ceil(m))
-    }
-
     /// Tiles of all images, of one phase.
     fn tiles(&self) -> usize {
-        let (rows, columns) = self.grid();
-        self.images * rows * columns
+        self.images * self.source.tiles_per_image()
     }
 
     /// Planes that a channel has: 1, or four phases.
@@ -275,7 +270,8 @@ impl Layer<'_> {
         unsafe {
             filled(len, |out| {
                 let out = SendPtr(out.as_mut_ptr().cast::<f32>());
-                if self.tiles() <= FEW_TILES {
+                let large = self.form.matrices() * self.planes * self.m > LARGE;
+                if self.tiles() <= if large { 2 * FEW_TILES } else { FEW_TILES } {
                     self.few_tiles(level, out);
                 } else {
                     self.many_tiles(level, out);
@@ -294,7 +290,7 @@ impl Layer<'_> {
         &self,
         level: Level,
         t: Tile,
-        channels: std::ops::Range<usize>,
+        channels: Range<usize>,
         orders: &[Order],
         block: Block,
     ) {
@@ -324,42 +320,31 @@ impl Layer<'_> {
         self.row.min(self.channel)
     }
 
-    /// Where the lanes' tiles `first ..` begin in plane 0 of the source, for phase 0.
-    fn sources(&self, first: usize) -> [*const f32; MAX_LANES] {
-        let (rows, columns) = self.grid();
-        std::array::from_fn(|l| {
-            let t = (first + l).min(self.tiles() - 1);
-            let (image, y, x) = (t / (rows * columns), t / columns % rows, t % columns);
-            let m = self.form.m() * self.spread();
-            let from = image * self.channels * self.plane + (y * self.pitch + x) * m;
-            self.source[from..].as_ptr()
-        })
-    }
-
-    /// Transforms the vector of tiles `first ..` of a phase, planes `planes`, which begin and end
-    /// between channels.
+    /// Transforms the vector of tiles `first ..` of a phase, the channels `channels` of `window`.
     ///
     /// # Safety
     ///
-    /// `dst` is valid for a vector in `step` floats for each plane, in each matrix.
+    /// `dst` is valid for a vector in `2 * LANES` floats for each plane, in each matrix.
     unsafe fn transform_tiles(
         &self,
         level: Level,
         first: usize,
         phase: usize,
-        planes: std::ops::Range<usize>,
-        dst: *mut f32,
-        matrix: usize,
+        (window, channels): (&Window<'_>, Range<usize>),
+        (dst, matrix): (*mut f32, usize),
     ) {
-        let (shift, spread, columns) = (self.shifts[phase], self.spread(), 2 * lanes(level));
+        let ((down, right), spread) = (self.shifts[phase], self.spread());
+        let (columns, start) = (2 * lanes(level), window.channel(channels.start));
+        let at = std::array::from_fn(|l| {
+            let t = (first + l).min(self.tiles() - 1).min(window.last());
+            start.wrapping_add(window.place(t) + down * window.pitch + right)
+        });
         // Rows of phases; the phases of columns come in pairs.
-        let place = |k: usize| shift + k / spread * self.plane + k % spread * self.pitch;
-        let offsets: Vec<usize> = (planes.start / spread..planes.end / spread)
-            .map(place)
-            .collect();
+        let place = |k: usize| k / spread * window.channel + k % spread * window.pitch;
+        let offsets: Vec<usize> = (0..channels.len() * spread).map(place).collect();
         let call = Tiles {
-            at: self.sources(first),
-            row: spread * self.pitch,
+            at,
+            row: spread * window.pitch,
             offsets: &offsets,
             dst,
             step: spread * columns,
@@ -367,7 +352,7 @@ impl Layer<'_> {
             pair: (spread == 2).then_some(columns),
             lanes: lanes(level),
         };
-        // SAFETY: tiles lie in the planes of the source, and it is a vector longer than these.
+        // SAFETY: tiles lie in the window, which is a vector longer than its channels.
         unsafe { input(level, self.form, &call) }
     }
 
@@ -383,12 +368,12 @@ impl Layer<'_> {
         level: Level,
         first: usize,
         fy: usize,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         src: &[*const f32],
         matrix: usize,
         out: *mut f32,
     ) {
-        let (tile_rows, tile_columns) = self.grid();
+        let (tile_rows, tile_columns) = (self.source.rows, self.source.columns);
         let (m, stride) = (self.form.m(), self.stride);
         let pitch = self.width * stride;
         let plane = self.height * stride * pitch;
@@ -469,6 +454,9 @@ impl Layer<'_> {
         let width = panels * columns;
         let (v_matrix, p_matrix) = (apart(k * width), apart(self.m * width));
         let (rows, blocks) = (self.stride, total.div_ceil(width));
+        // All phases of the output read the same tiles: these are padded once for all tasks.
+        let shared = (self.shifts.len() > 1)
+            .then(|| self.source.window(level, 0..total, 0..self.channels));
         for_each_sized(blocks * rows, self.work(), |q| {
             let (first, fy) = (q / rows * width, q % rows);
             let last = total.min(first + width);
@@ -479,10 +467,19 @@ impl Layer<'_> {
             unsafe {
                 for fx in 0..rows {
                     let f = fy * rows + fx;
-                    for t in (first..last).step_by(lanes) {
-                        let (p, half) = ((t - first) / columns, (t - first) % columns);
-                        let dst = v.as_mut_ptr().add(p * k * columns + half);
-                        self.transform_tiles(level, t, f, 0..k, dst, v_matrix);
+                    for c in (0..self.channels).step_by(CHANNELS) {
+                        let range = c..self.channels.min(c + CHANNELS);
+                        let own = shared.is_none();
+                        let own = own.then(|| self.source.window(level, first..last, range.clone()));
+                        let Some(window) = own.as_ref().or(shared.as_ref()) else {
+                            continue;
+                        };
+                        for t in (first..last).step_by(lanes) {
+                            let (p, half) = ((t - first) / columns, (t - first) % columns);
+                            let to = (p * k + c * self.parts()) * columns + half;
+                            let dst = (v.as_mut_ptr().add(to), v_matrix);
+                            self.transform_tiles(level, t, f, (window, range.clone()), dst);
+                        }
                     }
                     for xi in 0..n2 {
                         for p in 0..(last - first).div_ceil(columns) {
@@ -528,27 +525,28 @@ impl Layer<'_> {
         let v_matrix = apart(k * panels * columns);
         let mut v = scratch(self.shifts.len() * n2 * v_matrix);
         let v = SendPtr(v.as_mut_ptr());
-        let step = 16;
-        let ranges = k.div_ceil(step);
+        let ranges = self.channels.div_ceil(CHANNELS);
         let count = self.shifts.len() * n2 * k * total;
-        for_each_sized(self.shifts.len() * panels * ranges, count, |q| {
-            let (f, p, from) = (q / (panels * ranges), q / ranges % panels, q % ranges * step);
-            let range = from..k.min(from + step);
-            let n = range.len() * columns;
+        for_each_sized(panels * ranges, count, |q| {
+            let (p, c) = (q / ranges, q % ranges * CHANNELS);
+            let channels = c..self.channels.min(c + CHANNELS);
+            let tiles = p * columns..total.min((p + 1) * columns);
+            let window = self.source.window(level, tiles.clone(), channels.clone());
+            let n = channels.len() * self.parts() * columns;
             let small = apart(n);
             let mut buffer = scratch(n2 * small);
-            // SAFETY: the layout is `[phase][matrix][panel][plane][column]`, of which each task
-            // writes its own planes of a panel.
-            unsafe {
-                for half in (0..columns).step_by(lanes) {
-                    if p * columns + half < total {
-                        let dst = buffer.as_mut_ptr().add(half);
-                        let first = p * columns + half;
-                        self.transform_tiles(level, first, f, range.clone(), dst, small);
+            for f in 0..self.shifts.len() {
+                // SAFETY: the layout is `[phase][matrix][panel][plane][column]`, of which each
+                // task writes its own planes of a panel.
+                unsafe {
+                    for t in tiles.clone().step_by(lanes) {
+                        let dst = (buffer.as_mut_ptr().add(t - tiles.start), small);
+                        self.transform_tiles(level, t, f, (&window, channels.clone()), dst);
                     }
+                    let to = f * n2 * v_matrix + (p * k + c * self.parts()) * columns;
+                    let to = (v.get().add(to), v_matrix);
+                    copy_matrices((buffer.as_ptr(), small), to, n2, n);
                 }
-                let to = v.get().add(f * n2 * v_matrix + (p * k + from) * columns);
-                copy_matrices((buffer.as_ptr(), small), (to, v_matrix), n2, n);
             }
         });
 
@@ -556,7 +554,7 @@ impl Layer<'_> {
         let rows = self.stride;
         let sums = rows * n2 * panels * columns;
         let most = tiles.iter().map(|t| t.len).max().unwrap_or(1);
-        let group = (LOCAL / (sums * most)).clamp(1, tiles.len().div_ceil(8 / rows));
+        let group = (2 * LOCAL / (sums * most)).clamp(1, tiles.len().div_ceil(8 / rows));
         let groups = tiles.len().div_ceil(group);
         let parts = self.parts();
         let step = (LOCAL / (rows * n2 * group * most * parts)).clamp(16, 512);
@@ -638,42 +636,25 @@ pub(crate) fn weight_gradient(
     gain: f32,
 ) -> Vec<f32> {
     assert_eq!((x.len(), dy.len()), (s.x_len(), s.y_len()));
-    let (rows, columns) = (s.oh.div_ceil(form.m()), s.ow.div_ceil(form.m()));
-    let grid = input_grid(form, s);
-    let source = pad_copy(level, x, s.b * s.ci, s.h, s.w, &grid);
-    let dy_grid = Grid {
-        phases: 1,
-        y0: 0,
-        x0: 0,
-        rows: rows * form.m(),
-        columns: columns * form.m(),
-    };
-    // Four floats are read of a tile's row, so a tile of three needs a float more at the end.
-    let dy = match form.m() {
-        4 => pad(level, dy, s.b * s.co, s.oh, s.ow, &dy_grid),
-        _ => Padded::Copy(pad_copy(level, dy, s.b * s.co, s.oh, s.ow, &dy_grid)),
-    };
-    let place = |image_floats: usize, pitch: usize, step: usize| -> Vec<usize> {
-        (0..s.b * rows * columns)
-            .map(|t| {
-                let (image, y, x) = (t / (rows * columns), t / columns % rows, t % columns);
-                image * image_floats + (y * pitch + x) * step
-            })
-            .collect()
+    let x = input_source(form, s, x);
+    let dy = Source {
+        data: dy,
+        channels: s.co,
+        height: s.oh,
+        width: s.ow,
+        step: form.m(),
+        // Four floats are read of a tile's row.
+        size: (form.m(), 4),
+        top: 0,
+        left: 0,
+        ..x
     };
     Correlation {
         form,
-        ci: s.ci,
-        co: s.co,
+        x,
+        dy,
+        tiles: s.b * x.tiles_per_image(),
         spread: s.stride,
-        x: &source,
-        x_plane: grid.plane(),
-        x_pitch: grid.columns,
-        x_tiles: place(s.ci * grid.plane(), grid.columns, s.stride * form.m()),
-        dy: dy.get(),
-        dy_plane: dy_grid.plane(),
-        dy_pitch: dy_grid.columns,
-        dy_tiles: place(s.co * dy_grid.plane(), dy_grid.columns, form.m()),
         taps: s.taps(),
         orders: forward_orders(s),
         factors: form.factors(gain),
@@ -684,19 +665,12 @@ pub(crate) fn weight_gradient(
 /// The weight gradient: rows are channels of dy, columns channels of x.
 struct Correlation<'a> {
     form: Form,
-    ci: usize,
-    co: usize,
+    x: Source<'a>,
+    dy: Source<'a>,
+    /// Tiles of all images.
+    tiles: usize,
     /// Phases of x along an axis; each phase (y, x) has its own taps.
     spread: usize,
-    x: &'a [f32],
-    x_plane: usize,
-    x_pitch: usize,
-    /// Where each tile begins in x, in channel 0; and the same for dy.
-    x_tiles: Vec<usize>,
-    dy: &'a [f32],
-    dy_plane: usize,
-    dy_pitch: usize,
-    dy_tiles: Vec<usize>,
     taps: usize,
     orders: Vec<Order>,
     factors: [f32; MAX_POINTS * MAX_POINTS],
@@ -719,7 +693,7 @@ impl Correlation<'_> {
 
     /// Panels of columns: a block of channels has one for each part.
     fn panels(&self, level: Level) -> usize {
-        self.ci.div_ceil(2 * lanes(level)) * self.parts()
+        self.x.channels.div_ceil(2 * lanes(level)) * self.parts()
     }
 
     /// Transforms x's tiles `range` for a panel (and the next one, if x has phases): `[matrix]`
@@ -732,31 +706,34 @@ impl Correlation<'_> {
         &self,
         level: Level,
         panel: usize,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         (dst, matrix, next): (*mut f32, usize, usize),
     ) {
         let (lanes, parts) = (lanes(level), self.parts());
-        let row = panel % parts / self.spread * self.x_pitch;
+        let first = panel / parts * 2 * lanes;
+        let channels = first..self.x.channels.min(first + 2 * lanes);
+        let window = self.x.window(level, range.clone(), channels.clone());
+        let offsets: Vec<usize> = range.map(|t| window.place(t)).collect();
+        let row = panel % parts / self.spread * window.pitch;
         for half in [0, lanes] {
-            let first = panel / parts * 2 * lanes + half;
-            if first >= self.ci {
+            if half >= channels.len() {
                 continue;
             }
             let at = std::array::from_fn(|l| {
-                let c = (first + l).min(self.ci - 1);
-                self.x[c * self.x_plane + row..].as_ptr()
+                let c = (first + half + l).min(channels.end - 1);
+                window.channel(c).wrapping_add(row)
             });
             let call = Tiles {
                 at,
-                row: self.spread * self.x_pitch,
-                offsets: &self.x_tiles[range.clone()],
+                row: self.spread * window.pitch,
+                offsets: &offsets,
                 dst: dst.wrapping_add(half),
                 step: 2 * lanes,
                 matrix,
                 pair: (self.spread == 2).then_some(next),
                 lanes,
             };
-            // SAFETY: tiles lie in the planes of x, which is a vector longer than these.
+            // SAFETY: tiles lie in the window, which is a vector longer than its channels.
             unsafe { input(level, self.form, &call) }
         }
     }
@@ -770,24 +747,25 @@ impl Correlation<'_> {
         &self,
         level: Level,
         rows: Tile,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         (dst, matrix): (*mut f32, usize),
     ) {
-        let at = std::array::from_fn(|l| {
-            let c = rows.start + l.min(rows.len - 1);
-            self.dy[c * self.dy_plane..].as_ptr()
-        });
+        let channels = rows.start..rows.start + rows.len;
+        let window = self.dy.window(level, range.clone(), channels);
+        let offsets: Vec<usize> = range.map(|t| window.place(t)).collect();
+        let at = std::array::from_fn(|l| window.channel(rows.start + l.min(rows.len - 1)));
         let call = Tiles {
             at,
-            row: self.dy_pitch,
-            offsets: &self.dy_tiles[range],
+            row: window.pitch,
+            offsets: &offsets,
             dst,
             step: rows.len,
             matrix,
             pair: None,
             lanes: rows.len,
         };
-        // SAFETY: tiles lie in the planes of dy, or a float beyond, which the copy has.
+        // SAFETY: tiles lie in the window, which is a vector longer than its channels if it is a
+        // copy; else four floats are a whole tile's row.
         unsafe { gradient(level, self.form, &call) }
     }
 
@@ -806,7 +784,7 @@ impl Correlation<'_> {
         begin: bool,
     ) {
         let lanes = lanes(level);
-        let second = self.ci > p / self.parts() * 2 * lanes + lanes;
+        let second = self.x.channels > p / self.parts() * 2 * lanes + lanes;
         // SAFETY: offsets follow the layouts of `Operand`.
         unsafe {
             let call = Panel {
@@ -825,7 +803,7 @@ impl Correlation<'_> {
     }
 
     fn sums_matrix(&self, level: Level) -> usize {
-        apart(self.co * self.panels(level) * 2 * lanes(level))
+        apart(self.dy.channels * self.panels(level) * 2 * lanes(level))
     }
 
     fn operands(&self, level: Level, len: usize, buffer: &mut Scratch) -> (Operand, Operand) {
@@ -838,7 +816,7 @@ impl Correlation<'_> {
         };
         let y = Operand {
             at: SendPtr(at.wrapping_add(self.form.matrices() * v_matrix)),
-            matrix: apart(self.co * len),
+            matrix: apart(self.dy.channels * len),
             len,
         };
         (v, y)
@@ -847,11 +825,11 @@ impl Correlation<'_> {
     /// Floats of both operands for `len` tiles.
     fn operands_len(&self, level: Level, len: usize) -> usize {
         let columns = self.panels(level) * 2 * lanes(level);
-        self.form.matrices() * (apart(columns * len) + apart(self.co * len))
+        self.form.matrices() * (apart(columns * len) + apart(self.dy.channels * len))
     }
 
     fn run(&self, level: Level) -> Vec<f32> {
-        let len = self.co * self.ci * self.taps;
+        let len = self.dy.channels * self.x.channels * self.taps;
         // SAFETY: each way writes all kernels of all channels.
         unsafe {
             filled(len, |dw| {
@@ -859,7 +837,7 @@ impl Correlation<'_> {
                 let section = self.form.matrices() * self.sums_matrix(level);
                 if section <= SECTION {
                     self.sections(level, section, dw);
-                } else if self.x_tiles.len() <= FEW_SUMMED {
+                } else if self.tiles <= FEW_SUMMED {
                     self.blocks(level, dw);
                 } else {
                     self.chunks(level, section, dw);
@@ -870,7 +848,7 @@ impl Correlation<'_> {
 
     /// Floats of the transformed tiles, one tile.
     fn tile_floats(&self, level: Level) -> usize {
-        self.form.matrices() * (self.panels(level) * 2 * lanes(level) + self.co)
+        self.form.matrices() * (self.panels(level) * 2 * lanes(level) + self.dy.channels)
     }
 
     /// With few weights, each section of the tiles has sums of its own.
@@ -879,13 +857,13 @@ impl Correlation<'_> {
     ///
     /// `dw` is valid for all kernels.
     unsafe fn sections(&self, level: Level, section: usize, dw: SendPtr<f32>) {
-        let (total, panels) = (self.x_tiles.len(), self.panels(level));
-        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.co, level));
+        let (total, panels) = (self.tiles, self.panels(level));
+        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.dy.channels, level));
         let len = (2 * LOCAL / self.tile_floats(level)).clamp(16, 256).min(total);
         let sections = total.div_ceil(len).min(SECTIONS);
         let mut sums = scratch(sections * section);
         let at = SendPtr(sums.as_mut_ptr());
-        let work = total * self.tile_floats(level) * self.co;
+        let work = total * self.tile_floats(level) * self.dy.channels;
         for_each_sized(sections, work, |s| {
             let range = total * s / sections..total * (s + 1) / sections;
             let mut buffer = scratch(self.operands_len(level, len));
@@ -923,8 +901,8 @@ impl Correlation<'_> {
     ///
     /// `dw` is valid for all kernels.
     unsafe fn chunks(&self, level: Level, section: usize, dw: SendPtr<f32>) {
-        let (total, panels) = (self.x_tiles.len(), self.panels(level));
-        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.co, level));
+        let (total, panels) = (self.tiles, self.panels(level));
+        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.dy.channels, level));
         let len = (CHUNK / self.tile_floats(level)).clamp(16, 4096).min(total);
         let mut buffer = scratch(self.operands_len(level, len));
         let mut sums = scratch(section);
@@ -933,7 +911,7 @@ impl Correlation<'_> {
             let range = from..total.min(from + len);
             let (v, y) = self.operands(level, range.len(), &mut buffer);
             self.transform(level, range.clone(), &tiles, (v, y));
-            let work = range.len() * self.tile_floats(level) * self.co;
+            let work = range.len() * self.tile_floats(level) * self.dy.channels;
             for_each_sized(n2 * panels, work, |q| {
                 let (xi, p) = (q / panels, q % panels);
                 // SAFETY: each task has the sums of a panel of one matrix to itself.
@@ -955,8 +933,8 @@ impl Correlation<'_> {
     ///
     /// `dw` is valid for all kernels.
     unsafe fn blocks(&self, level: Level, dw: SendPtr<f32>) {
-        let (total, parts) = (self.x_tiles.len(), self.parts());
-        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.co, level));
+        let (total, parts) = (self.tiles, self.parts());
+        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.dy.channels, level));
         let mut buffer = scratch(self.operands_len(level, total));
         let (v, y) = self.operands(level, total, &mut buffer);
         self.transform(level, 0..total, &tiles, (v, y));
@@ -964,7 +942,7 @@ impl Correlation<'_> {
         let most = tiles.iter().map(|t| t.len).max().unwrap_or(1);
         let group = (LOCAL / (n2 * most * c_row)).max(1);
         let (groups, blocks) = (tiles.len().div_ceil(group), self.panels(level) / parts);
-        let work = total * self.tile_floats(level) * self.co;
+        let work = total * self.tile_floats(level) * self.dy.channels;
         for_each_sized(groups * blocks, work, |q| {
             let (block, g) = (q / groups, q % groups);
             let tiles = &tiles[tiles.len() * g / groups..tiles.len() * (g + 1) / groups];
@@ -991,7 +969,7 @@ impl Correlation<'_> {
     fn transform(
         &self,
         level: Level,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         tiles: &[Tile],
         (v, y): (Operand, Operand),
     ) {
@@ -1041,8 +1019,8 @@ impl Correlation<'_> {
     ) {
         let (lanes, matrix) = (lanes(level), self.sums_matrix(level));
         let columns = 2 * lanes * self.panels(level);
-        let floats = self.form.matrices() * self.co * columns * (1 + sections);
-        for_each_sized(self.co, floats, |row| {
+        let floats = self.form.matrices() * self.dy.channels * columns * (1 + sections);
+        for_each_sized(self.dy.channels, floats, |row| {
             for block in 0..self.panels(level) / self.parts() {
                 let from = row * columns + block * self.parts() * 2 * lanes;
                 let sums = (&sums[from..], matrix, section, sections);
@@ -1069,13 +1047,13 @@ impl Correlation<'_> {
         let lanes = lanes(level);
         for half in [0, lanes] {
             let first = block * 2 * lanes + half;
-            if first >= self.ci {
+            if first >= self.x.channels {
                 continue;
             }
-            let n = lanes.min(self.ci - first);
+            let n = lanes.min(self.x.channels - first);
             let at = std::array::from_fn(|l| {
                 let c = first + l.min(n - 1);
-                dw.get().wrapping_add((row * self.ci + c) * self.taps)
+                dw.get().wrapping_add((row * self.x.channels + c) * self.taps)
             });
             let mut src = [std::ptr::null(); 4];
             for (part, src) in src.iter_mut().enumerate().take(self.parts()) {

@@ -176,3 +176,56 @@ fn figures() {
         }
     }
 }
+
+/// Prints direct / Winograd for a grid of shapes, where the choice is made.
+#[test]
+#[ignore = "prints figures"]
+fn scan() {
+    let level = match std::env::var("LEVEL").as_deref() {
+        Ok("avx2") => crate::simd::Level::Avx2,
+        _ => best(),
+    };
+    for form in [Form::F43, Form::F34, Form::F42] {
+        for (ci, co) in [(8, 8), (16, 16), (16, 64), (64, 16), (32, 32), (64, 64), (128, 128), (256, 256), (512, 512)] {
+            let mut line = format!("{form:?} {ci:3}>{co:3}");
+            for (b, side) in [(1, 1), (1, 2), (8, 1), (1, 4), (32, 1), (1, 8), (128, 1), (4, 8)] {
+                if ci * co * b * side * side > 1 << 24 {
+                    continue;
+                }
+                let out = side * form.m();
+                let input = if form == Form::F42 { 2 * out } else { out };
+                let mut s = shape(b, ci, (input, input), co, form, 1);
+                if form == Form::F34 {
+                    s = shape(b, ci, (out + 1, out + 1), co, form, 1);
+                }
+                let mut rng = Rng(5);
+                let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+                let n = Finish::NONE;
+                let time = |f: &dyn Fn() -> Vec<f32>| {
+                    let start = std::time::Instant::now();
+                    std::hint::black_box(f());
+                    start.elapsed().as_secs_f64() * 1e3
+                };
+                let mut t = [f64::INFINITY; 6];
+                for i in 0..12 {
+                    let u = [
+                        time(&|| forward(level, form, &s, &x, &w, n, 1.0)),
+                        time(&|| input_gradient(level, form, &s, &y, &w, n, 1.0)),
+                        time(&|| weight_gradient(level, form, &s, &x, &y, 1.0)),
+                        time(&|| crate::direct::forward(level, &s, &x, &w, n, 1.0)),
+                        time(&|| crate::direct::input_gradient(level, &s, &y, &w, n, 1.0)),
+                        time(&|| crate::direct::weight_gradient(level, &s, &x, &y, 1.0)),
+                    ];
+                    if i > 0 {
+                        (0..6).for_each(|j| t[j] = t[j].min(u[j]));
+                    }
+                }
+                line += &format!(
+                    " | {b}x{side}: {:.2} {:.2} {:.2}",
+                    t[3] / t[0], t[4] / t[1], t[5] / t[2]
+                );
+            }
+            println!("{line}");
+        }
+    }
+}
