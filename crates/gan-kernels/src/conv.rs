@@ -19,11 +19,11 @@
 //! each other's derivatives are read together.
 
 use crate::act::Act;
-use crate::direct::{self, Shape};
+use crate::direct::Shape;
 use crate::finish::{channel_sums, rectified_gradient};
 use crate::mode::{for_grad, wants_grad, wants_param_grad};
 use crate::tile::Finish;
-use crate::{plain, simd, tape};
+use crate::{algorithm, plain, simd, tape};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Tensor, bail};
 
 /// How [`conv2d`] runs over its input.
@@ -405,9 +405,9 @@ impl Op {
                 let slope = self.slope as f32;
                 let finish = Finish { bias, slope };
                 CpuStorage::F32(match self.kind {
-                    Kind::F => direct::forward(level, s, x, y, finish, gain),
-                    Kind::D => direct::input_gradient(level, s, x, y, finish, gain),
-                    Kind::W => direct::weight_gradient(level, s, x, y, gain),
+                    Kind::F => algorithm::forward(level, s, x, y, finish, gain),
+                    Kind::D => algorithm::input_gradient(level, s, x, y, finish, gain),
+                    Kind::W => algorithm::weight_gradient(level, s, x, y, gain),
                 })
             }
             (CpuStorage::F64(x), CpuStorage::F64(y)) => {

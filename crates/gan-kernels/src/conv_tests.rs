@@ -4,7 +4,8 @@
 //! Some 520 lines because it holds them all.
 
 use super::*;
-use crate::simd::{Level, best, force};
+use crate::direct;
+use crate::simd::{best, force};
 use crate::testing::{Rng, error, first_order, levels, numbers, second_order, wide};
 use candle_core::{Device, Var};
 

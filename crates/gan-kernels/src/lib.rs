@@ -25,6 +25,7 @@
 //! - Wrong shapes are errors that name the shapes. No input makes the crate panic.
 
 pub mod act;
+pub mod algorithm;
 pub mod conv;
 mod direct;
 mod few;

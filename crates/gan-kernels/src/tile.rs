@@ -21,6 +21,9 @@ use crate::vector::{MAX_LANES, Vector, max_rows};
 /// the first-level cache.
 const K_BLOCK: usize = 512;
 
+/// How many floats ahead of its loads the product asks for cache lines.
+const AHEAD: usize = 512;
+
 /// Rows `start .. start + len` of A, computed in one register tile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tile {
@@ -154,6 +157,10 @@ unsafe fn halves<I: Vector, const M: usize, const HALVES: usize>(
     let mut a = p.a.add(start * p.k + k0 * M);
     let mut b = p.b.add(k0 * 2 * I::LANES);
     for _ in 0..k {
+        // Both operands are read from front to back, often from the third-level cache.
+        I::prefetch(a.wrapping_add(AHEAD));
+        I::prefetch(b.wrapping_add(AHEAD));
+        I::prefetch(b.wrapping_add(AHEAD + I::LANES));
         let mut row = [I::splat(0.0); HALVES];
         for half in 0..HALVES {
             row[half] = I::load(b.add(half * I::LANES));

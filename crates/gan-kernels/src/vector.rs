@@ -52,6 +52,14 @@ pub(crate) trait Vector: Isa {
     const ROWS: usize;
 
     unsafe fn splat(v: f32) -> Self::F;
+    /// Asks for the cache line at `p`, which may be any address.
+    #[inline(always)]
+    unsafe fn prefetch(p: *const f32) {
+        #[cfg(target_arch = "x86_64")]
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = p;
+    }
     unsafe fn load(p: *const f32) -> Self::F;
     /// The first `n <= LANES` lanes from memory, the others zero.
     unsafe fn load_part(p: *const f32, n: usize) -> Self::F;

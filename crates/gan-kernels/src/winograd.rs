@@ -420,19 +420,34 @@ impl Layer<'_> {
     ///
     /// `out` is valid for the whole result.
     unsafe fn many_tiles(&self, level: Level, out: SendPtr<f32>) {
-        let (n2, lanes, k) = (self.form.matrices(), lanes(level), self.planes);
+        let (n2, lanes, parts) = (self.form.matrices(), lanes(level), self.parts());
         let (columns, total, tiles) = (2 * lanes, self.tiles(), tiles(self.m, level));
-        let matrix = apart(self.m * k);
+        let rows = self.stride;
+
+        // Channels are summed in groups, so that a group's tiles stay in cache.
+        let most = (LOCAL * 3 / 2 / (rows * n2 * parts * columns)).max(CHANNELS);
+        let groups = self.channels.div_ceil(most);
+        let group = self.channels.div_ceil(groups);
+        let matrix = apart(self.m * group * parts);
         let phase = n2 * matrix;
-        let mut packed = scratch(self.shifts.len() * phase);
+        let phases = self.shifts.len();
+        let mut packed = scratch(groups * phases * phase);
         let at = SendPtr(packed.as_mut_ptr());
-        let step = 32;
-        let (ranges, phases) = (self.channels.div_ceil(step), self.shifts.len());
-        let count = phases * n2 * self.m * k;
-        for_each_sized(tiles.len() * ranges, count, |q| {
-            let (t, c) = (tiles[q / ranges], q % ranges * step);
-            let range = c..self.channels.min(c + step);
-            let n = range.len() * self.parts() * t.len;
+        let (step, count) = (32, phases * n2 * self.m * self.planes);
+        let ranges = group.div_ceil(step);
+        for_each_sized(groups * tiles.len() * ranges, count, |q| {
+            let (g, t, from) = (
+                q / ranges / tiles.len(),
+                tiles[q / ranges % tiles.len()],
+                q % ranges * step,
+            );
+            let channels = g * group..self.channels.min((g + 1) * group);
+            let k = channels.len() * parts;
+            let range = channels.start + from..channels.end.min(channels.start + from + step);
+            if range.is_empty() {
+                return;
+            }
+            let n = range.len() * parts * t.len;
             let small = apart(n);
             let mut buffer = scratch(phases * n2 * small);
             let block = Block {
@@ -440,70 +455,59 @@ impl Layer<'_> {
                 matrix: small,
                 phase: n2 * small,
             };
-            // SAFETY: the buffer holds these rows; tile after tile, channel after channel, each
-            // task writes its own part of the matrices.
+            // SAFETY: the layout is `[group][phase][matrix][tile][plane][row]`, of which each
+            // task writes its own planes of a tile.
             unsafe {
                 self.transform_weights(level, t, range, &self.orders, block);
-                let to = at.get().add(t.start * k + c * self.parts() * t.len);
-                copy_matrices((block.at, small), (to, matrix), phases * n2, n);
+                let to = g * phases * phase + t.start * k + from * parts * t.len;
+                let to = (at.get().add(to), matrix);
+                copy_matrices((block.at, small), to, phases * n2, n);
             }
         });
 
-        // With large weights a task takes several panels, so that a tile of them is used for all.
-        let panels = if self.m * k * n2 > (1 << 18) { 2 } else { 1 };
-        let width = panels * columns;
-        let (v_matrix, p_matrix) = (apart(k * width), apart(self.m * width));
-        let (rows, blocks) = (self.stride, total.div_ceil(width));
-        // All phases of the output read the same tiles: these are padded once for all tasks.
-        let shared = (self.shifts.len() > 1)
-            .then(|| self.source.window(level, 0..total, 0..self.channels));
-        for_each_sized(blocks * rows, self.work(), |q| {
-            let (first, fy) = (q / rows * width, q % rows);
-            let last = total.min(first + width);
-            let mut v = scratch(n2 * v_matrix);
+        let (v_matrix, p_matrix) = (apart(group * parts * columns), apart(self.m * columns));
+        for_each_sized(total.div_ceil(columns) * rows, self.work(), |q| {
+            let (first, fy) = (q / rows * columns, q % rows);
+            let last = total.min(first + columns);
+            let halves = [lanes, if last > first + lanes { lanes } else { 0 }];
+            let mut v = scratch(rows * n2 * v_matrix);
             let mut products = scratch(rows * n2 * p_matrix);
-            // SAFETY: offsets follow the layouts `[matrix][panel][plane or row][column]` above; the
+            // SAFETY: offsets follow the layouts `[phase][matrix][plane or row][column]`; the
             // outputs of this block's tiles in these phases belong to this task alone.
             unsafe {
-                for fx in 0..rows {
-                    let f = fy * rows + fx;
-                    for c in (0..self.channels).step_by(CHANNELS) {
-                        let range = c..self.channels.min(c + CHANNELS);
-                        let own = shared.is_none();
-                        let own = own.then(|| self.source.window(level, first..last, range.clone()));
-                        let Some(window) = own.as_ref().or(shared.as_ref()) else {
-                            continue;
-                        };
-                        for t in (first..last).step_by(lanes) {
-                            let (p, half) = ((t - first) / columns, (t - first) % columns);
-                            let to = (p * k + c * self.parts()) * columns + half;
-                            let dst = (v.as_mut_ptr().add(to), v_matrix);
-                            self.transform_tiles(level, t, f, (window, range.clone()), dst);
+                for g in 0..groups {
+                    let channels = g * group..self.channels.min((g + 1) * group);
+                    for c in channels.clone().step_by(CHANNELS) {
+                        let part = c..channels.end.min(c + CHANNELS);
+                        let window = self.source.window(level, first..last, part.clone());
+                        for (fx, t) in (0..rows).flat_map(|f| [(f, 0), (f, lanes)]) {
+                            if first + t < last {
+                                let to = (c - channels.start) * parts * columns + t;
+                                let to = v.as_mut_ptr().add(fx * n2 * v_matrix + to);
+                                let (t, f) = (first + t, fy * rows + fx);
+                                let from = (&window, part.clone());
+                                self.transform_tiles(level, t, f, from, (to, v_matrix));
+                            }
                         }
                     }
-                    for xi in 0..n2 {
-                        for p in 0..(last - first).div_ceil(columns) {
-                            let to = (fx * n2 + xi) * p_matrix + p * self.m * columns;
-                            let c = products.as_mut_ptr().add(to);
-                            let second = last - first > p * columns + lanes;
-                            let call = Panel {
-                                tiles: &tiles,
-                                k,
-                                a: at.get().add(f * phase + xi * matrix),
-                                b: v.as_ptr().add(xi * v_matrix + p * k * columns),
-                                c: [c, c.add(lanes)],
-                                c_row: columns,
-                                n: [lanes, if second { lanes } else { 0 }],
-                                bias: Bias::Zero,
-                                slope: 1.0,
-                            };
-                            panel(level, &call);
-                        }
+                    for i in 0..rows * n2 {
+                        let c = products.as_mut_ptr().add(i * p_matrix);
+                        let call = Panel {
+                            tiles: &tiles,
+                            k: channels.len() * parts,
+                            a: at.get().add(((g * rows + fy) * rows * n2 + i) * matrix),
+                            b: v.as_ptr().add(i * v_matrix),
+                            c: [c, c.add(lanes)],
+                            c_row: columns,
+                            n: halves,
+                            bias: if g == 0 { Bias::Zero } else { Bias::Sums },
+                            slope: 1.0,
+                        };
+                        panel(level, &call);
                     }
                 }
                 for t in (first..last).step_by(lanes) {
-                    let (p, half) = ((t - first) / columns, (t - first) % columns);
-                    let from = products.as_ptr().add(p * self.m * columns + half);
+                    let from = products.as_ptr().add(t - first);
                     let src = [from, from.add((rows - 1) * n2 * p_matrix)];
                     let src = &src[..rows];
                     self.write(level, t, fy, 0..self.m, src, p_matrix, out.get());
