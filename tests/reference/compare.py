@@ -1,10 +1,12 @@
 """Runs this project's benchmark and PyTorch's alternately and prints their ratio.
 
-    python compare.py [ops [WORD ...] | LABEL ...] [--rounds N] [--threads N] [--seconds S] [--xtask FILE]
+    python compare.py [ops [WORD ...] | LABEL ...] [--rounds N] [--threads N] [--seconds S] [--channels-last] [--xtask FILE]
 
 Each round runs both programs, one after the other, in processes of their own.  For each figure the
 smallest of all rounds counts, as other work on the machine can only make it larger.  A ratio above 1
-means that PyTorch takes longer.  Words after ops choose the ops whose names contain one.  Build the project first; time nothing while a build runs.
+means that PyTorch takes longer.  Words after ops choose the ops whose names contain one.  With
+--channels-last PyTorch also runs in that memory format.  The label srresnet stands for the example
+srresnet_step of gan-core.  Build the project first; time nothing while a build runs.
 """
 import argparse
 import json
@@ -16,9 +18,18 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def lines(command):
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def lines(command, env=None):
+    out = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
+def own(args, label, rest):
+    """The rows of our benchmark of a label."""
+    if label != ["srresnet"]:
+        return lines([args.xtask, "bench", *label, *rest])
+    example = os.path.join(os.path.dirname(args.xtask), "examples", "srresnet_step")
+    needed = {"CANDLE_GRAD_DO_NOT_DETACH": "1", "CANDLE_NUM_THREADS": "1", "MIMALLOC_PURGE_DELAY": "-1", "RAYON_NUM_THREADS": str(args.threads)}
+    return lines([example, "40"], {**os.environ, **needed})
 
 
 def smaller(best, key, row, names):
@@ -34,19 +45,23 @@ def main():
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--seconds", type=float, default=10)
+    ap.add_argument("--channels-last", action="store_true")
     ap.add_argument("--xtask", default=os.path.join(HERE, "..", "..", "target", "debug", "xtask"))
     args = ap.parse_args()
     common = ["--threads", str(args.threads), "--seconds", str(args.seconds)]
     ops = args.labels[0] == "ops"
     steps = [] if ops else ["--steps", "2000"]
-    ours, torch = {}, {}
+    ours, torch, last = {}, {}, {}
     for _ in range(args.rounds):
         for label in [args.labels] if ops else [[label] for label in args.labels]:
-            for row in lines([args.xtask, "bench", *label, *steps, *common]):
+            for row in own(args, label, [*steps, *common]):
                 smaller(ours, row.get("op") or row["paper"], row,
                         ["ours_median_ms", "ours_min_ms", "walk_min_ms", "node_min_ms", "candle_ms", "median_s", "min_s", "peak_rss_mib"])
             for row in lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *steps, *common]):
                 smaller(torch, row.get("op") or row["paper"], row, ["median_ms", "min_ms", "median_s", "min_s", "peak_rss_mib"])
+            if args.channels_last and not ops:
+                for row in lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *steps, *common, "--channels-last"]):
+                    smaller(last, row["paper"], row, ["min_s"])
     if ops:
         print("| op | ours ms | node alone | candle's walk | PyTorch | stock candle | PyTorch / ours | PyTorch / node |")
         print("|---|---|---|---|---|---|---|---|")
@@ -64,7 +79,8 @@ def main():
         p = torch[label]
         print(f"{label}: ours median {o['median_s'] * 1e3:.2f} min {o['min_s'] * 1e3:.2f} ms, {o['peak_rss_mib']} MiB; PyTorch "
               f"{p['median_s'] * 1e3:.2f}, {p['min_s'] * 1e3:.2f} ms, {p['peak_rss_mib']} MiB; PyTorch/ours median "
-              f"{p['median_s'] / o['median_s']:.2f}, min {p['min_s'] / o['min_s']:.2f}, memory {p['peak_rss_mib'] / o['peak_rss_mib']:.1f}")
+              f"{p['median_s'] / o['median_s']:.2f}, min {p['min_s'] / o['min_s']:.2f}, memory {p['peak_rss_mib'] / o['peak_rss_mib']:.1f}"
+              + (f"; channels_last {last[label]['min_s'] * 1e3:.2f} ms, {last[label]['min_s'] / o['min_s']:.2f}" if label in last else ""))
 
 
 if __name__ == "__main__":

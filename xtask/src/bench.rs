@@ -11,6 +11,7 @@ use gan_core::{
     Context, DataInfo, Draws, Iter, Preset, Range, Recipe, Seen, Source, StateReader, StateWriter,
     Stateful, Want,
 };
+use gan_kernels::profile;
 use serde_json::json;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -66,6 +67,7 @@ fn apart(label: &str, args: &BenchArgs) -> Result<()> {
             &args.seconds.to_string(),
         ])
         .args(args.set.iter().flat_map(|set| ["--set", set]))
+        .args(args.profile.then_some("--profile"))
         .status()?;
     match status.success() {
         true => Ok(()),
@@ -93,6 +95,9 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
     let (mut walls, mut cpus) = (Vec::new(), Vec::new());
     let begin = Instant::now();
     for t in 0..WARM_UP + args.steps {
+        if args.profile && t == WARM_UP {
+            profile::start();
+        }
         let (wall, cpu) = (Instant::now(), ProcessTime::now());
         algorithm.step(&mut Iter::new(t, &mut source, &mut seen))?;
         device.synchronize()?;
@@ -105,6 +110,9 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
         }
     }
     let iterations = walls.len();
+    if args.profile {
+        print_profile(&profile::finish(), walls.iter().sum(), iterations);
+    }
     walls.sort_by(f64::total_cmp);
     cpus.sort_by(f64::total_cmp);
     let middle = |i: usize| walls.get(i).copied().unwrap_or_default();
@@ -123,6 +131,30 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
     });
     say!("{line}");
     Ok(())
+}
+
+/// How many ops a profile shows.
+const SHOWN: usize = 40;
+
+/// A table of the ops that took longest; what is left is candle's own ops and the rest of the step.
+fn print_profile(seen: &[profile::Entry], total: f64, iterations: usize) {
+    let row = |share: f64, calls: f64, ms: f64, op: &str| {
+        say!("{:5.1} % {calls:6.1} x {ms:9.3} ms  {op}", share * 100.)
+    };
+    let n = iterations.max(1) as f64;
+    for e in seen.iter().take(SHOWN) {
+        let ms = e.seconds / e.calls.max(1) as f64 * 1e3;
+        row(e.seconds / total, e.calls as f64 / n, ms, &e.op);
+    }
+    let rest: f64 = seen.iter().skip(SHOWN).map(|e| e.seconds).sum();
+    let ours: f64 = seen.iter().map(|e| e.seconds).sum();
+    row(rest / total, 1., rest / n * 1e3, "other ops of gan-kernels");
+    row(
+        1. - ours / total,
+        1.,
+        (total - ours) / n * 1e3,
+        "everything else",
+    );
 }
 
 /// The largest resident memory of this process so far.

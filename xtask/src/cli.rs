@@ -299,6 +299,9 @@ pub struct BenchArgs {
     /// Stop timing after this many seconds (two iterations at least)
     #[arg(long, default_value_t = 20., value_name = "S")]
     pub seconds: f64,
+    /// Also print which ops, on which shapes, the time went to
+    #[arg(long)]
+    pub profile: bool,
     /// auto, cpu, cuda or cuda:I
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,

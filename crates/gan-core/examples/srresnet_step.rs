@@ -39,9 +39,8 @@ struct SrResnet {
 impl SrResnet {
     fn new(vb: VarBuilder<'_>) -> Result<Self> {
         let same = |k: usize| nn::strided_conv(1, k / 2, Act::None);
-        let conv3 = |name: &str, vb: &VarBuilder<'_>| {
-            nn::conv2d_no_bias(F, F, 3, same(3), vb.pp(name))
-        };
+        let conv3 =
+            |name: &str, vb: &VarBuilder<'_>| nn::conv2d_no_bias(F, F, 3, same(3), vb.pp(name));
         let bn = |name: &str, vb: &VarBuilder<'_>| nn::batch_norm(F, Act::None, vb.pp(name));
         let block = |i: usize| {
             let vb = vb.pp(format!("body.{i}"));
@@ -77,7 +76,9 @@ impl SrResnet {
             let h = b.conv2.forward(&b.act.forward(&h)?)?;
             x = gan_kernels::add(&x, &b.bn2.forward(&h, Mode::Train)?)?;
         }
-        let h = self.bn_body.forward(&self.conv_body.forward(&x)?, Mode::Train)?;
+        let h = self
+            .bn_body
+            .forward(&self.conv_body.forward(&x)?, Mode::Train)?;
         x = gan_kernels::add(&first, &h)?;
         for (conv, act) in &self.up {
             x = act.forward(&resample::pixel_shuffle(&conv.forward(&x)?, 2)?)?;

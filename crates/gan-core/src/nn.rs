@@ -12,6 +12,7 @@ use candle_core::{Result, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 use gan_kernels::{conv, norm};
 
+use gan_kernels::act::masked;
 pub use gan_kernels::act::{Act, leaky_relu, maxout, relu, sigmoid, softplus, tanh};
 pub use gan_kernels::add;
 pub use gan_kernels::norm::{minibatch_stddev, pixel_norm};
@@ -283,7 +284,7 @@ impl PRelu {
 pub fn dropout(x: &Tensor, p: f64, mode: Mode, draws: &mut dyn Draws) -> Result<Tensor> {
     match mode {
         Mode::Eval => Ok(x.clone()),
-        Mode::Train | Mode::Batch => x * (draws.mask("mask", p, x.dims())? / (1. - p))?,
+        Mode::Train | Mode::Batch => masked(x, &draws.mask("mask", p, x.dims())?, 1. / (1. - p)),
     }
 }
 

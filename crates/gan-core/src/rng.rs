@@ -36,9 +36,15 @@ impl Key {
 /// `n` values from [0, 1), the first of them the `from`-th of the stream; multiples of 2⁻²⁴, one word each.
 pub fn uniforms(key: Key, from: usize, n: usize) -> Vec<f32> {
     let mut words = key.words(from as u128);
-    (0..n)
-        .map(|_| (words.next_u32() >> 8) as f32 / (1u32 << 24) as f32)
-        .collect()
+    let (mut values, mut block) = (Vec::with_capacity(n), [0; 1024]);
+    while values.len() < n {
+        words.fill_bytes(&mut block);
+        let (block, _) = block.as_chunks::<4>();
+        let left = n - values.len();
+        let unit = |word: &[u8; 4]| (u32::from_le_bytes(*word) >> 8) as f32 / (1u32 << 24) as f32;
+        values.extend(block.iter().take(left).map(unit));
+    }
+    values
 }
 
 /// `n` values from N(0, 1), the first of them the `from`-th of the stream.
@@ -128,10 +134,11 @@ impl Draws for CounterRng {
 
     fn mask(&mut self, role: &str, p: f64, shape: &[usize]) -> Result<Tensor> {
         let n = shape.iter().product();
-        let keep = uniforms(self.key(role), 0, n)
-            .into_iter()
-            .map(|u| if f64::from(u) < p { 0f32 } else { 1. });
-        Tensor::from_vec(keep.collect::<Vec<_>>(), shape, &self.device)
+        let mut keep = uniforms(self.key(role), 0, n);
+        for u in &mut keep {
+            *u = if f64::from(*u) < p { 0. } else { 1. };
+        }
+        Tensor::from_vec(keep, shape, &self.device)
     }
 
     fn choices(&mut self, role: &str, n: usize, below: usize) -> Result<Vec<usize>> {

@@ -3,9 +3,11 @@
 //! All work on F32 and F64; F32 tanh, sigmoid and softplus are within 3e-7 of the exact value,
 //! relatively (below 1e-37 they flush to about 1e-38 or 0). NaN stays NaN.
 
+mod masked;
 mod maxout;
 mod prelu;
 
+pub use masked::masked;
 pub use maxout::maxout;
 pub use prelu::prelu;
 
@@ -278,8 +280,7 @@ impl CustomOp1 for Pointwise {
             Fun::Tanh | Fun::Sigmoid => for_grad(y),
             Fun::Softplus => for_grad(x),
         };
-        at.apply_op2(&for_grad(g).contiguous()?, PointwiseGrad(self.0))
-            .map(Some)
+        tape::plain2(&at, &for_grad(g).contiguous()?, PointwiseGrad(self.0)).map(Some)
     }
 }
 
@@ -293,7 +294,7 @@ pub fn time_both(name: &str, x: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
         "leaky_relu" => Fun::Act(Act::LeakyRelu(0.2)),
         _ => bail!("no activation {name}"),
     });
-    let y = x.apply_op1(Pointwise(op.0))?;
+    let y = tape::plain1(x, Pointwise(op.0))?;
     op.bwd(x, &y, g)
 }
 
@@ -341,13 +342,17 @@ impl CustomOp2 for PointwiseGrad {
                 Fun::Tanh => Some(((at * gh)? * -2.0)?),
                 // d/dy y (1 - y) = 1 - 2 y
                 Fun::Sigmoid => Some((gh * ((at * -2.0)? + 1.0)?)?),
-                Fun::Softplus => Some(sigmoid(&at)?.apply_op2(&gh, PointwiseGrad(Fun::Sigmoid))?),
+                Fun::Softplus => Some(tape::plain2(
+                    &sigmoid(&at)?,
+                    &gh,
+                    PointwiseGrad(Fun::Sigmoid),
+                )?),
             }
         } else {
             None
         };
         let d_g = if g.track_op() {
-            Some(for_grad(at).apply_op2(&h, PointwiseGrad(self.0))?)
+            Some(tape::plain2(&for_grad(at), &h, PointwiseGrad(self.0))?)
         } else {
             None
         };

@@ -4,14 +4,17 @@
 use crate::conv::contiguous;
 use crate::mode::{for_grad, wants_grad};
 use crate::par::fill_chunks;
-use crate::simd;
+use crate::{simd, tape};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Tensor, bail};
 use std::mem::MaybeUninit;
 
 /// `g` where `y` is positive, else `slope * g`. Differentiable with respect to `g`.
 pub(crate) fn rectified_gradient(y: &Tensor, g: &Tensor, slope: f64) -> Result<Tensor> {
-    g.contiguous()?
-        .apply_op2(&y.contiguous()?, RectifiedGradient { slope })
+    tape::plain2(
+        &g.contiguous()?,
+        &y.contiguous()?,
+        RectifiedGradient { slope },
+    )
 }
 
 /// Arguments g and y, of which y has no graph: its derivative is zero almost everywhere.
@@ -80,7 +83,7 @@ simd::dispatch! {
 
 /// Sums over all axes but axis 1: x `[b, c, ...]` gives `[c]`. Differentiable.
 pub(crate) fn channel_sums(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(ChannelSums)
+    tape::plain1(&x.contiguous()?, ChannelSums)
 }
 
 struct ChannelSums;

@@ -40,6 +40,7 @@ pub mod optim;
 mod par;
 mod plain;
 pub mod pool2d;
+pub mod profile;
 mod real;
 pub mod resample;
 pub mod simd;

@@ -326,13 +326,11 @@ fn in_place(
     mut f: impl FnMut(&mut [f32], &[f32]) -> Result<()>,
 ) -> Result<()> {
     let g = g.detach().contiguous()?;
-    p.inplace_op2(
-        &g,
-        &Step {
-            name,
-            f: RefCell::new(Some(&mut f)),
-        },
-    )
+    let step = Step {
+        name,
+        f: RefCell::new(Some(&mut f)),
+    };
+    crate::profile::timed(name, &[], || p.inplace_op2(&g, &step))
 }
 
 /// Adam for one parameter: the moments and the number of steps taken.

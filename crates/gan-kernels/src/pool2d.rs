@@ -301,10 +301,7 @@ impl CustomOp1 for AvgPool {
         if !x.track_op() {
             return Ok(None);
         }
-        for_grad(g)
-            .contiguous()?
-            .apply_op1(AvgPoolBack(self.0))
-            .map(Some)
+        tape::plain1(&for_grad(g).contiguous()?, AvgPoolBack(self.0)).map(Some)
     }
 }
 
@@ -327,10 +324,7 @@ impl CustomOp1 for AvgPoolBack {
         if !g.track_op() {
             return Ok(None);
         }
-        for_grad(h)
-            .contiguous()?
-            .apply_op1(AvgPool(self.0))
-            .map(Some)
+        tape::plain1(&for_grad(h).contiguous()?, AvgPool(self.0)).map(Some)
     }
 }
 
@@ -358,9 +352,7 @@ impl CustomOp1 for MaxPool {
             windows: self.0,
             spread: true,
         };
-        x.detach()
-            .apply_op2(&for_grad(g).contiguous()?, op)
-            .map(Some)
+        tape::plain2(&x.detach(), &for_grad(g).contiguous()?, op).map(Some)
     }
 }
 
@@ -410,7 +402,7 @@ impl CustomOp2 for MaxPoolLinear {
             windows: self.windows,
             spread: !self.spread,
         };
-        let dv = x.detach().apply_op2(&for_grad(h).contiguous()?, op)?;
+        let dv = tape::plain2(&x.detach(), &for_grad(h).contiguous()?, op)?;
         Ok((None, Some(dv)))
     }
 }

@@ -37,6 +37,7 @@ mod tests;
 pub use walk::{backward, backward_from};
 
 use crate::mode::{self, Mode};
+use crate::profile::timed;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Tensor};
 use node::Real;
 use std::cell::Cell;
@@ -105,7 +106,7 @@ where
 {
     match wanted(&[x]) {
         true => node::record(Real::One(Box::new(op)), &[x]),
-        false => x.apply_op1(op),
+        false => plain1(x, op),
     }
 }
 
@@ -116,7 +117,7 @@ where
 {
     match wanted(&[a, b]) {
         true => node::record(Real::Two(Box::new(op)), &[a, b]),
-        false => a.apply_op2(b, op),
+        false => plain2(a, b, op),
     }
 }
 
@@ -127,6 +128,30 @@ where
 {
     match wanted(&[a, b, c]) {
         true => node::record(Real::Three(Box::new(op)), &[a, b, c]),
-        false => a.apply_op3(b, c, op),
+        false => plain3(a, b, c, op),
     }
+}
+
+/// `op` of `x` as a node of candle's graph.
+pub(crate) fn plain1<C>(x: &Tensor, op: C) -> Result<Tensor>
+where
+    C: CustomOp1 + Send + Sync + 'static,
+{
+    timed(op.name(), &[x], || x.apply_op1(op))
+}
+
+/// As [`plain1`], of two arguments.
+pub(crate) fn plain2<C>(a: &Tensor, b: &Tensor, op: C) -> Result<Tensor>
+where
+    C: CustomOp2 + Send + Sync + 'static,
+{
+    timed(op.name(), &[a, b], || a.apply_op2(b, op))
+}
+
+/// As [`plain1`], of three arguments.
+pub(crate) fn plain3<C>(a: &Tensor, b: &Tensor, c: &Tensor, op: C) -> Result<Tensor>
+where
+    C: CustomOp3 + Send + Sync + 'static,
+{
+    timed(op.name(), &[a, b, c], || a.apply_op3(b, c, op))
 }

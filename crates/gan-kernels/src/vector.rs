@@ -199,8 +199,14 @@ unsafe fn avx2_mask(n: usize) -> __m256i {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn avx2_turn(r: [__m256; 4]) -> [__m256; 4] {
-    let (a, b) = (_mm256_unpacklo_ps(r[0], r[1]), _mm256_unpackhi_ps(r[0], r[1]));
-    let (c, d) = (_mm256_unpacklo_ps(r[2], r[3]), _mm256_unpackhi_ps(r[2], r[3]));
+    let (a, b) = (
+        _mm256_unpacklo_ps(r[0], r[1]),
+        _mm256_unpackhi_ps(r[0], r[1]),
+    );
+    let (c, d) = (
+        _mm256_unpacklo_ps(r[2], r[3]),
+        _mm256_unpackhi_ps(r[2], r[3]),
+    );
     [
         _mm256_shuffle_ps::<0x44>(a, c),
         _mm256_shuffle_ps::<0xee>(a, c),
@@ -325,7 +331,10 @@ impl Vector for Avx2 {
         let r = avx2_turn(v);
         let mask = |l: usize| _mm256_castsi256_si128(avx2_mask(usize::from(n[l])));
         for i in 0..4 {
-            let (low, high) = (_mm256_castps256_ps128(r[i]), _mm256_extractf128_ps::<1>(r[i]));
+            let (low, high) = (
+                _mm256_castps256_ps128(r[i]),
+                _mm256_extractf128_ps::<1>(r[i]),
+            );
             _mm_maskstore_ps(p[i].wrapping_add(offset), mask(i), low);
             _mm_maskstore_ps(p[i + 4].wrapping_add(offset), mask(i + 4), high);
         }
@@ -342,8 +351,14 @@ fn avx512_mask(n: usize) -> __mmask16 {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn avx512_turn(r: [__m512; 4]) -> [__m512; 4] {
-    let (a, b) = (_mm512_unpacklo_ps(r[0], r[1]), _mm512_unpackhi_ps(r[0], r[1]));
-    let (c, d) = (_mm512_unpacklo_ps(r[2], r[3]), _mm512_unpackhi_ps(r[2], r[3]));
+    let (a, b) = (
+        _mm512_unpacklo_ps(r[0], r[1]),
+        _mm512_unpackhi_ps(r[0], r[1]),
+    );
+    let (c, d) = (
+        _mm512_unpacklo_ps(r[2], r[3]),
+        _mm512_unpackhi_ps(r[2], r[3]),
+    );
     [
         _mm512_shuffle_ps::<0x44>(a, c),
         _mm512_shuffle_ps::<0xee>(a, c),
@@ -524,7 +539,8 @@ mod tests {
 
         // Lane l of quad i is element 5 l + i, and the way back restores it.
         let from: [*const f32; MAX_LANES] = std::array::from_fn(|l| m.as_ptr().wrapping_add(l));
-        let (mut q, mut back, mut some) = (vec![0f32; 4 * n], vec![-1f32; 4 * n], vec![-1f32; 4 * n]);
+        let (mut q, mut back, mut some) =
+            (vec![0f32; 4 * n], vec![-1f32; 4 * n], vec![-1f32; 4 * n]);
         let to = |v: &mut Vec<f32>| -> [*mut f32; MAX_LANES] {
             let p = v.as_mut_ptr();
             std::array::from_fn(|l| p.wrapping_add(4 * l))

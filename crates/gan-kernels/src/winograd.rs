@@ -33,7 +33,7 @@ use transform::{Kernels, Order, Outputs, Sums, Tiles, collect, gradient, input, 
 /// Up to this many tiles the weights are transformed block by block; up to twice as many if there
 /// are more than [`LARGE`] transformed weights.
 const FEW_TILES: usize = 64;
-const LARGE: usize = 4 << 20;
+const LARGE: usize = 1 << 20;
 /// Floats of a task's operand; with its sums, twice as many, they stay in the second-level cache.
 const LOCAL: usize = 1 << 17;
 /// Channels whose tiles a task pads and transforms at a time.
@@ -88,7 +88,13 @@ fn forward_orders(s: &Shape) -> Vec<Order> {
         return vec![std::array::from_fn(|i| i)];
     }
     let order = |a: usize, b: usize| -> Order {
-        std::array::from_fn(|i| if i < 4 { (i / 2 * 2 + a) * 4 + i % 2 * 2 + b } else { 0 })
+        std::array::from_fn(|i| {
+            if i < 4 {
+                (i / 2 * 2 + a) * 4 + i % 2 * 2 + b
+            } else {
+                0
+            }
+        })
     };
     (0..4).map(|f| order(f / 2, f % 2)).collect()
 }
@@ -862,8 +868,14 @@ impl Correlation<'_> {
     /// `dw` is valid for all kernels.
     unsafe fn sections(&self, level: Level, section: usize, dw: SendPtr<f32>) {
         let (total, panels) = (self.tiles, self.panels(level));
-        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.dy.channels, level));
-        let len = (2 * LOCAL / self.tile_floats(level)).clamp(16, 256).min(total);
+        let (n2, lanes, tiles) = (
+            self.form.matrices(),
+            lanes(level),
+            tiles(self.dy.channels, level),
+        );
+        let len = (2 * LOCAL / self.tile_floats(level))
+            .clamp(16, 256)
+            .min(total);
         let sections = total.div_ceil(len).min(SECTIONS);
         let mut sums = scratch(sections * section);
         let at = SendPtr(sums.as_mut_ptr());
@@ -906,7 +918,11 @@ impl Correlation<'_> {
     /// `dw` is valid for all kernels.
     unsafe fn chunks(&self, level: Level, section: usize, dw: SendPtr<f32>) {
         let (total, panels) = (self.tiles, self.panels(level));
-        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.dy.channels, level));
+        let (n2, lanes, tiles) = (
+            self.form.matrices(),
+            lanes(level),
+            tiles(self.dy.channels, level),
+        );
         let len = (CHUNK / self.tile_floats(level)).clamp(16, 4096).min(total);
         let mut buffer = scratch(self.operands_len(level, len));
         let mut sums = scratch(section);
@@ -938,7 +954,11 @@ impl Correlation<'_> {
     /// `dw` is valid for all kernels.
     unsafe fn blocks(&self, level: Level, dw: SendPtr<f32>) {
         let (total, parts) = (self.tiles, self.parts());
-        let (n2, lanes, tiles) = (self.form.matrices(), lanes(level), tiles(self.dy.channels, level));
+        let (n2, lanes, tiles) = (
+            self.form.matrices(),
+            lanes(level),
+            tiles(self.dy.channels, level),
+        );
         let mut buffer = scratch(self.operands_len(level, total));
         let (v, y) = self.operands(level, total, &mut buffer);
         self.transform(level, 0..total, &tiles, (v, y));
@@ -1057,7 +1077,8 @@ impl Correlation<'_> {
             let n = lanes.min(self.x.channels - first);
             let at = std::array::from_fn(|l| {
                 let c = first + l.min(n - 1);
-                dw.get().wrapping_add((row * self.x.channels + c) * self.taps)
+                dw.get()
+                    .wrapping_add((row * self.x.channels + c) * self.taps)
             });
             let mut src = [std::ptr::null(); 4];
             for (part, src) in src.iter_mut().enumerate().take(self.parts()) {

@@ -83,9 +83,7 @@ impl CustomOp1 for Maxout {
             pieces: self.pieces,
             spread: true,
         };
-        x.detach()
-            .apply_op2(&for_grad(g).contiguous()?, op)
-            .map(Some)
+        tape::plain2(&x.detach(), &for_grad(g).contiguous()?, op).map(Some)
     }
 }
 
@@ -157,7 +155,7 @@ impl CustomOp2 for MaxoutLinear {
             pieces: self.pieces,
             spread: !self.spread,
         };
-        let dv = x.detach().apply_op2(&for_grad(h).contiguous()?, op)?;
+        let dv = tape::plain2(&x.detach(), &for_grad(h).contiguous()?, op)?;
         Ok((None, Some(dv)))
     }
 }

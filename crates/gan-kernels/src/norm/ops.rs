@@ -4,6 +4,7 @@ use super::kernels::{self, Affine, Dims, Stats};
 use crate::act::{Act, by_act};
 use crate::mode::{self, Mode, for_grad, wants_param_grad};
 use crate::real::{Real, by_dtype, read, slice};
+use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail,
@@ -107,8 +108,8 @@ impl Norm {
             x.clone()
         };
         match affine {
-            Some((gain, _)) => x.apply_op3(gain, g, op),
-            None => x.apply_op2(g, op),
+            Some((gain, _)) => tape::plain3(&x, gain, g, op),
+            None => tape::plain2(&x, g, op),
         }
     }
 
@@ -124,7 +125,7 @@ impl Norm {
             act: Act::None,
             fixed: fixed.clone(),
         });
-        let normal = x.apply_op1(normal)?;
+        let normal = tape::plain1(x, normal)?;
         let g = match self.spec.act {
             Act::None => g.clone(),
             act => {

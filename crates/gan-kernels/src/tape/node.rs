@@ -1,6 +1,7 @@
 //! A recorded op with its arguments, hidden from candle behind an op of one small variable.
 
 use super::walk;
+use crate::profile::timed;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage,
     Tensor, TensorId, Var, bail,
@@ -68,12 +69,13 @@ impl Node {
             };
             views.push((storage, *layout));
         }
-        match (&self.real, &views[..]) {
+        let tensors: Vec<&Tensor> = self.args.iter().map(|arg| &arg.tensor).collect();
+        timed(self.name(), &tensors, || match (&self.real, &views[..]) {
             (Real::One(op), &[a]) => op.cpu_fwd(a.0, a.1),
             (Real::Two(op), &[a, b]) => op.cpu_fwd(a.0, a.1, b.0, b.1),
             (Real::Three(op), &[a, b, c]) => op.cpu_fwd(a.0, a.1, b.0, b.1, c.0, c.1),
             _ => bail!("{}: recorded with {} arguments", self.name(), views.len()),
-        }
+        })
     }
 
     /// The gradients of the arguments from the result and its gradient.

@@ -217,7 +217,13 @@ impl Form {
             Form::F43 | Form::F34 => (6, Six::FACTORS),
             Form::F42 => (5, Five::FACTORS),
         };
-        std::array::from_fn(|i| if i < n * n { f[i / n] * f[i % n] * gain } else { 0.0 })
+        std::array::from_fn(|i| {
+            if i < n * n {
+                f[i / n] * f[i % n] * gain
+            } else {
+                0.0
+            }
+        })
     }
 }
 

@@ -79,7 +79,11 @@ impl<'a> Source<'a> {
         }
         // All images have as many rows as the one with the most.
         let span = |image: usize| {
-            let to = if image + 1 == images.end { last % per / self.columns } else { self.rows - 1 };
+            let to = if image + 1 == images.end {
+                last % per / self.columns
+            } else {
+                self.rows - 1
+            };
             to - self.first_row(&tiles, image)
         };
         let most = images.clone().map(span).max().unwrap_or(0);

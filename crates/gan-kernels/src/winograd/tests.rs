@@ -30,17 +30,35 @@ fn shape(b: usize, ci: usize, (h, w): (usize, usize), co: usize, form: Form, p: 
 fn errors(s: &Shape, seed: u64) -> [f64; 3] {
     let form = form(s).unwrap_or(Form::F43);
     let mut rng = Rng(seed);
-    let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+    let (x, y, w) = (
+        rng.f32s(s.x_len()),
+        rng.f32s(s.y_len()),
+        rng.f32s(s.w_len()),
+    );
     let (bx, by) = (rng.f32s(s.ci), rng.f32s(s.co));
     let finish = |bias| Finish {
         bias: Some(bias),
         slope: 0.3,
     };
     let rectified = |v: Vec<f64>| -> Vec<f64> {
-        v.iter().map(|&v| if v > 0.0 { v } else { 0.3 * v }).collect()
+        v.iter()
+            .map(|&v| if v > 0.0 { v } else { 0.3 * v })
+            .collect()
     };
-    let f = rectified(plain::forward(s, &wide(&x), &wide(&w), Some(&wide(&by)), 0.75));
-    let d = rectified(plain::input_gradient(s, &wide(&y), &wide(&w), Some(&wide(&bx)), 0.75));
+    let f = rectified(plain::forward(
+        s,
+        &wide(&x),
+        &wide(&w),
+        Some(&wide(&by)),
+        0.75,
+    ));
+    let d = rectified(plain::input_gradient(
+        s,
+        &wide(&y),
+        &wide(&w),
+        Some(&wide(&bx)),
+        0.75,
+    ));
     let g = plain::weight_gradient(s, &wide(&x), &wide(&y), 0.75);
     let mut worst = [0f64; 3];
     for level in levels() {
@@ -105,7 +123,11 @@ fn the_same_bits_for_any_number_of_threads() {
     ] {
         let form = form(&s).unwrap_or(Form::F43);
         let mut rng = Rng(5);
-        let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+        let (x, y, w) = (
+            rng.f32s(s.x_len()),
+            rng.f32s(s.y_len()),
+            rng.f32s(s.w_len()),
+        );
         let run = || {
             let level = best();
             (
@@ -130,21 +152,49 @@ fn the_same_bits_for_any_number_of_threads() {
 fn figures() {
     let levels = [best()];
     let shapes = [
-        ("3x3 64>64 24 b16", shape(16, 64, (24, 24), 64, Form::F43, 1)),
-        ("4x4s2 64>128 16 b64", shape(64, 64, (16, 16), 128, Form::F42, 1)),
-        ("3x3 256>256 32 b1", shape(1, 256, (32, 32), 256, Form::F43, 1)),
-        ("T 256>128 8 b64", shape(64, 128, (16, 16), 256, Form::F42, 1)),
-        ("T 512>256 16 b1", shape(1, 256, (32, 32), 512, Form::F42, 1)),
+        (
+            "3x3 64>64 24 b16",
+            shape(16, 64, (24, 24), 64, Form::F43, 1),
+        ),
+        (
+            "4x4s2 64>128 16 b64",
+            shape(64, 64, (16, 16), 128, Form::F42, 1),
+        ),
+        (
+            "3x3 256>256 32 b1",
+            shape(1, 256, (32, 32), 256, Form::F43, 1),
+        ),
+        (
+            "T 256>128 8 b64",
+            shape(64, 128, (16, 16), 256, Form::F42, 1),
+        ),
+        (
+            "T 512>256 16 b1",
+            shape(1, 256, (32, 32), 512, Form::F42, 1),
+        ),
         ("3x3 64>32 32 b4", shape(4, 64, (32, 32), 32, Form::F43, 1)),
-        ("3x3 192>64 32 b4", shape(4, 192, (32, 32), 64, Form::F43, 1)),
-        ("4x4s2 256>512 8 b64", shape(64, 256, (8, 8), 512, Form::F42, 1)),
-        ("4x4 256>512 32 b1", shape(1, 256, (32, 32), 512, Form::F34, 1)),
+        (
+            "3x3 192>64 32 b4",
+            shape(4, 192, (32, 32), 64, Form::F43, 1),
+        ),
+        (
+            "4x4s2 256>512 8 b64",
+            shape(64, 256, (8, 8), 512, Form::F42, 1),
+        ),
+        (
+            "4x4 256>512 32 b1",
+            shape(1, 256, (32, 32), 512, Form::F34, 1),
+        ),
     ];
     let only = std::env::var("ONLY").unwrap_or_default();
     for (name, s) in shapes.iter().filter(|s| s.0.contains(&only)) {
         let form = form(s).unwrap_or(Form::F43);
         let mut rng = Rng(5);
-        let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+        let (x, y, w) = (
+            rng.f32s(s.x_len()),
+            rng.f32s(s.y_len()),
+            rng.f32s(s.w_len()),
+        );
         for level in levels {
             let mut turn = 0;
             let which = std::env::var("TURN").unwrap_or_default();
@@ -170,8 +220,14 @@ fn figures() {
             ];
             println!(
                 "{name:20} {:.2} {:.2} {:.2} sum {:.2} | direct {:.2} {:.2} {:.2} sum {:.2}",
-                t[0], t[1], t[2], t[0] + t[1] + t[2],
-                t[3], t[4], t[5], t[3] + t[4] + t[5]
+                t[0],
+                t[1],
+                t[2],
+                t[0] + t[1] + t[2],
+                t[3],
+                t[4],
+                t[5],
+                t[3] + t[4] + t[5]
             );
         }
     }
@@ -186,9 +242,28 @@ fn scan() {
         _ => best(),
     };
     for form in [Form::F43, Form::F34, Form::F42] {
-        for (ci, co) in [(8, 8), (16, 16), (16, 64), (64, 16), (32, 32), (64, 64), (128, 128), (256, 256), (512, 512)] {
+        for (ci, co) in [
+            (8, 8),
+            (16, 16),
+            (16, 64),
+            (64, 16),
+            (32, 32),
+            (64, 64),
+            (128, 128),
+            (256, 256),
+            (512, 512),
+        ] {
             let mut line = format!("{form:?} {ci:3}>{co:3}");
-            for (b, side) in [(1, 1), (1, 2), (8, 1), (1, 4), (32, 1), (1, 8), (128, 1), (4, 8)] {
+            for (b, side) in [
+                (1, 1),
+                (1, 2),
+                (8, 1),
+                (1, 4),
+                (32, 1),
+                (1, 8),
+                (128, 1),
+                (4, 8),
+            ] {
                 if ci * co * b * side * side > 1 << 24 {
                     continue;
                 }
@@ -199,7 +274,11 @@ fn scan() {
                     s = shape(b, ci, (out + 1, out + 1), co, form, 1);
                 }
                 let mut rng = Rng(5);
-                let (x, y, w) = (rng.f32s(s.x_len()), rng.f32s(s.y_len()), rng.f32s(s.w_len()));
+                let (x, y, w) = (
+                    rng.f32s(s.x_len()),
+                    rng.f32s(s.y_len()),
+                    rng.f32s(s.w_len()),
+                );
                 let n = Finish::NONE;
                 let time = |f: &dyn Fn() -> Vec<f32>| {
                     let start = std::time::Instant::now();
@@ -222,10 +301,67 @@ fn scan() {
                 }
                 line += &format!(
                     " | {b}x{side}: {:.2} {:.2} {:.2}",
-                    t[3] / t[0], t[4] / t[1], t[5] / t[2]
+                    t[3] / t[0],
+                    t[4] / t[1],
+                    t[5] / t[2]
                 );
             }
             println!("{line}");
         }
     }
+}
+
+/// The public ops choose Winograd's forms for these shapes: what they give is near float64's,
+/// is not what the direct algorithm gives, and a penalty through them is near the direct one's.
+#[test]
+fn ops_choose_it_and_can_be_held_to_direct() -> candle_core::Result<()> {
+    use crate::algorithm::direct;
+    use crate::conv::{Conv2d, conv2d};
+    use crate::{act, mode};
+    use candle_core::{DType, Tensor, Var};
+    let mut rng = Rng(9);
+    let x = rng.tensor(&[8, 32, 32, 32])?;
+    let w = [rng.tensor(&[64, 32, 4, 4])?, rng.tensor(&[48, 64, 3, 3])?];
+    // The gradient of a smooth function of the gradient of two layers, and their output.
+    let run = |dtype: DType| -> candle_core::Result<Vec<Tensor>> {
+        let x = Var::from_tensor(&x.to_dtype(dtype)?)?;
+        let w = [
+            Var::from_tensor(&(w[0].to_dtype(dtype)? * 0.05)?)?,
+            Var::from_tensor(&(w[1].to_dtype(dtype)? * 0.05)?)?,
+        ];
+        let down = Conv2d {
+            stride: 2,
+            padding: 1,
+            ..Default::default()
+        };
+        let same = Conv2d {
+            padding: 1,
+            ..Default::default()
+        };
+        let h = act::tanh(&conv2d(&x, &w[0], None, &down)?)?;
+        let y = conv2d(&h, &w[1], None, &same)?;
+        let inner = mode::penalty(|| act::tanh(&y)?.sum_all()?.backward())?;
+        let Some(g) = inner.get(&x) else {
+            candle_core::bail!("no gradient of x")
+        };
+        let outer = g.sqr()?.sum_all()?.backward()?;
+        let mut all = vec![y.clone(), g.clone()];
+        all.extend(w.iter().filter_map(|w| outer.get(w).cloned()));
+        Ok(all)
+    };
+    let exact = run(DType::F64)?;
+    let chosen = run(DType::F32)?;
+    let held = direct(|| run(DType::F32))?;
+    assert_eq!((exact.len(), chosen.len(), held.len()), (4, 4, 4));
+    for ((exact, chosen), held) in exact.iter().zip(&chosen).zip(&held) {
+        let exact = crate::testing::numbers(exact)?;
+        let (chosen, held) = (
+            crate::testing::numbers(chosen)?,
+            crate::testing::numbers(held)?,
+        );
+        let (e, d) = (error(&chosen, &exact), error(&held, &exact));
+        assert!(e < 1e-5 && d < 3e-6, "chosen {e}, direct {d}");
+        assert_ne!(chosen, held);
+    }
+    Ok(())
 }
