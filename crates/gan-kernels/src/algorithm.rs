@@ -5,14 +5,17 @@
 //!
 //! | layer | forward | input gradient | weight gradient |
 //! |---|---|---|---|
-//! | the kernel covers the input | one matrix product | the same | the same |
-//! | at most 8 outputs, stride 1 | thin | | x and dy exchanged |
-//! | at most 8 inputs | | thin | |
 //! | 3x3, stride 1, `t >= 16`, `c >= 16`, `t c >= 2048` | F(4x4, 3x3) | the same | the same |
 //! | 4x4, stride 1, `t >= 16`, `c >= 16`, `t c >= 2048` (4096 for weights) | F(3x3, 4x4) | the same | the same |
 //! | 4x4, stride 2, `t >= 16`, `c >= 32`, `t c >= 4096`; even inputs for their gradient | F(4x4, 2x2) | the same | the same |
+//! | the kernel covers the input | one matrix product | the same | the same |
+//! | at most 8 outputs, stride 1 | thin | | x and dy exchanged |
+//! | at most 8 inputs | | thin | |
 //! | at most 128 outputs in all images, 32 channels or more | weights read once | the same | weights written once |
 //! | everything else | direct | direct | direct |
+//!
+//! So a 4x4 kernel that covers its input (a generator's first layer) is F(3x3, 4x4)'s where it is
+//! large, though its tiles have one output of nine that exists: one product would do there.
 //!
 //! *Thin*, *direct* and the two forms that touch the weights once are exact up to the order of a
 //! sum. Winograd's forms F(MxM, RxR) need a quarter to 0.39 of the multiplications and round a

@@ -440,8 +440,8 @@ pub(crate) struct Grid {
     /// Phases an axis.
     pub(crate) phases: usize,
     /// The plane's coordinates of the copy's first element; outside the plane are zeros.
-    pub(crate) y0: isize,
-    pub(crate) x0: isize,
+    y0: isize,
+    x0: isize,
     /// Size of one phase.
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -496,19 +496,8 @@ pub(crate) fn pad<'a>(
     if g.phases == 1 && (g.y0, g.x0, g.rows, g.columns) == (0, 0, h, w) {
         return Padded::Same(x);
     }
-    Padded::Copy(pad_copy(level, x, planes, h, w, g))
-}
-
-/// The padded copy, a vector longer than its planes, so that whole vectors can be read at the end.
-pub(crate) fn pad_copy(
-    level: Level,
-    x: &[f32],
-    planes: usize,
-    h: usize,
-    w: usize,
-    g: &Grid,
-) -> Scratch {
     let plane = g.plane();
+    // A vector more than the planes, so that whole vectors can be read at the end.
     let mut out = scratch(planes * plane + crate::vector::MAX_LANES);
     let step = (4096 / plane.max(1)).max(1);
     for_each_chunk(
@@ -534,7 +523,7 @@ pub(crate) fn pad_copy(
             }
         },
     );
-    out
+    Padded::Copy(out)
 }
 
 /// Which taps reach an output phase of the input gradient, along one axis.

@@ -11,7 +11,7 @@
 //! with many tiles they are transformed block by block and the weights once for all; with few
 //! tiles the weights are transformed block by block, and never written to memory as a whole.
 //!
-//! Distances between matrices are odd multiples of a few cache lines: with powers of two all N x N
+//! Matrices lie a few cache lines farther apart than they are large: with powers of two all N x N
 //! streams of a transform would fall into one set of the first-level cache.
 
 mod correlation;
@@ -42,7 +42,7 @@ pub(crate) fn form(s: &Shape) -> Option<Form> {
     }
 }
 
-/// Floats between matrices of `n` floats.
+/// Distance between the beginnings of matrices of `n` floats.
 fn apart(n: usize) -> usize {
     n.next_multiple_of(16) + 48
 }

@@ -127,6 +127,7 @@ impl Layer<'_> {
         unsafe { weights(level, self.form, &kernels) }
     }
 
+    /// Taps of a kernel: how far apart neighbouring kernels are, along rows or along channels.
     fn taps(&self) -> usize {
         self.row.min(self.channel)
     }
