@@ -8,8 +8,11 @@ pub mod idx;
 #[cfg(feature = "data")]
 pub mod images;
 
-pub use feed::{Batch, Feed, Fit, Shape, batch};
+mod view;
+
+pub use feed::{Batch, Feed, Fit as OldFit, Shape, batch};
 pub use fit::{padded, resized};
+pub use view::{Ask, Choice, Fit, Kept, Part, Range, Shrink, Side, View, What, labels, pictures};
 
 use crate::FileError;
 use schemars::JsonSchema;
@@ -20,30 +23,62 @@ use std::sync::Arc;
 
 /// What a paper may know of a data set before it sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DataInfo {
     /// Channels of a picture: 1 or 3.
     pub channels: usize,
-    /// Height in pixels.
+    /// Height in pixels; where sizes differ, of the picture that is the median by area.
     pub height: usize,
-    /// Width in pixels.
+    /// Width in pixels, of the same picture.
     pub width: usize,
+    /// Height and width of the picture with the shortest side, where sizes differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest: Option<(usize, usize)>,
     /// Number of classes, for a set with labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
-    /// Number of pictures (of the larger side, for an unpaired set).
+    /// The classes' names in their order, where they have some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Number of pictures (of side A).
     pub len: usize,
+    /// Number of side B's pictures, for a set in two domains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub len_b: Option<usize>,
 }
 
 impl DataInfo {
-    /// Square pictures without classes; the number of them is left at 1.
-    pub const fn unlabelled(channels: usize, side: usize) -> Self {
+    /// One picture of this size, without classes.
+    pub const fn picture(channels: usize, height: usize, width: usize) -> Self {
         Self {
             channels,
-            height: side,
-            width: side,
+            height,
+            width,
+            smallest: None,
             classes: None,
+            names: Vec::new(),
             len: 1,
+            len_b: None,
         }
+    }
+
+    /// One square picture without classes.
+    pub const fn unlabelled(channels: usize, side: usize) -> Self {
+        Self::picture(channels, side, side)
+    }
+
+    /// The same with this many classes.
+    pub const fn labelled(self, classes: usize) -> Self {
+        let mut info = self;
+        info.classes = Some(classes);
+        info
+    }
+
+    /// The same with this many pictures.
+    pub const fn of(self, len: usize) -> Self {
+        let mut info = self;
+        info.len = len;
+        info
     }
 
     /// A square picture of this many values, grey or RGB, as a perceptron's last layer makes it.
@@ -63,6 +98,16 @@ impl DataInfo {
     /// Values in one picture.
     pub fn pixels(&self) -> usize {
         self.channels * self.height * self.width
+    }
+
+    /// The shorter side of the median picture.
+    pub fn side(&self) -> usize {
+        self.height.min(self.width)
+    }
+
+    /// Pictures in a pass over the data: of the larger side, where there are two.
+    pub fn epoch(&self) -> usize {
+        self.len.max(self.len_b.unwrap_or(0))
     }
 }
 

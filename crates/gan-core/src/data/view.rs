@@ -1,0 +1,387 @@
+//! What a run wants to see of its pictures: the one place that says how they are fitted, when they are
+//! read and when a batch is cut from them.
+
+use super::DataInfo;
+use serde::{Deserialize, Serialize};
+
+/// The largest side that pictures are brought to.
+pub(super) const LARGEST_SIDE: usize = 8192;
+
+/// Which part of a data set in two domains; a set in one domain is side A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The domain X.
+    A,
+    /// The domain Y.
+    B,
+}
+
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Side::A => Side::B,
+            Side::B => Side::A,
+        }
+    }
+
+    /// A or B, as in the names of folders.
+    pub fn letter(self) -> char {
+        match self {
+            Side::A => 'A',
+            Side::B => 'B',
+        }
+    }
+}
+
+/// The range of a picture's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Range {
+    /// [−1, 1]
+    Signed,
+    /// [0, 1]
+    Unit,
+}
+
+/// How pictures are brought to what the networks take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fit {
+    /// As they are; all have one size.
+    Whole,
+    /// The shorter side is brought to `load`, once, when a picture is read. Of it a square of `size` is
+    /// kept: the one in the middle where both are equal, one at random in each batch where `load` is larger.
+    Square {
+        /// Side of the square.
+        size: usize,
+        /// The shorter side before it is cut; at least `size`.
+        load: usize,
+    },
+    /// A square of `size` cut at random in each batch from the picture in its full size.
+    Crop {
+        /// Side of the square.
+        size: usize,
+    },
+}
+
+/// How a run sees its pictures.
+///
+/// What is random is a pure function of the run's seed and the picture's running number, so that a run
+/// that goes on makes the same choices; all tensors of a batch share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// How pictures are brought to what the networks take.
+    pub fit: Fit,
+    /// Whether every other picture, at random, is mirrored left to right.
+    pub flip: bool,
+}
+
+/// A rectangle of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Part {
+    /// All of a picture of this height and width.
+    pub fn whole((height, width): (usize, usize)) -> Self {
+        Self {
+            top: 0,
+            left: 0,
+            height,
+            width,
+        }
+    }
+}
+
+/// What is kept of a picture when it is read: a part of it, brought to a height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The part, in pixels of the picture as it is.
+    pub part: Part,
+    /// The height and width that it is brought to.
+    pub size: (usize, usize),
+}
+
+/// Where a square is cut, in parts of the room there is, and whether the picture is mirrored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// From 0 (the top) to below 1.
+    pub y: f32,
+    /// From 0 (the left) to below 1.
+    pub x: f32,
+    /// Mirrored left to right.
+    pub mirror: bool,
+}
+
+impl Choice {
+    /// The middle, not mirrored.
+    pub const MIDDLE: Self = Self {
+        y: 0.5,
+        x: 0.5,
+        mirror: false,
+    };
+}
+
+impl View {
+    /// Pictures as they are.
+    pub const fn whole() -> Self {
+        Self::of(Fit::Whole)
+    }
+
+    /// Squares of `size` from the middle.
+    pub const fn square(size: usize) -> Self {
+        Self::of(Fit::Square { size, load: size })
+    }
+
+    /// Squares of `size` at random, from pictures whose shorter side is `jitter` pixels longer.
+    pub const fn jittered(size: usize, jitter: usize) -> Self {
+        let load = size.saturating_add(jitter);
+        Self::of(Fit::Square { size, load })
+    }
+
+    /// Squares of `size` at random, from pictures in their full size.
+    pub const fn crop(size: usize) -> Self {
+        Self::of(Fit::Crop { size })
+    }
+
+    const fn of(fit: Fit) -> Self {
+        Self { fit, flip: false }
+    }
+
+    /// The same, mirrored at random or not.
+    pub const fn flipped(self, flip: bool) -> Self {
+        Self { flip, ..self }
+    }
+
+    /// The shortest side that a picture needs so that nothing is enlarged but by the jitter; 0: any will do.
+    pub fn needs(&self) -> usize {
+        match self.fit {
+            Fit::Whole => 0,
+            Fit::Square { size, .. } | Fit::Crop { size } => size,
+        }
+    }
+
+    /// What is kept of a picture of this height and width when it is read. One smaller than what is needed
+    /// is enlarged.
+    ///
+    /// # Errors
+    /// A size that it cannot be brought to; the sentence says which.
+    pub fn kept(&self, (h, w): (usize, usize)) -> Result<Kept, String> {
+        let whole = Part::whole((h, w));
+        let kept = match self.fit {
+            Fit::Whole => Kept {
+                part: whole,
+                size: (h, w),
+            },
+            Fit::Square { size, load } if size == load => {
+                let side = h.min(w);
+                Kept {
+                    part: Part {
+                        top: (h - side) / 2,
+                        left: (w - side) / 2,
+                        height: side,
+                        width: side,
+                    },
+                    size: (size, size),
+                }
+            }
+            Fit::Square { load, .. } => Kept {
+                part: whole,
+                size: shorter((h, w), load),
+            },
+            Fit::Crop { size } => Kept {
+                part: whole,
+                size: match h.min(w) < size {
+                    true => shorter((h, w), size),
+                    false => (h, w),
+                },
+            },
+        };
+        let (height, width) = kept.size;
+        if height.min(width) == 0 || (kept.size != (h, w) && height.max(width) > LARGEST_SIDE) {
+            return Err(format!(
+                "a picture of {h}x{w} cannot be brought to {height}x{width}"
+            ));
+        }
+        Ok(kept)
+    }
+
+    /// Height and width of the pictures that a network sees.
+    ///
+    /// For pictures as they are these are the data's.
+    pub fn picture(&self, data: &DataInfo) -> (usize, usize) {
+        match self.fit {
+            Fit::Whole => (data.height, data.width),
+            Fit::Square { size, .. } | Fit::Crop { size } => (size, size),
+        }
+    }
+
+    /// The part of a picture, held in this height and width, that a choice cuts for a batch.
+    ///
+    /// # Errors
+    /// A picture smaller than the square; the sentence says so.
+    pub fn cut(&self, held: (usize, usize), choice: Choice) -> Result<Part, String> {
+        let (Fit::Square { size, .. } | Fit::Crop { size }) = self.fit else {
+            return Ok(Part::whole(held));
+        };
+        if held.0.min(held.1) < size {
+            return Err(format!(
+                "a square of {size} cannot be cut from a picture of {}x{}",
+                held.0, held.1
+            ));
+        }
+        let start = |length: usize, at: f32| {
+            let room = length - size;
+            ((at * (room + 1) as f32) as usize).min(room)
+        };
+        Ok(Part {
+            top: start(held.0, choice.y),
+            left: start(held.1, choice.x),
+            height: size,
+            width: size,
+        })
+    }
+}
+
+/// Height and width with the shorter side brought to this length, the longer one in proportion.
+fn shorter((h, w): (usize, usize), side: usize) -> (usize, usize) {
+    let short = h.min(w).max(1);
+    let scaled = |length: usize| (length * side + short / 2) / short;
+    (scaled(h), scaled(w))
+}
+
+/// How pictures are made smaller by a whole factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shrink {
+    /// Each value is the mean of a square, as in networks that grow.
+    Mean,
+    /// MATLAB's antialiased bicubic filter (a = −1/2, widened by the factor; borders mirrored with the edge
+    /// pixel repeated), as in super-resolution.
+    Bicubic,
+}
+
+/// One tensor of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ask<'a> {
+    /// Its name, as the reference names it.
+    pub role: &'a str,
+    /// What it holds.
+    pub what: What,
+}
+
+/// What a tensor of a batch holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum What {
+    /// The classes of side A's pictures, `[b]` (u32).
+    Labels,
+    /// Pictures `[b, c, h, w]`.
+    Pictures {
+        /// Of this side.
+        side: Side,
+        /// Range of values.
+        range: Range,
+        /// By how much they are smaller than the view says, and how they are made so.
+        shrink: Option<(usize, Shrink)>,
+    },
+}
+
+/// Pictures of side A in [−1, 1].
+pub const fn pictures(role: &str) -> Ask<'_> {
+    Ask {
+        role,
+        what: What::Pictures {
+            side: Side::A,
+            range: Range::Signed,
+            shrink: None,
+        },
+    }
+}
+
+/// The classes of side A's pictures.
+pub const fn labels(role: &str) -> Ask<'_> {
+    Ask {
+        role,
+        what: What::Labels,
+    }
+}
+
+impl Ask<'_> {
+    fn with(mut self, change: impl FnOnce(&mut Side, &mut Range, &mut Option<(usize, Shrink)>)) -> Self {
+        if let What::Pictures { side, range, shrink } = &mut self.what {
+            change(side, range, shrink);
+        }
+        self
+    }
+
+    /// Of this side. Labels stay as they are, here and below.
+    pub fn of(self, of: Side) -> Self {
+        self.with(|side, _, _| *side = of)
+    }
+
+    /// In [0, 1].
+    pub fn unit(self) -> Self {
+        self.with(|_, range, _| *range = Range::Unit)
+    }
+
+    /// Smaller by a whole factor: each value is the mean of a square.
+    pub fn averaged(self, factor: usize) -> Self {
+        self.with(|_, _, shrink| *shrink = Some((factor, Shrink::Mean)))
+    }
+
+    /// Smaller by a whole factor, by MATLAB's bicubic filter.
+    pub fn shrunk(self, factor: usize) -> Self {
+        self.with(|_, _, shrink| *shrink = Some((factor, Shrink::Bicubic)))
+    }
+
+    /// The side that it is of; labels are side A's.
+    pub fn side(&self) -> Side {
+        match self.what {
+            What::Labels => Side::A,
+            What::Pictures { side, .. } => side,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_and_cut() {
+        let part = |top, left, height, width| Part {
+            top,
+            left,
+            height,
+            width,
+        };
+        // A portrait: the middle, once.
+        let kept = View::square(64).kept((218, 178)).expect("a size");
+        assert_eq!(kept.part, part(20, 0, 178, 178));
+        assert_eq!(kept.size, (64, 64));
+        // With jitter the longer side stays, and a square is cut in each batch.
+        let view = View::jittered(64, 8);
+        let kept = view.kept((218, 178)).expect("a size");
+        assert_eq!((kept.part, kept.size), (part(0, 0, 218, 178), (88, 72)));
+        let last = Choice {
+            y: 0.999,
+            x: 0.,
+            mirror: false,
+        };
+        assert_eq!(view.cut((88, 72), last), Ok(part(24, 0, 64, 64)));
+        assert_eq!(view.cut((88, 72), Choice::MIDDLE), Ok(part(12, 4, 64, 64)));
+        assert!(view.cut((63, 72), last).is_err());
+        // Full size, unless it is too small.
+        let crop = View::crop(96);
+        assert_eq!(crop.kept((300, 200)).expect("a size").size, (300, 200));
+        assert_eq!(crop.kept((90, 48)).expect("a size").size, (180, 96));
+        assert!(View::jittered(64, 8).kept((10, 6000)).is_err());
+        assert_eq!((view.needs(), View::whole().needs()), (64, 0));
+    }
+}
