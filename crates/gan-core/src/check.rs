@@ -1,7 +1,7 @@
 //! Refusing settings out of range, in the same words everywhere.
 
-use crate::{DataInfo, Takes};
-use candle_core::{Result, Tensor, bail};
+use crate::DataInfo;
+use candle_core::{Result, bail};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -60,19 +60,4 @@ pub fn crop(size: usize, jitter: usize, multiple: usize) -> Result<()> {
         bail!("size is {size}, expected a multiple of {multiple}")
     }
     within("jitter", jitter, 0..=4096)
-}
-
-/// Pictures that a generator is given, `[n, c, h, w]`: their channels, and sides of which it can make others.
-pub fn pictures(x: &Tensor, takes: &Takes) -> Result<()> {
-    let (Takes::Image { channels, multiple } | Takes::Sides { channels, multiple }) = takes else {
-        bail!("this generator takes no pictures")
-    };
-    let (n, c, h, w) = x.dims4()?;
-    if n == 0 || c != *channels || !h.is_multiple_of(*multiple) || !w.is_multiple_of(*multiple) {
-        bail!(
-            "pictures are {:?}, expected [n, {channels}, h, w] with sides that are multiples of {multiple}",
-            x.dims()
-        )
-    }
-    Ok(())
 }

@@ -1,15 +1,17 @@
 //! Checkpoints: one safetensors file that holds the whole state of a run, whole or not at all.
 //!
 //! Tensors are named `PART.KEY`. One metadata entry, `gan`, holds JSON with the format's version,
-//! paper, iteration, seed, configuration, the data's shape, and a SHA-256 of all of it and of every
+//! paper, iteration, seed, length, configuration, the data's shape, and a SHA-256 of all of it and of every
 //! tensor's name, type, shape and bytes. Nothing in the file depends on time, place or threads: equal
 //! states give equal bytes. A file is written under another name, flushed to disk, then renamed.
 
 use crate::algorithm::Algorithm;
+use crate::context::Length;
 use crate::data::{Data, DataInfo};
 use crate::error::FileError;
 use crate::source::Source;
 use crate::state::{StateReader, StateWriter};
+use crate::whole::{TEMPORARY, write_whole};
 use candle_core::{DType, Device, Result, Tensor, bail};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -17,14 +19,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format before schedules were reckoned from the length of the run alone: it lacks the length, its
+/// settings hold it, and the hash of its data is of another kind.
+const OLD: u32 = 1;
 const ENTRY: &str = "gan";
 const SOURCE: &str = "source";
-const TEMPORARY: &str = ".saving-";
 /// Ending of checkpoints that a run has left behind by going on from an earlier one.
 const ABANDONED: &str = ".abandoned";
 
@@ -40,11 +42,14 @@ pub struct Header {
     pub iteration: u64,
     /// The run's seed.
     pub seed: u64,
+    /// The length that schedules are reckoned from; none in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<Length>,
     /// The paper's configuration, complete.
     pub config: Value,
     /// Shape of the data.
     pub data: DataInfo,
-    /// SHA-256 of the data's contents.
+    /// SHA-256 of the data's contents; of another kind in format 1.
     pub data_sha256: String,
     /// Hash of the above and of the tensors, in hexadecimal.
     pub sha256: String,
@@ -52,17 +57,23 @@ pub struct Header {
 
 impl Header {
     /// The header of a run's checkpoints; iteration and hash are filled in when one is written.
-    pub fn new(paper: &str, seed: u64, config: &Value, data: &Data) -> Self {
+    pub fn new(paper: &str, seed: u64, length: Length, config: &Value, data: &Data) -> Self {
         Self {
             format: FORMAT,
             paper: paper.into(),
             iteration: 0,
             seed,
+            length: Some(length),
             config: config.clone(),
             data: data.info(),
             data_sha256: data.sha256(),
             sha256: String::new(),
         }
+    }
+
+    /// Whether it was written by a version before format 2.
+    pub fn is_old(&self) -> bool {
+        self.format == OLD
     }
 }
 
@@ -191,31 +202,6 @@ fn hash<'a>(
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// Writes a file whole or not at all: `write` fills a temporary file beside `path`, which is flushed
-/// to disk and renamed.
-pub fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&Path) -> std::io::Result<()>,
-) -> std::result::Result<(), FileError> {
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let wrap = |e: std::io::Error| FileError::writing(path, &e);
-    let temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .permissions(Permissions::from_mode(0o666)) // less the umask, as for any other file
-        .tempfile_in(dir)
-        .map_err(wrap)?
-        .into_temp_path();
-    write(&temporary).map_err(wrap)?;
-    File::open(&temporary)
-        .and_then(|file| file.sync_all())
-        .map_err(wrap)?;
-    temporary.persist(path).map_err(|e| wrap(e.error))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(wrap)
-}
-
 /// A checkpoint read from disk and verified.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -282,9 +268,9 @@ impl Checkpoint {
             .ok_or("it lacks the entry `gan`")?;
         let header: Header =
             serde_json::from_str(json).map_err(|e| format!("its entry `gan`: {e}"))?;
-        if header.format != FORMAT {
+        if header.is_old() == header.length.is_some() || ![OLD, FORMAT].contains(&header.format) {
             return Err(format!(
-                "it has format {}, this program reads format {FORMAT}",
+                "it has format {}, this program reads formats {OLD} and {FORMAT}",
                 header.format
             ));
         }

@@ -1,8 +1,10 @@
 //! What a step may use besides its own state: batches, randomness, the one way to update, the log.
 
+use crate::data::{Ask, Range, View, What};
+use crate::draws::Draws;
 use crate::optim::Optimizer;
-use crate::source::{Draws, Jitter, Range, Side, Source, Want};
-use candle_core::{CpuStorage, DType, Result, Storage, Tensor, bail};
+use crate::source::Source;
+use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
 use gan_kernels::tape;
 
 /// What one iteration leaves behind for whoever looks at the run.
@@ -10,8 +12,8 @@ use gan_kernels::tape;
 pub struct Seen {
     /// Named scalars, as tensors: reading one waits for a GPU, so they are read when they are logged.
     pub scalars: Vec<(String, Tensor)>,
-    /// The last pictures that the iteration trained on, in [−1, 1], by role.
-    pub pictures: Option<(String, Tensor)>,
+    /// The last pictures that the iteration trained on, in [−1, 1].
+    pub pictures: Option<Tensor>,
     /// On a GPU: 0 while every gradient so far was finite, else NaN.
     pub unread: Option<Tensor>,
 }
@@ -32,6 +34,16 @@ pub struct Update<'a> {
 /// Called for each update before it is applied.
 pub type Recorder<'a> = dyn FnMut(&Update<'_>) -> Result<()> + 'a;
 
+/// Puts together what several workers have made of their parts of a batch.
+pub trait Reducer {
+    /// The mean of each tensor over all workers, which call this with tensors of the same shapes in the
+    /// same order.
+    ///
+    /// # Errors
+    /// A worker that is lost.
+    fn mean(&mut self, tensors: Vec<Tensor>) -> Result<Vec<Tensor>>;
+}
+
 /// One iteration. Implements [`Draws`]; made anew for each iteration, which resets the counts of roles.
 ///
 /// While it lives, ops are recorded on the tape of [`gan_kernels::tape`], whose backward is faster than
@@ -44,6 +56,7 @@ pub struct Iter<'a> {
     source: &'a mut dyn Source,
     seen: &'a mut Seen,
     recorder: Option<&'a mut Recorder<'a>>,
+    reducer: Option<&'a mut dyn Reducer>,
     _recording: tape::Recording,
 }
 
@@ -57,6 +70,7 @@ impl<'a> Iter<'a> {
             source,
             seen,
             recorder: None,
+            reducer: None,
             _recording: tape::start(),
         }
     }
@@ -67,12 +81,30 @@ impl<'a> Iter<'a> {
         self
     }
 
-    /// One update: the gradient of the first term with respect to `opt`'s parameters only, checked,
-    /// recorded, and applied at once. Logs every term as `loss/UPDATE/TERM` and `grad_norm/NET`.
+    /// Shares every update with the other workers.
+    pub fn reduced(mut self, reducer: &'a mut dyn Reducer) -> Self {
+        self.reducer = Some(reducer);
+        self
+    }
+
+    /// This worker's part of a batch: all of it, where there is one worker. The first axis of everything
+    /// that a step asks for is the part's.
     ///
     /// # Errors
-    /// A loss or gradient that is not finite (nothing is applied then); a parameter without a
-    /// gradient, unless the optimizer is [`Optimizer::partial`].
+    /// A batch that cannot be shared equally.
+    pub fn share(&self, batch: usize) -> Result<usize> {
+        self.source.share(batch)
+    }
+
+    /// One update: the gradient of the first term with respect to `opt`'s parameters only, checked,
+    /// recorded, and applied at once. Logs every term as `loss/UPDATE/TERM`, `grad_norm/NET` and `lr/NET`.
+    ///
+    /// Several workers take the mean of their gradients and terms before these are judged, so that all of
+    /// them go on or all stop.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not finite (nothing is applied then); a parameter without a gradient that
+    /// the optimizer trains.
     pub fn minimise(
         &mut self,
         opt: &mut Optimizer,
@@ -88,9 +120,18 @@ impl<'a> Iter<'a> {
                 loss.dims()
             )
         }
-        let gradients = opt.gradients(loss)?;
+        let mut gradients = opt.gradients(loss)?;
+        let mut values: Vec<Tensor> = terms.iter().map(|(_, value)| value.detach()).collect();
+        if let Some(reducer) = &mut self.reducer {
+            values = together(&mut **reducer, &mut gradients, values)?;
+        }
+        let names = terms.iter().map(|(term, _)| *term);
+        let terms: &[(&str, &Tensor)] = &names.zip(&values).collect::<Vec<_>>();
         for (term, value) in terms {
             self.log(&format!("loss/{update}/{term}"), value);
+        }
+        for net in opt.nets() {
+            self.log(&format!("lr/{net}"), &Tensor::new(opt.lr as f32, &Device::Cpu)?);
         }
         self.check(update, terms, &gradients)?;
         if let Some(recorder) = &mut self.recorder {
@@ -178,111 +219,53 @@ impl<'a> Iter<'a> {
         }
     }
 
-    /// Pictures `[b, c, h, w]`.
-    pub fn images(&mut self, role: &str, b: usize, range: Range) -> Result<Tensor> {
-        let want = Want::Images {
-            b,
-            res: None,
-            range,
-        };
-        self.pictures(role, want, range)
-    }
-
-    /// Pictures `[b, c, res, …]`, averaged down to the height `res`.
-    pub fn images_at(&mut self, role: &str, b: usize, res: usize, range: Range) -> Result<Tensor> {
-        let want = Want::Images {
-            b,
-            res: Some(res),
-            range,
-        };
-        self.pictures(role, want, range)
-    }
-
-    /// Pictures `[b, c, h, w]` and their labels `[b]` (u32); `roles` name both.
-    pub fn labelled(
+    /// The next `b` positions of the data: a tensor for each ask, all of the same positions, cut and mirrored
+    /// alike, as `view` says.
+    ///
+    /// # Errors
+    /// What the data do not have; those of reading.
+    pub fn batch<const N: usize>(
         &mut self,
-        roles: [&str; 2],
         b: usize,
-        range: Range,
-    ) -> Result<(Tensor, Tensor)> {
-        let (pictures, labels) = self.two(roles, Want::Labelled { b, range })?;
-        self.show("real", &pictures, range)?;
-        Ok((pictures, labels))
-    }
-
-    fn two(&mut self, roles: [&str; 2], want: Want) -> Result<(Tensor, Tensor)> {
-        let tensors = self.source.batch(&roles, want)?;
-        match &tensors[..] {
-            [first, second] => Ok((first.clone(), second.clone())),
-            _ => bail!(
-                "{roles:?}: the source gave {} tensors, expected two",
-                tensors.len()
-            ),
+        view: View,
+        asks: [Ask<'_>; N],
+    ) -> Result<[Tensor; N]> {
+        let tensors = self.source.batch(b, &view, &asks)?;
+        for (ask, tensor) in asks.iter().zip(&tensors) {
+            if let What::Pictures { range, .. } = ask.what {
+                self.seen.pictures = Some(match range {
+                    Range::Signed => tensor.clone(),
+                    Range::Unit => tensor.affine(2., -1.)?,
+                });
+            }
+        }
+        match tensors.try_into() {
+            Ok(tensors) => Ok(tensors),
+            Err(tensors) => bail!("the source gave {} tensors, expected {N}", tensors.len()),
         }
     }
+}
 
-    /// Pictures `[b, c, size, size]` of one side of an unpaired set.
-    pub fn one(
-        &mut self,
-        role: &str,
-        side: Side,
-        b: usize,
-        size: usize,
-        range: Range,
-        jitter: Jitter,
-    ) -> Result<Tensor> {
-        let want = Want::One {
-            side,
-            b,
-            size,
-            range,
-            jitter,
-        };
-        self.pictures(role, want, range)
+/// The mean of gradients and loss terms over all workers; gives the terms.
+fn together(
+    reducer: &mut dyn Reducer,
+    gradients: &mut [(String, Option<Tensor>)],
+    terms: Vec<Tensor>,
+) -> Result<Vec<Tensor>> {
+    let own = gradients.iter().filter_map(|(_, gradient)| gradient.clone());
+    let all = own.chain(terms).collect::<Vec<_>>();
+    let n = all.len();
+    let means = reducer.mean(all)?;
+    if means.len() != n {
+        bail!("{n} tensors were to be reduced, {} came back", means.len())
     }
-
-    /// Pictures `[b, c, size, size]` and, picture by picture, what belongs to them; `roles` name both.
-    pub fn pairs(
-        &mut self,
-        roles: [&str; 2],
-        b: usize,
-        size: usize,
-        range: Range,
-        jitter: Jitter,
-    ) -> Result<(Tensor, Tensor)> {
-        let want = Want::Pairs {
-            b,
-            size,
-            range,
-            jitter,
-        };
-        let (x, y) = self.two(roles, want)?;
-        let [_, second] = roles;
-        self.show(second, &y, range)?;
-        Ok((x, y))
+    let mut means = means.into_iter();
+    for gradient in gradients.iter_mut().filter_map(|(_, gradient)| gradient.as_mut()) {
+        if let Some(mean) = means.next() {
+            *gradient = mean;
+        }
     }
-
-    fn pictures(&mut self, role: &str, want: Want, range: Range) -> Result<Tensor> {
-        let tensors = self.source.batch(&[role], want)?;
-        let [pictures] = &tensors[..] else {
-            bail!(
-                "{role}: the source gave {} tensors, expected one",
-                tensors.len()
-            )
-        };
-        self.show(role, pictures, range)?;
-        Ok(pictures.clone())
-    }
-
-    /// Keeps a batch for whoever looks at the run.
-    fn show(&mut self, role: &str, pictures: &Tensor, range: Range) -> Result<()> {
-        let signed = match range {
-            Range::Signed => pictures.clone(),
-            Range::Unit => pictures.affine(2., -1.)?,
-        };
-        self.seen.pictures = Some((role.to_string(), signed));
-        Ok(())
-    }
+    Ok(means.collect())
 }
 
 /// Σ x² as a tensor without dimensions; on the CPU in one pass, in an order that is always the same.

@@ -18,36 +18,45 @@
 pub mod algorithm;
 pub mod check;
 pub mod checkpoint;
+pub mod context;
 pub mod data;
+pub mod draws;
 mod error;
 pub mod grad;
 pub mod image;
 pub mod init;
 pub mod iter;
+pub mod live;
 pub mod loss;
 pub mod nn;
 pub mod observe;
 pub mod optim;
+pub mod paper;
 pub mod params;
 pub mod rng;
+pub mod sampler;
 pub mod source;
 pub mod state;
 pub mod train;
 pub mod translate;
 pub mod weights;
+pub mod whole;
 
-pub use algorithm::{
-    Algorithm, Context, Erased, Law, Pace, Paper, PaperInfo, Preset, Probe, Recipe, Sampler, Takes,
-    Task,
-};
+pub use algorithm::Algorithm;
 pub use checkpoint::{Checkpoint, Header, Store};
-pub use data::DataInfo;
+pub use context::{Context, Length};
+pub use data::{Ask, DataInfo, Range, Side, View, labels, pictures};
+pub use draws::Draws;
 pub use error::FileError;
-pub use iter::{Iter, Recorder, Seen, Update};
+pub use iter::{Iter, Recorder, Reducer, Seen, Update};
+pub use live::LiveSource;
 pub use observe::{Event, Observer};
 pub use optim::{Optimizer, Rule};
+pub use paper::{Erased, Learns, Means, Paper, PaperInfo, Preset, Recipe, Recording, Sides};
 pub use params::{Ema, Net, Params};
-pub use source::{Draws, Jitter, LiveSource, Range, Side, Source, Want};
+pub use rng::Worker;
+pub use sampler::{Columns, Law, Noise, Port, Probe, Sampler, Takes, fixed_noise};
+pub use source::Source;
 pub use state::{StateReader, StateWriter, Stateful};
 pub use train::{Outcome, Plan, train};
 pub use translate::translate;

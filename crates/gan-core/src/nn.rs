@@ -7,7 +7,7 @@ pub mod maps;
 pub mod patch;
 pub mod strided;
 
-use crate::source::Draws;
+use crate::draws::Draws;
 use candle_core::{Result, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 use gan_kernels::{conv, norm};

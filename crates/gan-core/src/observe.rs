@@ -32,6 +32,13 @@ pub enum Event<'a> {
         /// Named columns of pictures `[n, c, h, w]` in [−1, 1].
         columns: &'a [(&'a str, Tensor)],
     },
+    /// Something that the loop or an observer has to say, in one sentence.
+    Noted {
+        /// Iterations done.
+        t: u64,
+        /// The sentence.
+        text: &'a str,
+    },
     /// A checkpoint is about to be written: what is buffered is written first, so that no log ends before it.
     Saving {
         /// Iterations done.
@@ -48,8 +55,6 @@ pub enum Event<'a> {
     Ended {
         /// Iterations done.
         t: u64,
-        /// Whether the run was stopped before its last iteration.
-        interrupted: bool,
     },
 }
 
@@ -57,4 +62,9 @@ pub enum Event<'a> {
 pub trait Observer {
     /// Called for every event.
     fn on(&mut self, event: &Event<'_>) -> Result<()>;
+
+    /// What it has to say after an event, a sentence each: all observers are told by [`Event::Noted`].
+    fn said(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -52,6 +52,8 @@ struct Slot {
     key: String,
     var: Var,
     state: State,
+    /// Whether the present phase trains it.
+    trained: bool,
 }
 
 /// The kernels' optimizer of one parameter.
@@ -62,6 +64,16 @@ enum State {
     Sgd(optim::Sgd),
 }
 
+impl State {
+    fn new(rule: Rule, var: &Var) -> Result<Self> {
+        Ok(match rule {
+            Rule::Adam { .. } => State::Adam(optim::Adam::new(var)?),
+            Rule::RmsProp { .. } => State::RmsProp(optim::RmsProp::new(var)?),
+            Rule::Sgd { .. } => State::Sgd(optim::Sgd::new()),
+        })
+    }
+}
+
 /// An optimizer over the parameters of one network or several.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -70,7 +82,6 @@ pub struct Optimizer {
     /// The learning rate; a schedule may set it before each step.
     pub lr: f64,
     slots: Vec<Slot>,
-    partial: bool,
 }
 
 impl Optimizer {
@@ -83,26 +94,45 @@ impl Optimizer {
                 if slots.iter().any(|slot| slot.key == key) {
                     bail!("an optimizer was given {key} twice")
                 }
-                let state = match rule {
-                    Rule::Adam { .. } => State::Adam(optim::Adam::new(&var)?),
-                    Rule::RmsProp { .. } => State::RmsProp(optim::RmsProp::new(&var)?),
-                    Rule::Sgd { .. } => State::Sgd(optim::Sgd::new()),
-                };
-                slots.push(Slot { key, var, state });
+                slots.push(Slot {
+                    key,
+                    state: State::new(rule, &var)?,
+                    var,
+                    trained: true,
+                });
             }
         }
-        Ok(Self {
-            rule,
-            lr,
-            slots,
-            partial: false,
-        })
+        Ok(Self { rule, lr, slots })
     }
 
-    /// Allows losses that do not reach every parameter; those that they do not reach stay as they are.
-    pub fn partial(mut self) -> Self {
-        self.partial = true;
-        self
+    /// Trains only the parameters whose `NET.KEY` is among these from now on, until it is told otherwise;
+    /// the others stay as they are, with their state.
+    ///
+    /// A phase says so in each of its steps, as this is not saved.
+    pub fn train_only(&mut self, among: impl Fn(&str) -> bool) {
+        for slot in &mut self.slots {
+            slot.trained = among(&slot.key);
+        }
+    }
+
+    /// Forgets moments and counts of steps, as if it were new: for a phase that starts afresh.
+    pub fn reset(&mut self) -> Result<()> {
+        for slot in &mut self.slots {
+            slot.state = State::new(self.rule, &slot.var)?;
+        }
+        Ok(())
+    }
+
+    /// Names of its networks, in their order.
+    pub fn nets(&self) -> Vec<&str> {
+        let mut nets: Vec<&str> = Vec::new();
+        for slot in &self.slots {
+            let net = slot.key.split('.').next().unwrap_or(&slot.key);
+            if nets.last() != Some(&net) {
+                nets.push(net);
+            }
+        }
+        nets
     }
 
     /// One step down the gradient of `loss`, for loops without the runner: [`crate::Iter::minimise`]
@@ -114,18 +144,19 @@ impl Optimizer {
         self.apply(&gradients)
     }
 
-    /// `NET.KEY` and gradient of each parameter, detached from the graph.
+    /// `NET.KEY` and gradient of each parameter, detached from the graph; none for those that are not
+    /// trained now.
     pub(crate) fn gradients(&self, loss: &Tensor) -> Result<Vec<(String, Option<Tensor>)>> {
         let mut store = tape::backward(loss)?;
         let gradients = self.slots.iter().map(|slot| {
             let gradient = store.remove(&slot.var).map(|gradient| gradient.detach());
-            if gradient.is_none() && !self.partial {
+            if gradient.is_none() && slot.trained {
                 bail!(
                     "the loss does not reach {}, which its update should train",
                     slot.key
                 )
             }
-            Ok((slot.key.clone(), gradient))
+            Ok((slot.key.clone(), gradient.filter(|_| slot.trained)))
         });
         gradients.collect()
     }
@@ -161,7 +192,7 @@ impl Optimizer {
 
 impl Stateful for Optimizer {
     fn save(&self, to: &mut StateWriter<'_>) -> Result<()> {
-        for Slot { key, var, state } in &self.slots {
+        for Slot { key, var, state, .. } in &self.slots {
             let mut to = to.part(key);
             match state {
                 State::Adam(state) => {
@@ -183,7 +214,7 @@ impl Stateful for Optimizer {
     }
 
     fn load(&mut self, from: &mut StateReader<'_>) -> Result<()> {
-        for Slot { key, var, state } in &mut self.slots {
+        for Slot { key, var, state, .. } in &mut self.slots {
             let mut from = from.part(key);
             match state {
                 State::Adam(state) => {
@@ -205,10 +236,17 @@ impl Stateful for Optimizer {
 
 /// Learning rates as functions of the iteration.
 pub mod schedule {
-    /// `lr` for `constant` iterations, then falling linearly to 0 over `decay` more.
-    pub fn linear(lr: f64, constant: u64, decay: u64, t: u64) -> f64 {
-        let left = (constant + decay).saturating_sub(t.max(constant));
-        lr * left as f64 / decay.max(1) as f64
+    use crate::context::Length;
+
+    /// `lr`, falling linearly to 0 over the last part of a run, `decay` of its iterations.
+    pub fn linear(lr: f64, decay: f64, length: &Length, t: u64) -> f64 {
+        let falling = (decay * length.steps as f64).round() as u64;
+        if falling == 0 {
+            return lr;
+        }
+        let constant = length.steps.saturating_sub(falling);
+        let left = length.steps.saturating_sub(length.clock(t).max(constant));
+        lr * left as f64 / falling as f64
     }
 
     /// `lr / factor^t`, never below `floor`.
@@ -225,26 +263,14 @@ pub mod schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, DataInfo, Net, init, nn};
+    use crate::{Context, DataInfo, Length, Net, init, nn};
     use candle_core::{DType, Device};
     use std::collections::{BTreeMap, BTreeSet};
 
     /// State that is loaded replaces what was there, a momentum that does not exist yet included.
     #[test]
     fn loading_forgets_what_was_there() -> Result<()> {
-        let data = DataInfo {
-            channels: 1,
-            height: 1,
-            width: 1,
-            classes: None,
-            len: 1,
-        };
-        let device = Device::Cpu;
-        let cx = Context {
-            device,
-            seed: 1,
-            data,
-        };
+        let cx = Context::new(&Device::Cpu, 1, DataInfo::unlabelled(1, 1), 1);
         let x = Tensor::ones((1, 2), DType::F32, &cx.device)?;
         let sgd = Rule::Sgd { momentum: 0.5 };
         let rms = Rule::RmsProp {
@@ -275,5 +301,23 @@ mod tests {
             }
         }
         Ok(())
+    }
+
+    /// A rate that falls in the last quarter of a run, in one made longer where it stays, and in one whose
+    /// schedule is reckoned anew.
+    #[test]
+    fn a_rate_is_reckoned_from_the_length() {
+        let rates = |length: Length, ts: [u64; 4]| {
+            ts.map(|t| schedule::linear(8., 0.25, &length, t))
+        };
+        let length = Length::of(16);
+        assert_eq!(rates(length, [0, 12, 13, 15]), [8., 8., 6., 2.]);
+        let held = Length {
+            held_from: Some(14),
+            ..length
+        };
+        assert_eq!(rates(held, [12, 13, 14, 40]), [8., 6., 6., 6.]);
+        assert_eq!(rates(Length::of(32), [23, 24, 28, 31]), [8., 8., 4., 1.]);
+        assert_eq!(schedule::linear(8., 0., &length, 99), 8.);
     }
 }

@@ -1,17 +1,18 @@
 //! A network's parameters by name, and the network built over them: once live, once frozen.
 
+use crate::context::Context;
 use crate::init;
 use crate::rng::Key;
 use crate::state::{StateReader, StateWriter, Stateful};
-use crate::weights::Weights;
+use crate::weights::{Weights, is_buffer};
+use crate::whole::write_whole;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
+use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Leaf names of what a forward pass moves and no optimizer or clip may touch.
-const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
 
 type InitRule = dyn Fn(&str, &Shape, Init) -> Init + Send + Sync;
 
@@ -115,6 +116,18 @@ impl Params {
         VarBuilder::from_backend(Box::new(view), DType::F32, self.device.clone())
     }
 
+    /// Writes the network's weights and buffers under its own key names.
+    pub fn write_weights(&self, path: &Path) -> Result<()> {
+        let tensors: HashMap<String, Tensor> = self
+            .all()
+            .into_iter()
+            .map(|(key, var)| Ok((key, var.detach().to_device(&Device::Cpu)?)))
+            .collect::<Result<_>>()?;
+        Ok(write_whole(path, |file| {
+            candle_core::safetensors::save(&tensors, file).map_err(std::io::Error::other)
+        })?)
+    }
+
     /// Copies every value of `weights` into the variable of the same key.
     ///
     /// # Errors
@@ -173,13 +186,6 @@ impl Stateful for Params {
     fn params(&self) -> Option<&Params> {
         Some(self)
     }
-}
-
-/// Whether a key is one of those that a forward pass moves and no optimizer or clip may touch.
-pub(crate) fn is_buffer(key: &str) -> bool {
-    key.rsplit('.')
-        .next()
-        .is_some_and(|leaf| BUFFERS.contains(&leaf))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -261,7 +267,7 @@ impl<M> Net<M> {
     ///
     /// `build` is called twice; the second call may not ask for other names.
     pub fn new(
-        cx: &crate::Context,
+        cx: &Context,
         name: &str,
         init: impl Fn(&str, &Shape, Init) -> Init + Send + Sync + 'static,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,

@@ -4,8 +4,8 @@
 //! number of words, so that a worker can start at its own slice. Draws are made on the host and
 //! copied, so that a CPU and a GPU see the same noise.
 
-use crate::source::Draws;
-use candle_core::{Device, Result, Tensor};
+use crate::draws::Draws;
+use candle_core::{Device, Result, Tensor, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -67,9 +67,15 @@ pub fn normals(key: Key, from: usize, n: usize) -> Vec<f32> {
     values
 }
 
-/// `n` whole numbers from [0, below), two words each; their frequencies differ by less than 2⁻³² of one another.
+/// The first `n` whole numbers from [0, below) of the stream, as [`choices_from`].
 pub fn choices(key: Key, n: usize, below: usize) -> Vec<usize> {
-    let mut words = key.words(0);
+    choices_from(key, 0, n, below)
+}
+
+/// `n` whole numbers from [0, below), the first of them the `from`-th of the stream; two words each. Their
+/// frequencies differ by less than 2⁻³² of one another.
+pub fn choices_from(key: Key, from: usize, n: usize, below: usize) -> Vec<usize> {
+    let mut words = key.words(2 * from as u128);
     (0..n).map(|_| choice(&mut words, below)).collect()
 }
 
@@ -87,10 +93,58 @@ fn choice(words: &mut ChaCha8Rng, below: usize) -> usize {
     ((u128::from(words.next_u64()) * below as u128) >> 64) as usize
 }
 
+/// One of several workers that share each batch equally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker {
+    index: usize,
+    count: usize,
+}
+
+impl Worker {
+    /// The only one.
+    pub const ALONE: Self = Self { index: 0, count: 1 };
+
+    /// Worker `index`, from 0, of `count`.
+    ///
+    /// # Errors
+    /// An index that is not below the count.
+    pub fn new(index: usize, count: usize) -> Result<Self> {
+        match index < count {
+            true => Ok(Self { index, count }),
+            false => bail!("worker {index} of {count}: workers are numbered from 0"),
+        }
+    }
+
+    /// Its part of a batch.
+    ///
+    /// # Errors
+    /// A batch that cannot be shared equally.
+    pub fn share(self, batch: usize) -> Result<usize> {
+        match batch.is_multiple_of(self.count) {
+            true => Ok(batch / self.count),
+            false => bail!(
+                "a batch of {batch} cannot be shared equally by {} workers",
+                self.count
+            ),
+        }
+    }
+
+    /// How many all workers take when each takes `share`.
+    pub fn all(self, share: usize) -> usize {
+        share * self.count
+    }
+
+    /// Where its part begins when each takes `share`.
+    pub fn start(self, share: usize) -> usize {
+        share * self.index
+    }
+}
+
 /// The run's random numbers: counts how often each role was drawn in the current iteration.
 #[derive(Debug)]
 pub struct CounterRng {
     seed: u64,
+    worker: Worker,
     t: u64,
     uses: HashMap<String, u64>,
     device: Device,
@@ -99,8 +153,14 @@ pub struct CounterRng {
 impl CounterRng {
     /// The generator of the run with this seed; its tensors are made on `device`.
     pub fn new(seed: u64, device: &Device) -> Self {
+        Self::shared(seed, device, Worker::ALONE)
+    }
+
+    /// One worker's part of the run's random numbers.
+    pub fn shared(seed: u64, device: &Device, worker: Worker) -> Self {
         Self {
             seed,
+            worker,
             t: 0,
             uses: HashMap::new(),
             device: device.clone(),
@@ -119,22 +179,28 @@ impl CounterRng {
         *uses += 1;
         key
     }
+
+    /// The next tensor of a role: its key, where this worker's values begin, and how many they are.
+    fn place(&mut self, role: &str, shape: &[usize]) -> (Key, usize, usize) {
+        let n = shape.iter().product();
+        (self.key(role), self.worker.start(n), n)
+    }
 }
 
 impl Draws for CounterRng {
     fn normal(&mut self, role: &str, shape: &[usize]) -> Result<Tensor> {
-        let n = shape.iter().product();
-        Tensor::from_vec(normals(self.key(role), 0, n), shape, &self.device)
+        let (key, from, n) = self.place(role, shape);
+        Tensor::from_vec(normals(key, from, n), shape, &self.device)
     }
 
     fn uniform(&mut self, role: &str, shape: &[usize]) -> Result<Tensor> {
-        let n = shape.iter().product();
-        Tensor::from_vec(uniforms(self.key(role), 0, n), shape, &self.device)
+        let (key, from, n) = self.place(role, shape);
+        Tensor::from_vec(uniforms(key, from, n), shape, &self.device)
     }
 
     fn mask(&mut self, role: &str, p: f64, shape: &[usize]) -> Result<Tensor> {
-        let n = shape.iter().product();
-        let mut keep = uniforms(self.key(role), 0, n);
+        let (key, from, n) = self.place(role, shape);
+        let mut keep = uniforms(key, from, n);
         for u in &mut keep {
             *u = if f64::from(*u) < p { 0. } else { 1. };
         }
@@ -143,9 +209,10 @@ impl Draws for CounterRng {
 
     fn choices(&mut self, role: &str, n: usize, below: usize) -> Result<Vec<usize>> {
         if below == 0 {
-            candle_core::bail!("{role}: a choice among none");
+            bail!("{role}: a choice among none");
         }
-        Ok(choices(self.key(role), n, below))
+        let (key, from, n) = self.place(role, &[n]);
+        Ok(choices_from(key, from, n, below))
     }
 }
 

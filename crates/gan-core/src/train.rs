@@ -1,12 +1,13 @@
 //! The loop around a paper's iteration: clock, logs, samples, checkpoints, interruption.
 
-use crate::algorithm::{Algorithm, Law, Probe, Takes};
+use crate::algorithm::Algorithm;
 use crate::checkpoint::Store;
 use crate::iter::{Iter, Seen};
 use crate::observe::{Event, Observer};
 use crate::rng::CounterRng;
-use crate::source::{Draws, Source};
-use candle_core::{DType, Device, Result, Tensor, bail};
+use crate::sampler::Probe;
+use crate::source::Source;
+use candle_core::{DType, Result, Tensor, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// From where to where, and how often what happens. Distances of 0 mean never.
@@ -16,6 +17,10 @@ pub struct Plan<'a> {
     pub from: u64,
     /// Iterations of the whole run.
     pub steps: u64,
+    /// Iterations to stop after, where that is before the whole run's.
+    pub until: Option<u64>,
+    /// What is to be said when the loop begins, a sentence each.
+    pub notes: Vec<String>,
     /// Iterations between two records of the scalars.
     pub log_every: u64,
     /// Iterations between two grids.
@@ -35,8 +40,21 @@ pub struct Plan<'a> {
 pub enum Outcome {
     /// All iterations are done.
     Done,
+    /// It stopped after this many iterations, as it was meant to.
+    Paused(u64),
     /// It was asked to stop after this many iterations.
     Interrupted(u64),
+}
+
+/// Tells all observers, and then all of them what each has to say to that.
+fn tell(observers: &mut [&mut dyn Observer], t: u64, event: &Event<'_>) -> Result<()> {
+    observers.iter_mut().try_for_each(|o| o.on(event))?;
+    let notes: Vec<String> = observers.iter_mut().flat_map(|o| o.said()).collect();
+    for text in &notes {
+        let noted = Event::Noted { t, text };
+        observers.iter_mut().try_for_each(|o| o.on(&noted))?;
+    }
+    Ok(())
 }
 
 /// Runs iterations `plan.from..plan.steps`; with a store, checkpoints on the way and at the end.
@@ -50,31 +68,41 @@ pub fn train(
     mut store: Option<&mut Store>,
     observers: &mut [&mut dyn Observer],
 ) -> Result<Outcome> {
-    let mut tell = |event: &Event<'_>| observers.iter_mut().try_for_each(|o| o.on(event));
+    let mut tell = |t: u64, event: &Event<'_>| tell(observers, t, event);
     let due = |t: u64, every: u64| every > 0 && t.is_multiple_of(every);
+    let end = plan.until.map_or(plan.steps, |until| until.min(plan.steps));
     let mut seen = Seen::default();
     let mut t = plan.from;
-    tell(&Event::Started {
-        from: t,
-        steps: plan.steps,
-    })?;
+    tell(
+        t,
+        &Event::Started {
+            from: t,
+            steps: plan.steps,
+        },
+    )?;
+    for text in &plan.notes {
+        tell(t, &Event::Noted { t, text })?;
+    }
     if t == 0 && plan.steps > 0 && plan.sample_every > 0 {
         sample(algorithm, plan, t, None, &mut tell)?;
     }
     let mut interrupted = false;
-    while t < plan.steps && !interrupted {
+    while t < end && !interrupted {
         algorithm.step(&mut Iter::new(t, source, &mut seen))?;
         t += 1;
         interrupted = plan.stop.load(Ordering::Relaxed);
-        let last = t == plan.steps || interrupted;
-        tell(&Event::Stepped { t })?;
+        let last = t == end || interrupted;
+        tell(t, &Event::Stepped { t })?;
         if due(t, plan.log_every) {
             refuse_nan(&mut seen.unread, t)?;
             let scalars = read(&seen.scalars)?;
-            tell(&Event::Logged {
+            tell(
                 t,
-                scalars: &scalars,
-            })?;
+                &Event::Logged {
+                    t,
+                    scalars: &scalars,
+                },
+            )?;
         }
         if due(t, plan.sample_every) || (t == plan.steps && plan.sample_every > 0) {
             sample(algorithm, plan, t, seen.pictures.as_ref(), &mut tell)?;
@@ -83,75 +111,46 @@ pub fn train(
             && (last || due(t, plan.save_every))
         {
             refuse_nan(&mut seen.unread, t)?;
-            tell(&Event::Saving { t })?;
+            tell(t, &Event::Saving { t })?;
             let path = store.save(t, algorithm, source)?;
-            tell(&Event::Saved { t, path: &path })?;
+            tell(t, &Event::Saved { t, path: &path })?;
         }
     }
-    let interrupted = interrupted && t < plan.steps;
-    tell(&Event::Ended { t, interrupted })?;
-    Ok(if interrupted {
-        Outcome::Interrupted(t)
-    } else {
-        Outcome::Done
+    tell(t, &Event::Ended { t })?;
+    Ok(match t {
+        _ if t >= plan.steps => Outcome::Done,
+        _ if interrupted => Outcome::Interrupted(t),
+        _ => Outcome::Paused(t),
     })
 }
 
-/// Latent vectors for a fixed grid: the same for the same seed. A generator of classes is asked for
-/// all of them in equal parts, one class after the other.
-///
-/// # Errors
-/// When the generator takes pictures, which only the data can give.
-pub fn fixed_noise(takes: &Takes, n: usize, seed: u64, device: &Device) -> Result<Probe> {
-    let mut draws = CounterRng::new(seed, device);
-    let mut noise = |shape: &[usize], law| {
-        let dims = [&[n], shape].concat();
-        match law {
-            Law::Normal => draws.normal("fixed z", &dims),
-            Law::Uniform => draws.uniform("fixed z", &dims),
-        }
-    };
-    match takes {
-        Takes::Latent { shape, law } => Ok(Probe::Latent(noise(shape, *law)?)),
-        Takes::Labelled {
-            shape,
-            law,
-            classes,
-        } => {
-            let labels = (0..n).map(|i| (i * classes / n) as u32);
-            Ok(Probe::Labelled {
-                z: noise(shape, *law)?,
-                labels: Tensor::from_vec(labels.collect::<Vec<_>>(), n, device)?,
-            })
-        }
-        Takes::Image { .. } | Takes::Sides { .. } => {
-            bail!("this generator takes pictures, not noise")
-        }
-    }
-}
+/// The column of the pictures that an iteration trained on, beside what a generator makes of noise.
+const REAL: &str = "real";
 
 fn sample(
     algorithm: &dyn Algorithm,
     plan: &Plan<'_>,
     t: u64,
-    seen: Option<&(String, Tensor)>,
-    tell: &mut dyn FnMut(&Event<'_>) -> Result<()>,
+    seen: Option<&Tensor>,
+    tell: &mut dyn FnMut(u64, &Event<'_>) -> Result<()>,
 ) -> Result<()> {
     let Some(probe) = &plan.probe else {
         return Ok(());
     };
-    let mut draws = CounterRng::new(plan.seed, probe.device());
+    let mut draws = CounterRng::new(plan.seed, &probe.device());
     draws.begin(t);
     let made = algorithm.sampler(t).sample(probe, &mut draws)?;
-    let mut columns: Vec<(&str, Tensor)> = Vec::new();
-    columns.extend(made);
-    if let (Probe::Latent(_) | Probe::Labelled { .. }, Some((role, pictures))) = (probe, seen) {
-        columns.push((role, pictures.clone()));
+    let mut columns: Vec<(&str, Tensor)> = made.into_iter().collect();
+    if let (None, None, Some(pictures)) = (&probe.x, &probe.y, seen) {
+        columns.push((REAL, pictures.clone()));
     }
-    tell(&Event::Sampled {
+    tell(
         t,
-        columns: &columns,
-    })
+        &Event::Sampled {
+            t,
+            columns: &columns,
+        },
+    )
 }
 
 fn read(scalars: &[(String, Tensor)]) -> Result<Vec<(String, f32)>> {

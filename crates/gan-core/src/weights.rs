@@ -1,10 +1,8 @@
 //! A network's weights alone, as one safetensors file: for inference and for sharing.
 
-use crate::checkpoint::write_whole;
 use crate::error::FileError;
-use crate::params::{self, Params};
-use candle_core::{Device, Result, Tensor};
-use std::collections::{BTreeMap, HashMap};
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What PyTorch puts before every key of a network that was trained on several devices.
@@ -69,7 +67,7 @@ impl Weights {
         let tensors = self
             .tensors
             .iter()
-            .filter(|(key, _)| !params::is_buffer(key));
+            .filter(|(key, _)| !is_buffer(key));
         Self {
             path: self.path.clone(),
             tensors: tensors.map(|(key, t)| (key.clone(), t.clone())).collect(),
@@ -93,16 +91,12 @@ impl Weights {
     }
 }
 
-impl Params {
-    /// Writes the network's weights and buffers under its own key names.
-    pub fn write_weights(&self, path: &Path) -> Result<()> {
-        let tensors: HashMap<String, Tensor> = self
-            .all()
-            .into_iter()
-            .map(|(key, var)| Ok((key, var.detach().to_device(&Device::Cpu)?)))
-            .collect::<Result<_>>()?;
-        Ok(write_whole(path, |file| {
-            candle_core::safetensors::save(&tensors, file).map_err(std::io::Error::other)
-        })?)
-    }
+/// Leaf names of what a forward pass moves and no optimizer or clip may touch.
+const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+
+/// Whether a key is one of those that a forward pass moves and no optimizer or clip may touch.
+pub(crate) fn is_buffer(key: &str) -> bool {
+    key.rsplit('.')
+        .next()
+        .is_some_and(|leaf| BUFFERS.contains(&leaf))
 }

@@ -1,6 +1,6 @@
 //! The settings: one field, one sentence, which is also the help.
 
-use crate::model::Sizes;
+use crate::model::ResnetSizes;
 use candle_core::{Result, bail};
 use gan_core::nn::maps::Norm;
 use gan_core::nn::patch;
@@ -125,8 +125,8 @@ impl Config {
     }
 
     /// The sizes of G and F.
-    pub fn generator(&self) -> Sizes {
-        Sizes {
+    pub fn generator(&self) -> ResnetSizes {
+        ResnetSizes {
             inputs: self.channels,
             outputs: self.channels,
             width: self.width_g,
@@ -136,8 +136,8 @@ impl Config {
     }
 
     /// The sizes of D_X and D_Y.
-    pub fn discriminator(&self) -> patch::Sizes {
-        patch::Sizes {
+    pub fn discriminator(&self) -> patch::PatchSizes {
+        patch::PatchSizes {
             channels: self.channels,
             width: self.width_d,
             n_layers: self.n_layers,

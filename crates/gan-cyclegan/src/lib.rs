@@ -38,7 +38,7 @@ pub use algorithm::CycleGan;
 pub use config::Config;
 pub use gan_core::nn::maps::Norm;
 pub use gan_core::nn::patch::PatchDiscriminator;
-pub use model::{ResnetGenerator, Sizes, Translators};
+pub use model::{ResnetGenerator, ResnetSizes, Translators};
 pub use pool::Pool;
 
 /// The paper as the runner's registry holds it.

@@ -18,7 +18,7 @@ const K: usize = 3;
 
 /// How large the network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct ResnetSizes {
     /// Channels of the picture that it is given.
     pub inputs: usize,
     /// Channels of the picture that it makes.
@@ -31,7 +31,7 @@ pub struct Sizes {
     pub norm: Norm,
 }
 
-impl Sizes {
+impl ResnetSizes {
     /// Refuses what cannot be built.
     pub fn check(&self) -> Result<()> {
         for channels in [self.inputs, self.outputs] {
@@ -86,16 +86,16 @@ pub struct ResnetGenerator {
     blocks: Vec<Block>,
     up: Vec<(ConvTranspose2d, NormLayer)>,
     last: Conv2d,
-    sizes: Sizes,
+    sizes: ResnetSizes,
 }
 
 impl ResnetGenerator {
     /// Keys `model.N` with N = 1, 4, 7 (convolutions), from 10 on (blocks), then two transposed
     /// convolutions and the last convolution, three, three and four further; norms' keys are one after
     /// their convolution's.
-    pub fn new(sizes: &Sizes, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(sizes: &ResnetSizes, vb: VarBuilder<'_>) -> Result<Self> {
         let vb = vb.pp("model");
-        let Sizes { width, norm, .. } = *sizes;
+        let ResnetSizes { width, norm, .. } = *sizes;
         let (k, _) = WIDE;
         let none = Act::None;
         let down = [
@@ -142,7 +142,7 @@ impl ResnetGenerator {
     ///
     /// # Errors
     /// Keys or shapes of something else, naming the first that does not fit.
-    pub fn recognise(weights: &Weights) -> Result<Sizes> {
+    pub fn recognise(weights: &Weights) -> Result<ResnetSizes> {
         let kernel = |key: &str| match weights.dims(key) {
             Some(&[a, b, 7, 7]) => Ok((a, b)),
             Some(dims) => bail!("{key} is {dims:?}, expected two numbers of channels, 7, 7"),
@@ -162,7 +162,7 @@ impl ResnetGenerator {
             Some(_) => Norm::Batch,
             None => Norm::Instance,
         };
-        let sizes = Sizes {
+        let sizes = ResnetSizes {
             inputs,
             outputs,
             width,
@@ -188,7 +188,7 @@ impl ResnetGenerator {
     }
 
     /// How large it is.
-    pub fn sizes(&self) -> &Sizes {
+    pub fn sizes(&self) -> &ResnetSizes {
         &self.sizes
     }
 

@@ -11,7 +11,7 @@ use gan_core::{
     Algorithm, Context, DataInfo, Draws, Iter, LiveSource, Net, Preset, Probe, Seen, Side,
     StateReader, StateWriter, Stateful, Weights, init, translate,
 };
-use gan_cyclegan::{Config, CycleGan, Norm, PatchDiscriminator, Pool, ResnetGenerator, Sizes};
+use gan_cyclegan::{Config, CycleGan, Norm, PatchDiscriminator, Pool, ResnetGenerator, ResnetSizes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ fn counts_are_the_published_ones() {
     let config = Config::preset(Preset::Paper, &context().data);
     let start = init::convolutions_normal_offsets_zero;
     for (size, count) in [(256, 11_378_179), (128, 7_837_699)] {
-        let sizes = Sizes {
+        let sizes = ResnetSizes {
             blocks: Config::blocks(size),
             ..config.generator()
         };
@@ -72,7 +72,7 @@ fn generators_saved_by_pytorch_open_and_make_the_same() {
         ("resnet-batch", "resnet-batch-pictures", Norm::Batch),
     ] {
         let g = ResnetGenerator::open(&saved(file), &Device::Cpu).unwrap();
-        let want = Sizes {
+        let want = ResnetSizes {
             inputs: 3,
             outputs: 3,
             width: 3,

@@ -1,7 +1,7 @@
 //! The settings: one field, one sentence, which is also the help.
 
 use candle_core::{Result, bail};
-use gan_core::nn::strided::Sizes;
+use gan_core::nn::strided::StridedSizes;
 use gan_core::{DataInfo, Preset, check};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ impl Config {
             Preset::Demo => Self {
                 iterations: 4_000,
                 batch: 64,
-                size: Sizes::side(data, 32),
+                size: StridedSizes::side(data, 32),
                 width_d: 32,
                 width_g: 32,
                 ..paper
@@ -73,8 +73,8 @@ impl Config {
     }
 
     /// The sizes of G.
-    pub fn generator(&self) -> Sizes {
-        Sizes {
+    pub fn generator(&self) -> StridedSizes {
+        StridedSizes {
             size: self.size,
             channels: self.channels,
             width: self.width_g,
@@ -82,8 +82,8 @@ impl Config {
     }
 
     /// The sizes of D.
-    pub fn discriminator(&self) -> Sizes {
-        Sizes {
+    pub fn discriminator(&self) -> StridedSizes {
+        StridedSizes {
             width: self.width_d,
             ..self.generator()
         }

@@ -31,7 +31,7 @@ mod config;
 
 pub use algorithm::Dcgan;
 pub use config::Config;
-pub use gan_core::nn::strided::{Discriminator, Generator, Sizes};
+pub use gan_core::nn::strided::{Discriminator, Generator, StridedSizes};
 
 /// The paper as the runner's registry holds it.
 pub const RECIPE: gan_core::Erased<Dcgan> = gan_core::Erased::NEW;

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use gan_core::nn::{Mode, strided::Norm};
 use gan_core::{Context, DataInfo, Net, Params, Preset, Weights, init};
-use gan_dcgan::{Config, Discriminator, Generator, Sizes};
+use gan_dcgan::{Config, Discriminator, Generator, StridedSizes};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -91,7 +91,7 @@ fn every_power_of_two_has_its_picture_and_its_score() {
             .map(|(key, var)| (key, var.as_detached_tensor()))
             .collect();
         let sizes = Generator::recognise(&Weights::from_tensors(Path::new("g"), weights));
-        let want = Sizes {
+        let want = StridedSizes {
             size,
             channels,
             width: 2,

@@ -1,6 +1,6 @@
 //! The settings: one field, one sentence, which is also the help.
 
-use crate::model::{DROPOUT, Noise, Sizes};
+use crate::model::{DROPOUT, Noise, UnetSizes};
 use candle_core::{Result, Tensor, bail};
 use gan_core::nn::maps::Norm;
 use gan_core::nn::patch;
@@ -140,8 +140,8 @@ impl Config {
     }
 
     /// The sizes of G.
-    pub fn generator(&self) -> Sizes {
-        Sizes {
+    pub fn generator(&self) -> UnetSizes {
+        UnetSizes {
             inputs: self.channels,
             outputs: self.channels,
             width: self.width_g,
@@ -151,8 +151,8 @@ impl Config {
     }
 
     /// The sizes of D, which sees both pictures of a pair.
-    pub fn discriminator(&self) -> patch::Sizes {
-        patch::Sizes {
+    pub fn discriminator(&self) -> patch::PatchSizes {
+        patch::PatchSizes {
             channels: 2 * self.channels,
             width: self.width_d,
             n_layers: self.n_layers,

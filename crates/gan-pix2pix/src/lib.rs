@@ -42,7 +42,7 @@ pub use algorithm::Isola;
 pub use config::{Config, Direction, Objective};
 pub use gan_core::nn::maps::Norm;
 pub use gan_core::nn::patch::PatchDiscriminator;
-pub use model::{Noise, Sizes, Translator, Unet};
+pub use model::{Noise, UnetSizes, Translator, Unet};
 pub use regression::Regression;
 
 /// The paper as the runner's registry holds it.

@@ -18,7 +18,7 @@ pub(crate) const DROPOUT: f64 = 0.5;
 
 /// How large the network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct UnetSizes {
     /// Channels of the picture that it is given.
     pub inputs: usize,
     /// Channels of the picture that it makes.
@@ -31,7 +31,7 @@ pub struct Sizes {
     pub norm: Norm,
 }
 
-impl Sizes {
+impl UnetSizes {
     /// Refuses what cannot be built.
     pub fn check(&self) -> Result<()> {
         for channels in [self.inputs, self.outputs] {
@@ -99,7 +99,7 @@ struct Level {
 impl Level {
     /// Level `k` of `sizes.downs` − 1, from 1: keys `1` (down), `2` (norm), `3` (the next level), `5` (up),
     /// `6` (norm); of the innermost `1`, `3` and `4`.
-    fn new(k: usize, sizes: &Sizes, p: f64, vb: VarBuilder<'_>) -> Result<Self> {
+    fn new(k: usize, sizes: &UnetSizes, p: f64, vb: VarBuilder<'_>) -> Result<Self> {
         let vb = vb.pp("model");
         let (norm, outer, inside) = (sizes.norm, sizes.at(k - 1), sizes.at(k));
         let innermost = k + 1 == sizes.downs;
@@ -147,7 +147,7 @@ pub struct Unet {
     down: Conv2d,
     inner: Level,
     up: ConvTranspose2d,
-    sizes: Sizes,
+    sizes: UnetSizes,
 }
 
 impl Unet {
@@ -155,7 +155,7 @@ impl Unet {
     ///
     /// Units are dropped with probability `p` on the way up through the levels between the innermost and
     /// the first of eight times `width` channels.
-    pub fn new(sizes: &Sizes, p: f64, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(sizes: &UnetSizes, p: f64, vb: VarBuilder<'_>) -> Result<Self> {
         let vb = vb.pp("model").pp("model");
         let (norm, width) = (sizes.norm, sizes.width);
         let up = strided_conv_transpose(2, 1, 0);
@@ -171,7 +171,7 @@ impl Unet {
     ///
     /// # Errors
     /// Keys or shapes of something else, naming the first that does not fit.
-    pub fn recognise(weights: &Weights) -> Result<Sizes> {
+    pub fn recognise(weights: &Weights) -> Result<UnetSizes> {
         let kernel = |key: &str| match weights.dims(key) {
             Some(&[a, b, K, K]) => Ok((a, b)),
             Some(dims) => bail!("{key} is {dims:?}, expected two numbers of channels, {K}, {K}"),
@@ -192,7 +192,7 @@ impl Unet {
             level.push_str(".model.3");
             downs += 1;
         }
-        let sizes = Sizes {
+        let sizes = UnetSizes {
             inputs,
             outputs,
             width,
@@ -218,11 +218,11 @@ impl Unet {
     }
 
     /// How large it is.
-    pub fn sizes(&self) -> &Sizes {
+    pub fn sizes(&self) -> &UnetSizes {
         &self.sizes
     }
 
-    /// Pictures for pictures, whose sides are multiples of [`Sizes::multiple`]; dropout's masks are drawn
+    /// Pictures for pictures, whose sides are multiples of [`UnetSizes::multiple`]; dropout's masks are drawn
     /// from the deepest level on.
     pub fn forward(&self, x: &Tensor, noise: Noise, draws: &mut dyn Draws) -> Result<Tensor> {
         let h = self.down.forward(x)?; // [b, width, h/2, w/2]

@@ -12,7 +12,7 @@ use gan_core::{
     Weights, init, translate,
 };
 use gan_pix2pix::{
-    Config, Direction, Noise, Norm, Objective, PatchDiscriminator, Pix2Pix, Regression, Sizes,
+    Config, Direction, Noise, Norm, Objective, PatchDiscriminator, Pix2Pix, Regression, UnetSizes,
     Translator, Unet,
 };
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ fn context(channels: usize) -> Context {
     }
 }
 
-fn unet(sizes: &Sizes, p: f64) -> Net<Unet> {
+fn unet(sizes: &UnetSizes, p: f64) -> Net<Unet> {
     let start = init::convolutions_normal_offsets_zero;
     Net::new(&context(3), "g", start, |vb| Unet::new(sizes, p, vb)).unwrap()
 }
@@ -102,7 +102,7 @@ fn a_generator_saved_by_pytorch_opens_and_makes_the_same() {
     let mut draws = CounterRng::new(1, &Device::Cpu);
     for weights in [weights, wrapped] {
         let g = Unet::open(&weights, &Device::Cpu).unwrap();
-        let want = Sizes {
+        let want = UnetSizes {
             inputs: 3,
             outputs: 3,
             width: 2,
@@ -165,7 +165,7 @@ fn other_files_are_refused_by_their_first_keys() {
 /// Instance norm has no parameters, so each convolution has a bias; statistics that are left over are not read.
 #[test]
 fn a_network_with_instance_norm_is_recognised() {
-    let sizes = Sizes {
+    let sizes = UnetSizes {
         inputs: 1,
         outputs: 3,
         width: 2,
@@ -208,7 +208,7 @@ fn dropout_is_where_the_published_network_has_it() {
             self.0.choices(role, n, below)
         }
     }
-    let sizes = Sizes {
+    let sizes = UnetSizes {
         downs: 8,
         ..tiny().generator()
     };

@@ -1,7 +1,7 @@
 //! The settings: one field, one sentence, which is also the help.
 
 use candle_core::{Result, bail};
-use gan_core::nn::strided::Sizes;
+use gan_core::nn::strided::StridedSizes;
 use gan_core::{DataInfo, Preset, check};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ impl Config {
             Preset::Paper | Preset::Bench => paper,
             Preset::Demo => Self {
                 iterations: 2_000,
-                size: Sizes::side(data, 32),
+                size: StridedSizes::side(data, 32),
                 width_d: 16,
                 width_g: 16,
                 lr: 5e-4,
@@ -78,8 +78,8 @@ impl Config {
     }
 
     /// The sizes of G.
-    pub fn generator(&self) -> Sizes {
-        Sizes {
+    pub fn generator(&self) -> StridedSizes {
+        StridedSizes {
             size: self.size,
             channels: self.channels,
             width: self.width_g,
@@ -87,8 +87,8 @@ impl Config {
     }
 
     /// The sizes of the critic.
-    pub fn critic(&self) -> Sizes {
-        Sizes {
+    pub fn critic(&self) -> StridedSizes {
+        StridedSizes {
             width: self.width_d,
             ..self.generator()
         }

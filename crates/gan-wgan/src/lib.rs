@@ -35,7 +35,7 @@ mod config;
 
 pub use algorithm::Wgan;
 pub use config::Config;
-pub use gan_core::nn::strided::{Discriminator as Critic, Generator, Sizes};
+pub use gan_core::nn::strided::{Discriminator as Critic, Generator, StridedSizes};
 
 /// The paper as the runner's registry holds it.
 pub const RECIPE: gan_core::Erased<Wgan> = gan_core::Erased::NEW;

@@ -4,207 +4,145 @@
 //! epoch. The position is one count, so that a checkpoint holds it and the thread cannot change it; what
 //! is done to a picture at random depends on its position alone.
 
-use super::{DataInfo, Pictures, fit};
+use super::bicubic;
+use super::{Choice, Data, Pictures, Range, Shrink, Side, View, What};
 use crate::FileError;
-use crate::rng::{self, Key};
-use crate::source::{Jitter, Range};
+use crate::rng::{self, Key, Worker};
 use candle_core::bail;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Batches that the thread keeps ready.
 const AHEAD: usize = 2;
 
-/// How pictures are brought to the size that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// They are not.
-    Whole,
-    /// To this height; the width follows in proportion.
-    Height(usize),
-    /// A square is cut out: at random by a [`Feed`], from the middle of the picture's shorter side by [`batch`].
-    Square {
-        /// Its side.
-        size: usize,
-        /// What a [`Feed`] does at random.
-        jitter: Jitter,
-    },
-}
-
-/// What a batch looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+/// One tensor of a batch, as a plain vector.
+#[derive(Debug)]
+pub enum Block {
     /// Pictures.
+    Pictures {
+        /// Values in the range asked for.
+        values: Vec<f32>,
+        /// `[b, c, h, w]`
+        dims: [usize; 4],
+    },
+    /// A class for each picture.
+    Labels(Vec<u32>),
+}
+
+/// What batches look like, and in which order their pictures come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Keeps the orders of two streams of one run apart.
+    pub role: &'static str,
+    /// The run's seed.
+    pub seed: u64,
+    /// Pictures of this worker.
     pub b: usize,
-    /// How pictures are brought to the size asked for.
-    pub fit: Fit,
-    /// Range of values.
-    pub range: Range,
+    /// Which part of each batch it gets.
+    pub worker: Worker,
+    /// How pictures are cut.
+    pub view: View,
+    /// The tensors.
+    pub asks: Vec<What>,
 }
 
-impl Shape {
-    /// Height and width that the pictures of a data set are resized to, and those of the part that is kept.
-    fn sizes(&self, info: &DataInfo, random: bool) -> Result<[(usize, usize); 2], String> {
-        let resized = match self.fit {
-            Fit::Whole => (info.height, info.width),
-            Fit::Height(height) => fit::size(info, height)?,
-            Fit::Square { size, jitter } => {
-                if size > jitter.load {
-                    return Err(format!(
-                        "a square of {size} cannot be cut from pictures that are loaded at {}",
-                        jitter.load
-                    ));
-                }
-                let load = if random { jitter.load } else { size };
-                return Ok([fit::shorter(info, load)?, (size, size)]);
-            }
-        };
-        Ok([resized, resized])
-    }
-}
-
-/// Where a square is cut, in parts of the room there is, and whether the picture is mirrored.
-#[derive(Clone, Copy)]
-struct Cut {
-    y: f32,
-    x: f32,
-    mirror: bool,
-}
-
-impl Cut {
-    const MIDDLE: Self = Self {
-        y: 0.5,
-        x: 0.5,
-        mirror: false,
-    };
-
-    /// The choices for the picture at this position of the run.
-    fn at(seed: u64, role: &str, position: u64, fit: Fit) -> Self {
-        let Fit::Square { jitter, .. } = fit else {
-            return Self::MIDDLE;
-        };
-        let key = Key::new(seed, &format!("{role}.jitter"), position, 0);
-        match rng::uniforms(key, 0, 3)[..] {
-            [y, x, coin] => Self {
-                y,
-                x,
-                mirror: jitter.flip && coin < 0.5,
-            },
-            _ => Self::MIDDLE,
-        }
-    }
-
-    /// The part of a plane of `from` = (h, w) that is kept.
-    fn apply(&self, plane: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
-        let start = |from: usize, to: usize, at: f32| {
-            let room = from.saturating_sub(to);
-            ((at * (room + 1) as f32) as usize).min(room)
-        };
-        let (top, left) = (start(from.0, to.0, self.y), start(from.1, to.1, self.x));
-        let rows = plane.chunks_exact(from.1).skip(top).take(to.0);
-        let rows = rows.map(|row| row.iter().copied().skip(left).take(to.1));
-        match self.mirror {
-            false => rows.flatten().collect(),
-            true => rows
-                .flat_map(|row| row.collect::<Vec<_>>().into_iter().rev())
-                .collect(),
-        }
-    }
-}
-
-/// One batch, as plain vectors.
+/// A thread that reads on from a position, batch by batch.
 #[derive(Debug)]
-pub struct Batch {
-    /// Values in the range asked for.
-    pub values: Vec<f32>,
-    /// `[b, c, h, w]`
-    pub dims: [usize; 4],
-    /// One a picture, where the set has labels.
-    pub labels: Option<Vec<u32>>,
+pub struct Running {
+    request: Request,
+    at: u64,
+    batches: Receiver<Result<Vec<Block>, FileError>>,
 }
 
-/// A position in a data set and the thread that reads on from there.
-#[derive(Debug)]
-pub struct Feed {
-    pictures: Arc<dyn Pictures>,
-    seed: u64,
-    role: &'static str,
-    cursor: u64,
-    running: Option<(Shape, Receiver<Result<Batch, FileError>>)>,
-}
-
-impl Feed {
-    /// Starts at the first epoch; `role` keeps the orders of two feeds of one run apart.
-    pub fn new(pictures: Arc<dyn Pictures>, seed: u64, role: &'static str) -> Self {
-        Self {
-            pictures,
-            seed,
-            role,
-            cursor: 0,
-            running: None,
-        }
-    }
-
-    /// Pictures in the set.
-    pub fn len(&self) -> usize {
-        self.pictures.info().len
-    }
-
-    /// Never: a set has a picture at least.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Pictures handed out since the start of the run.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
-    }
-
-    /// Continues after `cursor` pictures.
-    pub fn seek(&mut self, cursor: u64) {
-        self.cursor = cursor;
-        self.running = None;
-    }
-
-    /// The next batch.
-    pub fn next(&mut self, shape: Shape) -> candle_core::Result<Batch> {
-        let info = self.pictures.info();
-        if shape.b == 0 {
+impl Running {
+    /// Starts after `from` pictures of the run.
+    ///
+    /// # Errors
+    /// A batch of no pictures.
+    pub fn start(data: &Data, request: Request, from: u64) -> candle_core::Result<Self> {
+        if request.b == 0 {
             bail!("a batch of no pictures was asked for")
         }
-        shape.sizes(info, true).map_err(candle_core::Error::msg)?;
-        let batches = match self.running.take() {
-            Some((running, batches)) if running == shape => batches,
-            _ => self.start(shape),
-        };
-        let Ok(batch) = batches.recv() else {
-            bail!("the thread that reads pictures has ended")
-        };
-        let batch = batch?;
-        self.cursor += shape.b as u64;
-        self.running = Some((shape, batches));
-        Ok(batch)
-    }
-
-    fn start(&self, shape: Shape) -> Receiver<Result<Batch, FileError>> {
-        let (send, receive) = sync_channel(AHEAD);
-        let (pictures, seed, role) = (self.pictures.clone(), self.seed, self.role);
-        let mut cursor = self.cursor;
+        let (send, batches) = sync_channel(AHEAD);
+        let (data, asked) = (data.clone(), request.clone());
         std::thread::spawn(move || {
-            let mut order = Order::new(seed, role, pictures.info().len);
+            let asked = &asked;
+            let mut order = Order::new(asked.seed, asked.role, stream_len(&data, &asked.asks));
+            let mut cursor = from;
             loop {
-                let positions = cursor..cursor + shape.b as u64;
-                let order = positions.map(|at| (order.at(at), Cut::at(seed, role, at, shape.fit)));
-                let batch = assemble(&*pictures, order, shape, true);
+                let start = cursor + asked.worker.start(asked.b) as u64;
+                let positions = start..start + asked.b as u64;
+                let which = positions.map(|at| {
+                    let choice = choice(asked.seed, asked.role, at, &asked.view);
+                    Ok((order.at(at)?, choice))
+                });
+                let batch = assemble(&data, which, &asked.view, &asked.asks);
                 let failed = batch.is_err();
-                // The channel closes when the feed is dropped or seeks elsewhere.
+                // The channel closes when the source is dropped or goes on elsewhere.
                 if send.send(batch).is_err() || failed {
                     return;
                 }
-                cursor += shape.b as u64;
+                cursor += asked.worker.all(asked.b) as u64;
             }
         });
-        receive
+        Ok(Self {
+            request,
+            at: from,
+            batches,
+        })
+    }
+
+    /// Whether its next batch is that of this request at this position.
+    pub fn is(&self, request: &Request, at: u64) -> bool {
+        self.at == at && self.request == *request
+    }
+
+    /// The order that it reads in.
+    pub fn role(&self) -> &'static str {
+        self.request.role
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// Those of reading; pictures that cannot be cut as asked for.
+    pub fn next(&mut self) -> candle_core::Result<Vec<Block>> {
+        let Ok(batch) = self.batches.recv() else {
+            bail!("the thread that reads pictures has ended")
+        };
+        self.at += self.request.worker.all(self.request.b) as u64;
+        Ok(batch?)
+    }
+}
+
+/// Pictures in an epoch of these asks: of a pair, as many on both sides.
+fn stream_len(data: &Data, asks: &[What]) -> usize {
+    match (asks.first().map(side_of), &data.b) {
+        (Some(Side::B), Some(b)) => b.info().len,
+        _ => data.a.info().len,
+    }
+}
+
+fn side_of(what: &What) -> Side {
+    match what {
+        What::Labels => Side::A,
+        What::Pictures { side, .. } => *side,
+    }
+}
+
+/// What is done at random to the picture at this position of the run.
+fn choice(seed: u64, role: &str, position: u64, view: &View) -> Choice {
+    if !view.is_random() {
+        return Choice::MIDDLE;
+    }
+    let key = Key::new(seed, &format!("{role}.jitter"), position, 0);
+    match rng::uniforms(key, 0, 3)[..] {
+        [y, x, coin] => Choice {
+            y,
+            x,
+            mirror: view.flip && coin < 0.5,
+        },
+        _ => Choice::MIDDLE,
     }
 }
 
@@ -229,113 +167,195 @@ impl Order {
     }
 
     /// The picture at this position of the run.
-    fn at(&mut self, position: u64) -> usize {
-        let (epoch, i) = (position / self.len as u64, position % self.len as u64);
+    fn at(&mut self, position: u64) -> Result<usize, FileError> {
+        let len = self.len.max(1) as u64;
+        let (epoch, i) = (position / len, position % len);
         if self.epoch != Some(epoch) {
             self.permutation = rng::permutation(Key::new(self.seed, self.role, epoch, 0), self.len);
             self.epoch = Some(epoch);
         }
-        self.permutation.get(i as usize).copied().unwrap_or(0)
+        let found = self.permutation.get(i as usize).copied();
+        found.ok_or_else(|| wrong("holds no pictures".into()))
     }
 }
 
-/// The pictures of these numbers, as a run with this shape sees them but for what it does at random;
-/// `shape.b` does not matter.
+fn wrong(problem: String) -> FileError {
+    FileError::new(Path::new("data set"), problem, "choose another size or set")
+}
+
+/// The pictures of these numbers as a run sees them, but for what it does at random.
 ///
 /// # Errors
-/// A size that pictures cannot be brought to; those of reading.
+/// Pictures that cannot be cut as the view says; those of reading.
 pub fn batch(
-    pictures: &dyn Pictures,
+    data: &Data,
     which: impl Iterator<Item = usize>,
-    shape: Shape,
-) -> Result<Batch, FileError> {
-    assemble(pictures, which.map(|i| (i, Cut::MIDDLE)), shape, false)
+    view: &View,
+    asks: &[What],
+) -> Result<Vec<Block>, FileError> {
+    assemble(data, which.map(|i| Ok((i, Choice::MIDDLE))), view, asks)
 }
 
+/// The one place that makes tensors of pictures, for any combination of asks.
 fn assemble(
-    pictures: &dyn Pictures,
-    which: impl Iterator<Item = (usize, Cut)>,
-    shape: Shape,
-    random: bool,
-) -> Result<Batch, FileError> {
-    let info = pictures.info();
-    let whole = (info.height, info.width);
-    let [resized, kept] = shape.sizes(info, random).map_err(fit::wrong)?;
-    let mut cuts = Vec::with_capacity(shape.b);
-    let mut bytes = Vec::with_capacity(shape.b * info.pixels());
-    let mut labels = info.classes.is_some().then(|| Vec::with_capacity(shape.b));
-    for (i, cut) in which {
-        pictures.read(i, &mut bytes)?;
-        if let (Some(labels), Some(label)) = (&mut labels, pictures.label(i)) {
-            labels.push(label);
-        }
-        cuts.push(cut);
-    }
-    let (b, (h, w)) = (cuts.len(), kept);
-    let scale = |x: f32| match shape.range {
+    data: &Data,
+    which: impl Iterator<Item = Result<(usize, Choice), FileError>>,
+    view: &View,
+    asks: &[What],
+) -> Result<Vec<Block>, FileError> {
+    let which: Vec<(usize, Choice)> = which.collect::<Result<_, _>>()?;
+    asks.iter()
+        .map(|what| match *what {
+            What::Labels => {
+                let labels = which.iter().map(|&(i, _)| data.a.label(i));
+                let labels: Option<Vec<u32>> = labels.collect();
+                labels
+                    .map(Block::Labels)
+                    .ok_or_else(|| wrong("has pictures without a label".into()))
+            }
+            What::Pictures {
+                side,
+                range,
+                shrink,
+            } => {
+                let set = match (side, &data.b) {
+                    (Side::A, _) => &data.a,
+                    (Side::B, Some(b)) => b,
+                    (Side::B, None) => return Err(wrong("has one side only".into())),
+                };
+                pictures(&**set, &which, view, range, shrink)
+            }
+        })
+        .collect()
+}
+
+fn pictures(
+    set: &dyn Pictures,
+    which: &[(usize, Choice)],
+    view: &View,
+    range: Range,
+    shrink: Option<(usize, Shrink)>,
+) -> Result<Block, FileError> {
+    let channels = set.info().channels;
+    let mut seen: Option<(usize, usize)> = None;
+    let (mut bytes, mut values) = (Vec::new(), Vec::new());
+    let scale = |x: f32| match range {
         Range::Signed => x / 127.5 - 1.,
         Range::Unit => x / 255.,
     };
-    let still = cuts.iter().all(|cut| !cut.mirror);
-    let values = if still && resized == whole && kept == whole {
-        bytes.iter().map(|&x| scale(f32::from(x))).collect()
-    } else {
-        let mut values = Vec::with_capacity(b * info.channels * h * w);
-        let planes = bytes.chunks_exact(info.height * info.width);
-        let cuts = cuts
-            .iter()
-            .flat_map(|cut| std::iter::repeat_n(cut, info.channels));
-        for (plane, cut) in planes.zip(cuts) {
-            let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x)).collect();
-            let plane = fit::plane(&plane, whole, resized);
-            values.extend(cut.apply(&plane, resized, kept).into_iter().map(scale));
+    for &(i, choice) in which {
+        let part = view.cut(set.size(i), choice).map_err(wrong)?;
+        let (h, w) = (part.height, part.width);
+        bytes.clear();
+        set.read(i, part, &mut bytes)?;
+        if choice.mirror {
+            bytes.chunks_exact_mut(w).for_each(<[u8]>::reverse);
         }
-        values
-    };
-    Ok(Batch {
+        let (h, w) = match shrink {
+            None => {
+                values.extend(bytes.iter().map(|&x| scale(f32::from(x))));
+                (h, w)
+            }
+            Some((factor, how)) => {
+                if factor == 0 || !h.is_multiple_of(factor) || !w.is_multiple_of(factor) {
+                    return Err(wrong(format!(
+                        "has pictures of {h}x{w}, which cannot be made {factor} times smaller"
+                    )));
+                }
+                for plane in bytes.chunks_exact(h * w) {
+                    let plane = match how {
+                        Shrink::Mean => mean(plane, w, factor),
+                        Shrink::Bicubic => bicubic::shrunk(plane, (h, w), factor),
+                    };
+                    values.extend(plane.into_iter().map(scale));
+                }
+                (h / factor, w / factor)
+            }
+        };
+        match seen {
+            Some(first) if first != (h, w) => {
+                return Err(wrong(format!(
+                    "has pictures of {h}x{w} and of {}x{}; squares of one size were not asked for",
+                    first.0, first.1
+                )));
+            }
+            _ => seen = Some((h, w)),
+        }
+    }
+    let (h, w) = seen.unwrap_or_default();
+    Ok(Block::Pictures {
         values,
-        dims: [b, info.channels, h, w],
-        labels,
+        dims: [which.len(), channels, h, w],
     })
+}
+
+/// The mean of each square of pixels, in [0, 255].
+fn mean(plane: &[u8], w: usize, factor: usize) -> Vec<f32> {
+    let share = (factor * factor) as f32;
+    let rows = plane.chunks_exact(w * factor);
+    rows.flat_map(|rows| {
+        let mut sums = vec![0u32; w / factor];
+        for row in rows.chunks_exact(w) {
+            for (sum, pixels) in sums.iter_mut().zip(row.chunks_exact(factor)) {
+                *sum += pixels.iter().map(|&x| u32::from(x)).sum::<u32>();
+            }
+        }
+        sums.into_iter().map(move |sum| sum as f32 / share)
+    })
+    .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DataInfo, InMemory};
+    use super::super::{DataInfo, Held, labels as asked_labels, pictures as asked};
     use super::*;
+    use std::sync::Arc;
 
-    fn feed(seed: u64) -> Feed {
-        let info = DataInfo {
-            channels: 1,
-            height: 2,
-            width: 4,
-            classes: Some(10),
-            len: 10,
+    /// Ten pictures of 2x4 whose values rise to the right, labelled by their numbers; a second side 100 higher.
+    fn data() -> Data {
+        let set = |tint: usize| -> Arc<dyn Pictures> {
+            let info = DataInfo::picture(1, 2, 4).labelled(10).of(10);
+            let bytes = (0..80).map(|i| (i / 8 * 8 + i % 8 + tint) as u8).collect();
+            Arc::new(Held::new(info, bytes, Some((0..10).collect())).expect("a set"))
         };
-        let bytes = (0..80).map(|i| (i / 8 * 8 + i % 8) as u8).collect();
-        let set = InMemory::new(info, bytes, Some((0..10).collect())).expect("a set");
-        Feed::new(Arc::new(set), seed, "order")
+        Data::paired(set(0), set(100)).expect("pairs")
     }
 
-    fn shape(b: usize) -> Shape {
-        Shape {
+    fn request(b: usize, view: View, asks: Vec<What>) -> Request {
+        Request {
+            role: "order",
+            seed: 1,
             b,
-            fit: Fit::Whole,
-            range: Range::Unit,
+            worker: Worker::ALONE,
+            view,
+            asks,
         }
     }
 
-    fn labels(feed: &mut Feed, b: usize) -> Vec<u32> {
-        feed.next(shape(b))
-            .expect("a batch")
-            .labels
-            .expect("labels")
+    fn labels(running: &mut Running) -> Vec<u32> {
+        match &running.next().expect("a batch")[..] {
+            [Block::Labels(labels)] => labels.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn values(blocks: &[Block], i: usize) -> Vec<f32> {
+        match &blocks[i] {
+            Block::Pictures { values, .. } => values.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn start(b: usize, seed: u64, from: u64) -> Running {
+        let mut request = request(b, View::whole(), vec![asked_labels("y").what]);
+        request.seed = seed;
+        Running::start(&data(), request, from).expect("a thread")
     }
 
     #[test]
     fn an_epoch_holds_each_picture_once_and_the_next_has_another_order() {
-        let mut feed = feed(1);
-        let all: Vec<u32> = (0..5).flat_map(|_| labels(&mut feed, 4)).collect();
+        let mut running = start(4, 1, 0);
+        let all: Vec<u32> = (0..5).flat_map(|_| labels(&mut running)).collect();
         let (mut first, mut second) = (all[..10].to_vec(), all[10..].to_vec());
         assert_ne!(first, second);
         first.sort_unstable();
@@ -346,103 +366,81 @@ mod tests {
 
     #[test]
     fn the_order_depends_on_the_seed_alone_and_not_on_batches_or_restarts() {
-        let (mut whole, mut parts, mut other) = (feed(1), feed(1), feed(2));
-        let want = labels(&mut whole, 12);
-        let mut got = labels(&mut parts, 3);
-        got.extend(labels(&mut parts, 4));
-        let cursor = parts.cursor();
-        let mut parts = feed(1);
-        parts.seek(cursor);
-        got.extend(labels(&mut parts, 5));
+        let want = labels(&mut start(12, 1, 0));
+        let mut got = labels(&mut start(3, 1, 0));
+        got.extend(labels(&mut start(4, 1, 3)));
+        got.extend(labels(&mut start(5, 1, 7)));
         assert_eq!(got, want);
-        assert_ne!(labels(&mut other, 12), want);
+        assert_ne!(labels(&mut start(12, 2, 0)), want);
+        // Two workers' parts are one worker's batch.
+        let part = |index| {
+            let mut request = request(6, View::whole(), vec![asked_labels("y").what]);
+            request.worker = Worker::new(index, 2).expect("a worker");
+            let mut running = Running::start(&data(), request, 0).expect("a thread");
+            (labels(&mut running), labels(&mut running))
+        };
+        let ((a, next_a), (b, next_b)) = (part(0), part(1));
+        assert_eq!([a, b].concat(), want);
+        assert_eq!([next_a, next_b].concat(), labels(&mut start(12, 1, 12)));
     }
 
     #[test]
     fn ranges_and_averages() {
-        let mut feed = feed(1);
-        let unit = feed.next(shape(1)).expect("a batch");
-        feed.seek(0);
-        let signed = feed
-            .next(Shape {
-                range: Range::Signed,
-                ..shape(1)
-            })
-            .expect("a batch");
-        for (u, s) in unit.values.iter().zip(&signed.values) {
+        let asks = [
+            asked("u").unit().what,
+            asked("s").what,
+            asked("half").unit().averaged(2).what,
+            asked("low").unit().shrunk(2).what,
+        ];
+        let blocks = batch(&data(), [3].into_iter(), &View::whole(), &asks).expect("a batch");
+        let [unit, signed, half] = [0, 1, 2].map(|i| values(&blocks, i));
+        for (u, s) in unit.iter().zip(&signed) {
             assert!((u * 2. - 1. - s).abs() < 1e-6);
         }
-        feed.seek(0);
-        let half = feed
-            .next(Shape {
-                fit: Fit::Height(1),
-                ..shape(1)
-            })
-            .expect("a batch");
-        assert_eq!(half.dims, [1, 1, 1, 2]);
-        let mean = |i: usize| {
-            let v = &unit.values;
-            (v[i] + v[i + 1] + v[i + 4] + v[i + 5]) / 4.
-        };
-        assert!((half.values[0] - mean(0)).abs() < 1e-6);
-        assert!((half.values[1] - mean(2)).abs() < 1e-6);
-        let other = feed.next(Shape {
-            fit: Fit::Height(3),
-            ..shape(1)
-        });
-        assert_eq!(other.expect("a batch").dims, [1, 1, 3, 6]);
-        assert!(
-            feed.next(Shape {
-                fit: Fit::Height(0),
-                ..shape(1)
-            })
-            .is_err()
-        );
+        let mean = |i: usize| (unit[i] + unit[i + 1] + unit[i + 4] + unit[i + 5]) / 4.;
+        assert!((half[0] - mean(0)).abs() < 1e-6 && (half[1] - mean(2)).abs() < 1e-6);
+        for block in &blocks[2..] {
+            assert!(matches!(block, Block::Pictures { dims: [1, 1, 1, 2], .. }));
+        }
+        for factor in [0, 3] {
+            let ask = [asked("x").averaged(factor).what];
+            assert!(batch(&data(), [3].into_iter(), &View::whole(), &ask).is_err());
+        }
     }
-    /// Squares: from the middle without a run, at random in one, the same in both of a pair, and the same
-    /// whatever the batches and wherever the run went on.
+
+    /// Squares: from the middle without a run, at random in one, the same in all tensors of a batch, and
+    /// the same whatever the batches and wherever the run went on.
     #[test]
     fn crops_and_flips_depend_on_the_position_alone() {
-        let square = |size, load, flip| Shape {
-            b: 5,
-            fit: Fit::Square {
-                size,
-                jitter: Jitter { load, flip },
-            },
-            range: Range::Unit,
-        };
-        let set = feed(1).pictures;
-        let middle = batch(&*set, [3].into_iter(), square(2, 2, true)).expect("a picture");
-        assert_eq!(middle.dims, [1, 1, 2, 2]);
-        let want = [25, 26, 29, 30].map(|x| x as f32 / 255.);
-        assert_eq!(middle.values, want);
+        let crop = View::crop(2).flipped(true);
+        let x = asked("x").unit().what;
+        let middle = batch(&data(), [3].into_iter(), &crop, &[x]).expect("a picture");
+        assert_eq!(values(&middle, 0), [25, 26, 29, 30].map(|x| x as f32 / 255.));
 
-        let jitter = square(2, 3, true);
-        let values = |feed: &mut Feed, b| feed.next(Shape { b, ..jitter }).expect("a batch").values;
-        let (mut whole, mut parts, mut pair) = (feed(1), feed(1), feed(1));
-        let all = values(&mut whole, 25);
-        assert_eq!(values(&mut pair, 25), all);
-        let mut got = values(&mut parts, 7);
-        let cursor = parts.cursor();
-        let mut parts = feed(1);
-        parts.seek(cursor);
-        got.extend(values(&mut parts, 18));
-        assert_eq!(got, all);
+        let y = asked("y").of(Side::B).unit().what;
+        let low = asked("low").unit().averaged(2).what;
+        let run = |b, from, view| {
+            let request = request(b, view, vec![x, y, low]);
+            let blocks = Running::start(&data(), request, from).and_then(|mut r| r.next());
+            [0, 1, 2].map(|i| values(blocks.as_ref().expect("a batch"), i))
+        };
+        let all = run(25, 0, crop);
+        let (parts, rest) = (run(7, 0, crop), run(18, 7, crop));
+        for i in 0..3 {
+            assert_eq!([&parts[i][..], &rest[i][..]].concat(), all[i]);
+        }
+        for (x, y) in all[0].iter().zip(&all[1]) {
+            assert!((y - x - 100. / 255.).abs() < 1e-6, "{x} and {y}");
+        }
+        for (square, low) in all[0].chunks_exact(4).zip(&all[2]) {
+            assert!((square.iter().sum::<f32>() / 4. - low).abs() < 1e-6);
+        }
         // Values rise to the right in every picture of the set; in a mirrored one they fall.
-        let mirrored = all.chunks_exact(4).filter(|p| p[1] < p[0]).count();
+        let mirrored = all[0].chunks_exact(4).filter(|p| p[1] < p[0]).count();
         assert!((5..20).contains(&mirrored), "{mirrored} of 25 are mirrored");
-        let mut plain = feed(1);
-        let plain = plain
-            .next(Shape {
-                b: 25,
-                ..square(2, 3, false)
-            })
-            .expect("a batch")
-            .values;
-        assert!(plain.chunks_exact(4).all(|p| p[1] > p[0]));
-        let error = feed(1)
-            .next(square(3, 2, false))
-            .expect_err("too large a square");
-        assert!(error.to_string().contains("loaded at 2"), "{error}");
+        let plain = run(25, 0, View::crop(2));
+        assert!(plain[0].chunks_exact(4).all(|p| p[1] > p[0]));
+        let error = batch(&data(), [3].into_iter(), &View::crop(3), &[x]).expect_err("too large");
+        assert!(error.to_string().contains("a square of 3"), "{error}");
     }
 }

@@ -168,6 +168,16 @@ impl View {
         }
     }
 
+    /// Whether a batch depends on chance: where squares are cut, and what is mirrored.
+    pub fn is_random(&self) -> bool {
+        let crops = match self.fit {
+            Fit::Whole => false,
+            Fit::Square { size, load } => load > size,
+            Fit::Crop { .. } => true,
+        };
+        crops || self.flip
+    }
+
     /// What is kept of a picture of this height and width when it is read. One smaller than what is needed
     /// is enlarged.
     ///

@@ -20,7 +20,7 @@ const DEEPEST: usize = 6;
 
 /// How large the network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct PatchSizes {
     /// Channels of the input: of two pictures, where the discriminator sees pairs.
     pub channels: usize,
     /// Channels after the first layer; doubled with each further strided layer, up to eight times.
@@ -29,7 +29,7 @@ pub struct Sizes {
     pub n_layers: usize,
 }
 
-impl Sizes {
+impl PatchSizes {
     /// Refuses what cannot be built, or has no score for square pictures of this side.
     pub fn check(&self, width_key: &str, layers_key: &str, size: usize) -> Result<()> {
         check::within(width_key, self.width, 1..=1024)?;
@@ -65,8 +65,8 @@ impl PatchDiscriminator {
     /// Keys `model.0` (convolution with bias), then `model.N` (convolution) and `model.N+1` (norm) for N =
     /// 2, 5, …, and the last convolution with bias; the pixel variant has `net.0`, `net.2`, `net.3`,
     /// `net.5`. Convolutions have a bias where the norm has no parameters.
-    pub fn new(norm: Norm, sizes: &Sizes, vb: VarBuilder<'_>) -> Result<Self> {
-        let &Sizes {
+    pub fn new(norm: Norm, sizes: &PatchSizes, vb: VarBuilder<'_>) -> Result<Self> {
+        let &PatchSizes {
             channels,
             width,
             n_layers,
@@ -134,7 +134,7 @@ mod tests {
     use crate::{Context, DataInfo, Net, init};
     use candle_core::{DType, Device, Var};
 
-    fn net(norm: Norm, sizes: &Sizes) -> Net<PatchDiscriminator> {
+    fn net(norm: Norm, sizes: &PatchSizes) -> Net<PatchDiscriminator> {
         let cx = Context {
             device: Device::Cpu,
             seed: 1,
@@ -149,7 +149,7 @@ mod tests {
     /// The published counts at 70 pixels, and the receptive fields of the paper's table 3.
     #[test]
     fn counts_fields_and_keys() {
-        let sizes = |channels, n_layers| Sizes {
+        let sizes = |channels, n_layers| PatchSizes {
             channels,
             width: 64,
             n_layers,
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_score_sees_its_patch_alone() -> Result<()> {
         for n_layers in [0, 1, 2] {
-            let sizes = Sizes {
+            let sizes = PatchSizes {
                 channels: 1,
                 width: 2,
                 n_layers,
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn pictures_too_small_are_refused() {
-        let sizes = Sizes {
+        let sizes = PatchSizes {
             channels: 3,
             width: 8,
             n_layers: 3,

@@ -5,11 +5,17 @@
 //! the picture's size, twice as many at a quarter, down to 4x4. Key names are those of one PyTorch
 //! `Sequential` called `main` that holds convolution, norm and activation as entries of their own.
 
+use super::maps::{Norm, NormLayer};
 use super::{
-    Act, BatchNorm, Conv2d, ConvTranspose2d, LayerNorm, Mode, batch_norm, conv_transpose2d_no_bias,
-    conv2d_no_bias, layer_norm, tanh,
+    Act, BatchNorm, Conv2d, ConvTranspose2d, Mode, batch_norm, conv_transpose2d_no_bias,
+    conv2d_no_bias, tanh,
 };
-use crate::{DataInfo, Draws, Law, Net, Probe, Sampler, Takes, Weights, check};
+use crate::data::DataInfo;
+use crate::draws::Draws;
+use crate::params::Net;
+use crate::sampler::{Columns, Law, Probe, Sampler, Takes};
+use crate::weights::Weights;
+use crate::check;
 use candle_core::{Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use gan_kernels::conv;
@@ -21,7 +27,7 @@ const LEAKY: Act = Act::LeakyRelu(0.2);
 
 /// How large the pictures and the networks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct StridedSizes {
     /// Side of a picture: a power of two from 16.
     pub size: usize,
     /// 1 or 3.
@@ -30,7 +36,7 @@ pub struct Sizes {
     pub width: usize,
 }
 
-impl Sizes {
+impl StridedSizes {
     /// Refuses what cannot be built; `width_key` is the setting that `width` comes from.
     pub fn check(&self, width_key: &str) -> Result<()> {
         let &Self {
@@ -49,27 +55,7 @@ impl Sizes {
 
     /// The smallest power of two that holds the data's pictures, from 16 to `most`.
     pub fn side(data: &DataInfo, most: usize) -> usize {
-        let side = data.height.max(data.width);
-        side.min(most).next_power_of_two().clamp(16, most)
-    }
-
-    /// Refuses data that these sizes do not fit; pictures of another size are resized, not refused.
-    pub fn check_data(&self, data: &DataInfo) -> Result<()> {
-        if data.channels != self.channels {
-            bail!(
-                "channels is {}, but the data's pictures have {}",
-                self.channels,
-                data.channels
-            )
-        }
-        if data.height != data.width {
-            bail!(
-                "the data's pictures are {}x{}, expected square ones: crop them first",
-                data.height,
-                data.width
-            )
-        }
-        Ok(())
+        data.side().min(most).next_power_of_two().clamp(16, most)
     }
 
     /// Channels at 4x4.
@@ -89,7 +75,7 @@ pub struct Generator {
 impl Generator {
     /// Keys `main.N.weight` for the transposed convolutions (N = 0, 3, 6, …) and
     /// `main.N.{weight, bias, running_mean, running_var}` for the norms after all but the last.
-    pub fn new(z_dim: usize, sizes: &Sizes, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(z_dim: usize, sizes: &StridedSizes, vb: VarBuilder<'_>) -> Result<Self> {
         let vb = vb.pp("main");
         let double = conv::ConvTranspose2d {
             stride: 2,
@@ -115,7 +101,7 @@ impl Generator {
     ///
     /// # Errors
     /// Keys or shapes of something else, naming the first that does not fit.
-    pub fn recognise(weights: &Weights) -> Result<(usize, Sizes)> {
+    pub fn recognise(weights: &Weights) -> Result<(usize, StridedSizes)> {
         let kernel = |n: usize| -> Result<Option<(usize, usize)>> {
             let key = format!("main.{n}.weight");
             match weights.dims(&key) {
@@ -134,7 +120,7 @@ impl Generator {
         if !(3..=9).contains(&layers) {
             bail!("there are {layers} transposed convolutions main.0, main.3, …, expected 3 to 9")
         }
-        let sizes = Sizes {
+        let sizes = StridedSizes {
             size: K << (layers - 1),
             channels: last.1,
             width: last.0,
@@ -166,33 +152,12 @@ impl Generator {
 
 impl Sampler for Generator {
     fn takes(&self) -> Takes {
-        Takes::Latent {
-            shape: vec![self.z_dim, 1, 1],
-            law: Law::Normal,
-        }
+        Takes::noise(&[self.z_dim, 1, 1], Law::Normal)
     }
 
-    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
-        let Probe::Latent(z) = input else {
-            bail!("this generator takes noise alone")
-        };
-        Ok(vec![("fake", self.forward(z, Mode::Eval)?)])
+    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {
+        Ok(Columns::new("fake", self.forward(input.z()?, Mode::Eval)?))
     }
-}
-
-/// What normalises a discriminator's features between its convolutions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Norm {
-    /// Over the batch: pictures of a batch see each other.
-    Batch,
-    /// Over each picture alone, as a penalty on the gradient at each picture needs it.
-    Layer,
-}
-
-#[derive(Clone, Debug)]
-enum NormLayer {
-    Batch(BatchNorm),
-    Layer(LayerNorm),
 }
 
 /// Pictures `[b, channels, size, size]` to scores `[b]`, without a sigmoid.
@@ -205,8 +170,9 @@ pub struct Discriminator {
 
 impl Discriminator {
     /// Keys `main.N.weight` for the convolutions (N = 0, 2, 5, 8, …) and `main.N.{weight, bias, …}` for
-    /// the norms after all but the first and the last.
-    pub fn new(norm: Norm, sizes: &Sizes, vb: VarBuilder<'_>) -> Result<Self> {
+    /// the norms after all but the first and the last. A penalty on the gradient at each picture needs a
+    /// norm that does not look at the others.
+    pub fn new(norm: Norm, sizes: &StridedSizes, vb: VarBuilder<'_>) -> Result<Self> {
         let vb = vb.pp("main");
         let half = conv::Conv2d {
             stride: 2,
@@ -221,13 +187,7 @@ impl Discriminator {
             let down = conv2d_no_bias(width, 2 * width, K, half, vb.pp(n))?;
             (width, n) = (2 * width, n + 3);
             let vb = vb.pp(n - 2);
-            blocks.push((
-                down,
-                match norm {
-                    Norm::Batch => NormLayer::Batch(batch_norm(width, LEAKY, vb)?),
-                    Norm::Layer => NormLayer::Layer(layer_norm(width, LEAKY, vb)?),
-                },
-            ));
+            blocks.push((down, norm.layer(width, LEAKY, vb)?));
         }
         Ok(Self {
             first,
@@ -241,10 +201,7 @@ impl Discriminator {
         let mut h = self.first.forward(x)?; // [b, width, size/2, size/2]
         for (down, norm) in &self.blocks {
             h = down.forward(&h)?; // [b, 2·width, size/4, size/4], …, [b, widest, 4, 4]
-            h = match norm {
-                NormLayer::Batch(norm) => norm.forward(&h, mode)?,
-                NormLayer::Layer(norm) => norm.forward(&h)?,
-            };
+            h = norm.forward(&h, mode)?;
         }
         self.last.forward(&h)?.flatten_all() // [b, 1, 1, 1] to [b]
     }
