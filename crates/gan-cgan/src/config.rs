@@ -1,15 +1,17 @@
-//! The settings: one field, one sentence, which is also the help.
+//! The settings: one field, one sentence, which is also the help; and the paper's facts.
 
-use crate::model::Widths;
-use candle_core::{Result, bail};
+use crate::joint::Joint;
+use crate::model::{DROPOUT, Discriminator, Generator, GeneratorWidths, JudgeWidths};
+use crate::split::Split;
+use candle_core::{Device, Result, bail};
+use gan_core::Means::{self, Always, Classes, Pixels, Setting};
 use gan_core::optim::schedule;
-use gan_core::{Context, DataInfo, Net, Optimizer, Params, Preset, Rule, check, init};
+use gan_core::{
+    Algorithm, Context, DataInfo, Learns, Net, Optimizer, Paper, PaperInfo, Params, Preset,
+    Recording, Rule, Sampler, View, Weights, check, init,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-/// The paper's probability of dropping a unit (section 4.1).
-pub(crate) const DROPOUT: f64 = 0.5;
 
 /// What judges pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,10 +39,12 @@ pub enum OptimizerKind {
 pub struct Config {
     /// What judges pictures: joint or split.
     pub design: Design,
-    /// Iterations of the whole run: an update of each network.
-    pub iterations: u64,
     /// Pictures in a batch.
     pub batch: usize,
+    /// Side of the square that pictures are brought to; without it they stay as they are.
+    pub size: Option<usize>,
+    /// Whether pictures are mirrored left to right at random.
+    pub flip: bool,
     /// Number of classes, as the data has.
     pub classes: usize,
     /// Components of the noise z.
@@ -84,13 +88,137 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings of a preset; those of the paper are in its section 4.1.
-    pub fn preset(preset: Preset, data: &DataInfo) -> Self {
+    /// The widths of G.
+    pub fn generator(&self) -> GeneratorWidths {
+        GeneratorWidths {
+            z_dim: self.z_dim,
+            z: self.g_z_units,
+            y: self.g_y_units,
+            joint: self.g_joint_units,
+        }
+    }
+
+    /// Refuses data that these settings do not fit.
+    pub fn check_data(&self, data: &DataInfo) -> Result<()> {
+        match data.classes {
+            Some(classes) if classes == self.classes => Ok(()),
+            Some(classes) => bail!("classes is {}, but the data has {classes}", self.classes),
+            None => bail!("the data has no labels, this paper needs them"),
+        }
+    }
+
+    /// An optimizer for one network.
+    pub(crate) fn optimizer(&self, net: &Params) -> Result<Optimizer> {
+        let rule = match self.optimizer {
+            OptimizerKind::Sgd => Rule::Sgd {
+                momentum: self.momentum,
+            },
+            OptimizerKind::Adam => Rule::adam(0.5, 0.999),
+        };
+        Optimizer::new(rule, self.lr, &[net])
+    }
+
+    /// Sets learning rate and momentum of iteration `t` (section 4.1).
+    pub(crate) fn schedule(&self, t: u64, optimizers: &mut [&mut Optimizer]) {
+        if self.optimizer == OptimizerKind::Adam {
+            return;
+        }
+        let progress = (t as f64 / self.momentum_steps as f64).min(1.);
+        let momentum = self.momentum + (self.momentum_end - self.momentum) * progress;
+        for opt in optimizers {
+            opt.lr = schedule::exponential(self.lr, self.lr_decay, self.lr_min, t);
+            opt.rule = Rule::Sgd { momentum };
+        }
+    }
+
+    /// The widths of D, and of M.
+    pub fn judge(&self) -> JudgeWidths {
+        JudgeWidths {
+            x: (self.d_x_units, self.d_x_pieces),
+            y: (self.d_y_units, self.d_y_pieces),
+            joint: (self.d_joint_units, self.d_joint_pieces),
+        }
+    }
+
+    /// The generator that both designs share.
+    pub(crate) fn new_generator(&self, cx: &Context) -> Result<Net<Generator>> {
+        let picture = self.learns().view.picture(&cx.data);
+        Net::new(cx, "g", init::as_layers, |vb| {
+            Generator::new(self.generator(), self.classes, self.g_dropout, picture, vb)
+        })
+    }
+
+    /// A judge of pictures, with classes or without.
+    pub(crate) fn new_discriminator(
+        &self,
+        name: &str,
+        classes: Option<usize>,
+        cx: &Context,
+    ) -> Result<Net<Discriminator>> {
+        let pixels = self.learns().view.picture(&cx.data).iter().product();
+        Net::new(cx, name, init::as_layers, |vb| {
+            Discriminator::new(pixels, classes, self.judge(), self.d_dropout, vb)
+        })
+    }
+}
+
+/// What a recording of either design calls the settings.
+const RECORDED: &[(&str, Means)] = &[
+    ("opt", Always("\"sgd\"")),
+    ("lr", Setting("lr")),
+    ("lr_decay", Setting("lr_decay")),
+    ("lr_min", Setting("lr_min")),
+    ("momentum", Setting("momentum")),
+    ("momentum_end", Setting("momentum_end")),
+    ("momentum_steps", Setting("momentum_steps")),
+    ("batch", Setting("batch")),
+    ("img", Pixels),
+    ("classes", Setting("classes")),
+    ("classes", Classes),
+    ("z", Setting("z_dim")),
+    ("gz", Setting("g_z_units")),
+    ("gy", Setting("g_y_units")),
+    ("gj", Setting("g_joint_units")),
+    ("hx", Setting("d_x_units")),
+    ("kx", Setting("d_x_pieces")),
+    ("hy", Setting("d_y_units")),
+    ("ky", Setting("d_y_pieces")),
+    ("hj", Setting("d_joint_units")),
+    ("kj", Setting("d_joint_pieces")),
+    ("p", Setting("g_dropout")),
+    ("p", Setting("d_dropout")),
+];
+
+impl Paper for Config {
+    const INFO: PaperInfo = PaperInfo {
+        name: "cgan",
+        title: "Conditional Generative Adversarial Nets",
+        authors: "Mirza, Osindero",
+        year: 2014,
+        arxiv: "1411.1784",
+        data: "mnist",
+        recordings: &[
+            Recording {
+                name: "cgan-joint",
+                keys: RECORDED,
+                set: &[("size", "null"), ("design", "\"joint\"")],
+            },
+            Recording {
+                name: "cgan-split",
+                keys: RECORDED,
+                set: &[("size", "null"), ("design", "\"split\"")],
+            },
+        ],
+        bench: &[("cgan", DataInfo::unlabelled(1, 28).labelled(10))],
+    };
+
+    /// Those of the paper are in its section 4.1.
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
         let paper = Self {
             design: Design::Joint,
-            // The learning rate has fallen to its smallest after this many (.1 / 1.00004^t = 1e-6).
-            iterations: 287_830,
             batch: 100,
+            size: Some(data.side()),
+            flip: false,
             classes: data.classes.unwrap_or(10),
             z_dim: 100,
             g_z_units: 200,
@@ -127,34 +255,30 @@ impl Config {
         match preset {
             Preset::Paper | Preset::Bench => paper,
             Preset::Demo => Self {
-                iterations: 28_000,
                 g_dropout: 0.4,
                 momentum_end: 0.5,
                 ..narrow
             },
             Preset::Smoke => Self {
-                iterations: 200,
                 batch: 32,
                 ..narrow
             },
         }
     }
 
-    /// The widths of G.
-    pub fn generator(&self) -> Widths {
-        Widths {
-            z_dim: self.z_dim,
-            z: self.g_z_units,
-            y: self.g_y_units,
-            joint: self.g_joint_units,
+    fn steps(&self, preset: Preset, _: &DataInfo) -> u64 {
+        match preset {
+            // The learning rate has fallen to its smallest after this many (.1 / 1.00004^t = 1e-6).
+            Preset::Paper | Preset::Bench => 287_830,
+            Preset::Demo => 28_000,
+            Preset::Smoke => 200,
         }
     }
 
-    /// Refuses what cannot be built.
-    pub fn check(&self) -> Result<()> {
-        check::within("iterations", self.iterations, 1..=1 << 40)?;
+    fn check(&self) -> Result<()> {
         for (key, value) in [
             ("batch", self.batch),
+            ("size", self.size.unwrap_or(1)),
             ("z_dim", self.z_dim),
             ("g_z_units", self.g_z_units),
             ("g_y_units", self.g_y_units),
@@ -194,127 +318,19 @@ impl Config {
         check::within("momentum_steps", self.momentum_steps, 1..=1 << 40)
     }
 
-    /// Refuses data that these settings do not fit.
-    pub fn check_data(&self, data: &DataInfo) -> Result<()> {
-        match data.classes {
-            Some(classes) if classes == self.classes => Ok(()),
-            Some(classes) => bail!("classes is {}, but the data has {classes}", self.classes),
-            None => bail!("the data has no labels, this paper needs them"),
-        }
+    fn learns(&self) -> Learns {
+        let view = self.size.map_or(View::whole(), View::square);
+        Learns::pictures(view.flipped(self.flip), self.batch).labelled()
     }
 
-    /// An optimizer for one network.
-    pub(crate) fn optimizer(&self, net: &Params) -> Result<Optimizer> {
-        let rule = match self.optimizer {
-            OptimizerKind::Sgd => Rule::Sgd {
-                momentum: self.momentum,
-            },
-            OptimizerKind::Adam => Rule::adam(0.5, 0.999),
-        };
-        Optimizer::new(rule, self.lr, &[net])
-    }
-
-    /// Sets learning rate and momentum of iteration `t` (section 4.1).
-    pub(crate) fn schedule(&self, t: u64, optimizers: &mut [&mut Optimizer]) {
-        if self.optimizer == OptimizerKind::Adam {
-            return;
-        }
-        let progress = (t as f64 / self.momentum_steps as f64).min(1.);
-        let momentum = self.momentum + (self.momentum_end - self.momentum) * progress;
-        for opt in optimizers {
-            opt.lr = schedule::exponential(self.lr, self.lr_decay, self.lr_min, t);
-            opt.rule = Rule::Sgd { momentum };
-        }
-    }
-
-    /// The generator that both designs share.
-    pub(crate) fn new_generator(&self, cx: &Context) -> Result<Net<crate::Generator>> {
-        Net::new(cx, "g", init::as_layers, |vb| {
-            crate::Generator::new(self.generator(), self.classes, self.g_dropout, &cx.data, vb)
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        Ok(match self.design {
+            Design::Joint => Box::new(Joint::new(self, cx)?),
+            Design::Split => Box::new(Split::new(self, cx)?),
         })
     }
 
-    /// A judge of pictures, with classes or without.
-    pub(crate) fn new_discriminator(
-        &self,
-        name: &str,
-        classes: Option<usize>,
-        cx: &Context,
-    ) -> Result<Net<crate::Discriminator>> {
-        Net::new(cx, name, init::as_layers, |vb| {
-            crate::Discriminator::new(cx.data.pixels(), classes, self, vb)
-        })
-    }
-
-    /// The settings of a reference recording and the data it was made with.
-    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
-        /// The recording's own names.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Recorded {
-            opt: String,
-            lr: f64,
-            lr_decay: f64,
-            lr_min: f64,
-            momentum: f64,
-            momentum_end: f64,
-            momentum_steps: u64,
-            batch: usize,
-            img: usize,
-            classes: usize,
-            z: usize,
-            gz: usize,
-            gy: usize,
-            gj: usize,
-            hx: usize,
-            kx: usize,
-            hy: usize,
-            ky: usize,
-            hj: usize,
-            kj: usize,
-            p: f64,
-        }
-        let r: Recorded =
-            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
-        if r.opt != "sgd" {
-            bail!("{fixture}: recorded with opt {:?}, expected \"sgd\"", r.opt)
-        }
-        let design = match fixture {
-            "cgan-split" => Design::Split,
-            _ => Design::Joint,
-        };
-        let config = Self {
-            design,
-            iterations: 1,
-            batch: r.batch,
-            classes: r.classes,
-            z_dim: r.z,
-            g_z_units: r.gz,
-            g_y_units: r.gy,
-            g_joint_units: r.gj,
-            d_x_units: r.hx,
-            d_x_pieces: r.kx,
-            d_y_units: r.hy,
-            d_y_pieces: r.ky,
-            d_joint_units: r.hj,
-            d_joint_pieces: r.kj,
-            g_dropout: r.p,
-            d_dropout: r.p,
-            optimizer: OptimizerKind::Sgd,
-            lr: r.lr,
-            lr_decay: r.lr_decay,
-            lr_min: r.lr_min,
-            momentum: r.momentum,
-            momentum_end: r.momentum_end,
-            momentum_steps: r.momentum_steps,
-        };
-        let data = DataInfo {
-            channels: 1,
-            height: 1,
-            width: r.img,
-            classes: Some(r.classes),
-            len: r.batch,
-        };
-        Ok((config, data))
+    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

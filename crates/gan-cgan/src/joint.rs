@@ -5,7 +5,9 @@ use crate::model::{Discriminator, Generator, encode};
 use candle_core::Result;
 use gan_core::loss::bce_with_logits;
 use gan_core::nn::{Mode::Train, sigmoid};
-use gan_core::{Algorithm, Context, Draws, Iter, Net, Optimizer, Range, Sampler, Stateful};
+use gan_core::{
+    Algorithm, Context, Draws, Iter, Net, Optimizer, Paper, Sampler, Stateful, labels, pictures,
+};
 
 /// The conditional GAN in training, with D(x|y).
 #[derive(Debug)]
@@ -40,10 +42,11 @@ impl Joint {
 impl Algorithm for Joint {
     /// Goodfellow's Algorithm 1 with k = 1 on the objective of equation 2.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
-        let b = self.config.batch;
+        let b = it.share(self.config.batch)?;
         self.config
             .schedule(it.t, &mut [&mut self.opt_d, &mut self.opt_g]);
-        let (x, labels) = it.labelled(["x", "y"], b, Range::Unit)?;
+        let view = self.config.learns().view;
+        let [x, labels] = it.batch(b, view, [pictures("x").unit(), labels("y")])?;
         let (x, y) = (x.flatten_from(1)?, encode(&labels, self.config.classes)?);
 
         // Ascend ln D(x|y) + ln(1 − D(G(z|y)|y)).

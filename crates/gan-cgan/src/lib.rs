@@ -31,17 +31,15 @@
 //!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
-mod algorithm;
 mod config;
 mod joint;
 mod model;
 mod split;
 
-pub use algorithm::Cgan;
 pub use config::{Config, Design, OptimizerKind};
 pub use joint::Joint;
-pub use model::{Discriminator, Generator, Maxout};
+pub use model::{Discriminator, Generator, GeneratorWidths, JudgeWidths, Maxout};
 pub use split::Split;
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Erased<Cgan> = gan_core::Erased::NEW;
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

@@ -1,11 +1,13 @@
 //! The networks: perceptrons that take a class besides noise or a picture.
 
-use crate::config::Config;
 use candle_core::{Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use candle_nn::encoding::one_hot;
 use gan_core::nn::{Linear, Mode, dropout, linear, maxout, relu, sigmoid};
-use gan_core::{DataInfo, Draws, Law, Net, Probe, Sampler, Takes, Weights, check};
+use gan_core::{Columns, DataInfo, Draws, Law, Net, Probe, Sampler, Takes, Weights, check};
+
+/// The paper's probability of dropping a unit (section 4.1).
+pub(crate) const DROPOUT: f64 = 0.5;
 
 /// Classes `[b]` (u32) as one-hot vectors `[b, classes]`.
 pub(crate) fn encode(labels: &Tensor, classes: usize) -> Result<Tensor> {
@@ -44,23 +46,36 @@ pub struct Discriminator {
     p: f64,
 }
 
+/// The widths of a judge: units and pieces of each maxout layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JudgeWidths {
+    /// After the picture.
+    pub x: (usize, usize),
+    /// After the class.
+    pub y: (usize, usize),
+    /// After both.
+    pub joint: (usize, usize),
+}
+
 impl Discriminator {
-    /// Keys `x`, `y`, `joint`, `out`, each with `weight` and `bias`; `y` only where there are classes.
+    /// Keys `x`, `y`, `joint`, `out`, each with `weight` and `bias`; `y` only where there are classes. Units
+    /// of hidden layers are dropped with probability `p`.
     pub fn new(
         pixels: usize,
         classes: Option<usize>,
-        config: &Config,
+        widths: JudgeWidths,
+        p: f64,
         vb: VarBuilder<'_>,
     ) -> Result<Self> {
-        let c = config;
-        let units = c.d_x_units + classes.map_or(0, |_| c.d_y_units);
-        let y = |classes| Maxout::new(classes, c.d_y_units, c.d_y_pieces, vb.pp("y"));
+        let JudgeWidths { x, y, joint } = widths;
+        let units = x.0 + classes.map_or(0, |_| y.0);
+        let of_class = |classes| Maxout::new(classes, y.0, y.1, vb.pp("y"));
         Ok(Self {
-            x: Maxout::new(pixels, c.d_x_units, c.d_x_pieces, vb.pp("x"))?,
-            y: classes.map(y).transpose()?,
-            joint: Maxout::new(units, c.d_joint_units, c.d_joint_pieces, vb.pp("joint"))?,
-            out: linear(c.d_joint_units, 1, vb.pp("out"))?,
-            p: c.d_dropout,
+            x: Maxout::new(pixels, x.0, x.1, vb.pp("x"))?,
+            y: classes.map(of_class).transpose()?,
+            joint: Maxout::new(units, joint.0, joint.1, vb.pp("joint"))?,
+            out: linear(joint.0, 1, vb.pp("out"))?,
+            p,
         })
     }
 
@@ -96,12 +111,12 @@ pub struct Generator {
     p: f64,
     z_dim: usize,
     classes: usize,
-    picture: (usize, usize, usize),
+    picture: [usize; 3],
 }
 
 /// The widths of a generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Widths {
+pub struct GeneratorWidths {
     /// Components of z.
     pub z_dim: usize,
     /// Units after z.
@@ -113,24 +128,24 @@ pub struct Widths {
 }
 
 impl Generator {
-    /// Keys `z`, `y`, `joint`, `out`, each with `weight` and `bias`; `data` gives the shape of a picture.
+    /// Keys `z`, `y`, `joint`, `out`, each with `weight` and `bias`; `picture` is `[c, h, w]`.
     pub fn new(
-        widths: Widths,
+        widths: GeneratorWidths,
         classes: usize,
         p: f64,
-        data: &DataInfo,
+        picture: [usize; 3],
         vb: VarBuilder<'_>,
     ) -> Result<Self> {
-        let Widths { z_dim, z, y, joint } = widths;
+        let GeneratorWidths { z_dim, z, y, joint } = widths;
         Ok(Self {
             z: linear(z_dim, z, vb.pp("z"))?,
             y: linear(classes, y, vb.pp("y"))?,
             joint: linear(z + y, joint, vb.pp("joint"))?,
-            out: linear(joint, data.pixels(), vb.pp("out"))?,
+            out: linear(joint, picture.iter().product(), vb.pp("out"))?,
             p,
             z_dim,
             classes,
-            picture: (data.channels, data.height, data.width),
+            picture,
         })
     }
 
@@ -162,9 +177,10 @@ impl Generator {
         };
         let ((z, z_dim), (y, classes)) = (dims("z.weight")?, dims("y.weight")?);
         let ((joint, _), (pixels, _)) = (dims("joint.weight")?, dims("out.weight")?);
-        let data = DataInfo::square(pixels)?;
-        let widths = Widths { z_dim, z, y, joint };
-        let build = |vb| Self::new(widths, classes, crate::config::DROPOUT, &data, vb);
+        let square = DataInfo::square(pixels)?;
+        let picture = [square.channels, square.height, square.width];
+        let widths = GeneratorWidths { z_dim, z, y, joint };
+        let build = |vb| Self::new(widths, classes, DROPOUT, picture, vb);
         Ok(Net::open(weights, device, "g", build)?.frozen)
     }
 
@@ -175,7 +191,7 @@ impl Generator {
         mode: Mode,
         draws: &mut dyn Draws,
     ) -> Result<Tensor> {
-        let (c, h, w) = self.picture;
+        let [c, h, w] = self.picture;
         let unit = self.forward(z, y, mode, draws)?;
         unit.affine(2., -1.)?.reshape((z.dim(0)?, c, h, w))
     }
@@ -183,24 +199,15 @@ impl Generator {
 
 impl Sampler for Generator {
     fn takes(&self) -> Takes {
-        Takes::Labelled {
-            shape: vec![self.z_dim],
-            law: Law::Uniform,
-            classes: self.classes,
-        }
+        Takes::noise(&[self.z_dim], Law::Uniform).classes(self.classes)
     }
 
     /// The columns are `undropped`, without dropout, and `fake`, with units dropped as in training: the
     /// noise z does little beside it, so without it all pictures of a class are all but one.
-    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
-        let Probe::Labelled { z, labels } = input else {
-            bail!("this generator takes noise and classes")
-        };
-        let y = encode(labels, self.classes)?;
+    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Columns> {
+        let (z, y) = (input.z()?, encode(input.labels()?, self.classes)?);
         let undropped = self.pictures(z, &y, Mode::Eval, draws)?;
-        Ok(vec![
-            ("undropped", undropped),
-            ("fake", self.pictures(z, &y, Mode::Batch, draws)?),
-        ])
+        let fake = self.pictures(z, &y, Mode::Batch, draws)?;
+        Ok(Columns::new("undropped", undropped).with("fake", fake))
     }
 }

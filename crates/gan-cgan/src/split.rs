@@ -5,7 +5,9 @@ use crate::model::{Discriminator, Generator, encode};
 use candle_core::{Result, Tensor};
 use gan_core::loss::bce_with_logits;
 use gan_core::nn::{Mode::Train, sigmoid};
-use gan_core::{Algorithm, Context, Draws, Iter, Net, Optimizer, Range, Sampler, Stateful};
+use gan_core::{
+    Algorithm, Context, Draws, Iter, Net, Optimizer, Paper, Sampler, Stateful, labels, pictures,
+};
 
 /// The conditional GAN in training, with D(x) and M(x, y).
 #[derive(Debug)]
@@ -55,15 +57,12 @@ fn wrong(labels: &Tensor, classes: usize, it: &mut Iter<'_>) -> Result<Tensor> {
 impl Algorithm for Split {
     /// An update of D, one of M, and one of G against both.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
-        let Config {
-            batch: b,
-            classes,
-            z_dim,
-            ..
-        } = self.config;
+        let b = it.share(self.config.batch)?;
+        let Config { classes, z_dim, .. } = self.config;
         let optimizers = [&mut self.opt_d, &mut self.opt_m, &mut self.opt_g];
         self.config.schedule(it.t, &mut { optimizers });
-        let (x, labels) = it.labelled(["x", "y"], b, Range::Unit)?;
+        let view = self.config.learns().view;
+        let [x, labels] = it.batch(b, view, [pictures("x").unit(), labels("y")])?;
         let x = x.flatten_from(1)?;
         let y = encode(&labels, classes)?;
         let y_wrong = encode(&wrong(&labels, classes, it)?, classes)?;

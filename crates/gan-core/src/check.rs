@@ -1,6 +1,7 @@
 //! Refusing settings out of range, in the same words everywhere.
 
-use crate::DataInfo;
+use crate::data::DataInfo;
+use crate::nn::maps::Norm;
 use candle_core::{Result, bail};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -60,4 +61,12 @@ pub fn crop(size: usize, jitter: usize, multiple: usize) -> Result<()> {
         bail!("size is {size}, expected a multiple of {multiple}")
     }
     within("jitter", jitter, 0..=4096)
+}
+
+/// The norm of a network that translates: over the batch or over each map, as the published ones have it.
+pub fn norm_of_maps(key: &str, norm: Norm) -> Result<()> {
+    match norm {
+        Norm::Batch | Norm::Instance => Ok(()),
+        Norm::Layer => bail!("{key} is layer, expected batch or instance"),
+    }
 }

@@ -131,7 +131,10 @@ impl<'a> Iter<'a> {
             self.log(&format!("loss/{update}/{term}"), value);
         }
         for net in opt.nets() {
-            self.log(&format!("lr/{net}"), &Tensor::new(opt.lr as f32, &Device::Cpu)?);
+            self.log(
+                &format!("lr/{net}"),
+                &Tensor::new(opt.lr as f32, &Device::Cpu)?,
+            );
         }
         self.check(update, terms, &gradients)?;
         if let Some(recorder) = &mut self.recorder {
@@ -252,7 +255,9 @@ fn together(
     gradients: &mut [(String, Option<Tensor>)],
     terms: Vec<Tensor>,
 ) -> Result<Vec<Tensor>> {
-    let own = gradients.iter().filter_map(|(_, gradient)| gradient.clone());
+    let own = gradients
+        .iter()
+        .filter_map(|(_, gradient)| gradient.clone());
     let all = own.chain(terms).collect::<Vec<_>>();
     let n = all.len();
     let means = reducer.mean(all)?;
@@ -260,7 +265,10 @@ fn together(
         bail!("{n} tensors were to be reduced, {} came back", means.len())
     }
     let mut means = means.into_iter();
-    for gradient in gradients.iter_mut().filter_map(|(_, gradient)| gradient.as_mut()) {
+    for gradient in gradients
+        .iter_mut()
+        .filter_map(|(_, gradient)| gradient.as_mut())
+    {
         if let Some(mean) = means.next() {
             *gradient = mean;
         }

@@ -125,7 +125,10 @@ impl Source for LiveSource {
             asks: asks.iter().map(|ask| ask.what).collect(),
         };
         // The thread that reads ahead goes on where the next batch is what it expects.
-        let known = self.running.iter().position(|running| running.is(&request, from));
+        let known = self
+            .running
+            .iter()
+            .position(|running| running.is(&request, from));
         let mut running = match known {
             Some(i) => self.running.swap_remove(i),
             None => {
@@ -143,7 +146,9 @@ impl Source for LiveSource {
         blocks
             .into_iter()
             .map(|block| match block {
-                Block::Pictures { values, dims } => Tensor::from_vec(values, &dims[..], &self.device),
+                Block::Pictures { values, dims } => {
+                    Tensor::from_vec(values, &dims[..], &self.device)
+                }
                 Block::Labels(labels) => Tensor::from_vec(labels, b, &self.device),
             })
             .collect()

@@ -296,18 +296,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     fn context() -> Context {
-        let data = DataInfo {
-            channels: 1,
-            height: 1,
-            width: 1,
-            classes: None,
-            len: 1,
-        };
-        Context {
-            device: Device::Cpu,
-            seed: 1,
-            data,
-        }
+        Context::new(&Device::Cpu, 1, DataInfo::unlabelled(1, 1), 1)
     }
 
     fn shapes(params: &Params) -> Vec<(String, Vec<usize>)> {

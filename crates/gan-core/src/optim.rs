@@ -192,7 +192,10 @@ impl Optimizer {
 
 impl Stateful for Optimizer {
     fn save(&self, to: &mut StateWriter<'_>) -> Result<()> {
-        for Slot { key, var, state, .. } in &self.slots {
+        for Slot {
+            key, var, state, ..
+        } in &self.slots
+        {
             let mut to = to.part(key);
             match state {
                 State::Adam(state) => {
@@ -214,7 +217,10 @@ impl Stateful for Optimizer {
     }
 
     fn load(&mut self, from: &mut StateReader<'_>) -> Result<()> {
-        for Slot { key, var, state, .. } in &mut self.slots {
+        for Slot {
+            key, var, state, ..
+        } in &mut self.slots
+        {
             let mut from = from.part(key);
             match state {
                 State::Adam(state) => {
@@ -307,9 +313,8 @@ mod tests {
     /// schedule is reckoned anew.
     #[test]
     fn a_rate_is_reckoned_from_the_length() {
-        let rates = |length: Length, ts: [u64; 4]| {
-            ts.map(|t| schedule::linear(8., 0.25, &length, t))
-        };
+        let rates =
+            |length: Length, ts: [u64; 4]| ts.map(|t| schedule::linear(8., 0.25, &length, t));
         let length = Length::of(16);
         assert_eq!(rates(length, [0, 12, 13, 15]), [8., 8., 6., 2.]);
         let held = Length {

@@ -1,6 +1,7 @@
 //! A paper as the runner sees it: facts, presets, and how its training is built.
 
-use crate::algorithm::{Algorithm, Context};
+use crate::algorithm::Algorithm;
+use crate::context::Context;
 use crate::data::{DataInfo, Side, View};
 use crate::sampler::Sampler;
 use crate::weights::Weights;

@@ -197,8 +197,14 @@ impl Probe {
     pub fn with(self, side: Side, pictures: Tensor) -> Self {
         let pictures = Some(pictures);
         match side {
-            Side::A => Self { x: pictures, ..self },
-            Side::B => Self { y: pictures, ..self },
+            Side::A => Self {
+                x: pictures,
+                ..self
+            },
+            Side::B => Self {
+                y: pictures,
+                ..self
+            },
         }
     }
 
@@ -239,7 +245,9 @@ impl Probe {
     }
 
     fn all(&self) -> impl Iterator<Item = &Tensor> {
-        [&self.z, &self.labels, &self.x, &self.y].into_iter().flatten()
+        [&self.z, &self.labels, &self.x, &self.y]
+            .into_iter()
+            .flatten()
     }
 
     /// The same with each of its tensors changed.
@@ -265,7 +273,9 @@ impl Probe {
 
     /// Where its tensors are; the CPU, where it has none.
     pub fn device(&self) -> Device {
-        self.all().next().map_or(Device::Cpu, |tensor| tensor.device().clone())
+        self.all()
+            .next()
+            .map_or(Device::Cpu, |tensor| tensor.device().clone())
     }
 
     /// How many pictures it asks for.
@@ -273,7 +283,10 @@ impl Probe {
     /// # Errors
     /// Nothing in it, or tensors of different numbers of rows.
     pub fn count(&self) -> Result<usize> {
-        let counts = self.all().map(|tensor| tensor.dim(0)).collect::<Result<Vec<_>>>()?;
+        let counts = self
+            .all()
+            .map(|tensor| tensor.dim(0))
+            .collect::<Result<Vec<_>>>()?;
         match counts[..] {
             [first, ref rest @ ..] if rest.iter().all(|count| *count == first) => Ok(first),
             _ => bail!("a generator is given tensors of {counts:?} rows, expected one number"),
@@ -321,7 +334,10 @@ impl Columns {
             Some((_, pictures)) => Ok(pictures),
             None => {
                 let names: Vec<_> = self.iter().map(|(name, _)| name).collect();
-                bail!("the generator made no column {name}, but {}", names.join(", "))
+                bail!(
+                    "the generator made no column {name}, but {}",
+                    names.join(", ")
+                )
             }
         }
     }

@@ -10,11 +10,7 @@ use candle_core::{Result, Tensor, bail};
 ///
 /// # Errors
 /// A generator that takes no pictures; pictures of two sizes; those of [`Sampler::sample`].
-pub fn translate(
-    sampler: &dyn Sampler,
-    input: &Probe,
-    draws: &mut dyn Draws,
-) -> Result<Columns> {
+pub fn translate(sampler: &dyn Sampler, input: &Probe, draws: &mut dyn Draws) -> Result<Columns> {
     let Some(port) = sampler.takes().port else {
         bail!("this generator takes no pictures")
     };
@@ -48,7 +44,9 @@ pub fn translate(
 
 /// The length that a side is padded to.
 fn target(length: usize, port: &Port) -> usize {
-    length.max(port.least).next_multiple_of(port.multiple.max(1))
+    length
+        .max(port.least)
+        .next_multiple_of(port.multiple.max(1))
 }
 
 /// Pictures `[n, c, h, w]` mirrored on at their borders, whose last line is not repeated, until the generator

@@ -64,10 +64,7 @@ impl Weights {
     /// The same without running statistics, which some versions of PyTorch save for norms that do not use
     /// them: instance norm.
     pub fn without_statistics(&self) -> Self {
-        let tensors = self
-            .tensors
-            .iter()
-            .filter(|(key, _)| !is_buffer(key));
+        let tensors = self.tensors.iter().filter(|(key, _)| !is_buffer(key));
         Self {
             path: self.path.clone(),
             tensors: tensors.map(|(key, t)| (key.clone(), t.clone())).collect(),

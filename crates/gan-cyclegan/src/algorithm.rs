@@ -3,20 +3,21 @@
 use crate::config::Config;
 use crate::model::{ResnetGenerator, Translators};
 use crate::pool::Pool;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use gan_core::loss::{l1, mse};
 use gan_core::nn::Mode::Train;
 use gan_core::nn::patch::PatchDiscriminator;
+use gan_core::optim::schedule;
 use gan_core::{
-    Algorithm, Context, DataInfo, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset, Range,
-    Rule, Sampler, Side, Stateful, Task, Weights, check, init,
+    Algorithm, Context, Iter, Length, Net, Optimizer, Paper, Rule, Sampler, Side, Stateful, check,
+    init, pictures,
 };
-use serde_json::Value;
 
 /// CycleGAN in training.
 #[derive(Debug)]
 pub struct CycleGan {
     config: Config,
+    length: Length,
     g: Net<ResnetGenerator>,
     f: Net<ResnetGenerator>,
     d_x: Net<PatchDiscriminator>,
@@ -58,6 +59,7 @@ impl CycleGan {
             pool_x: Pool::new("pool_x", config.pool, &cx.device),
             pool_y: Pool::new("pool_y", config.pool, &cx.device),
             config: config.clone(),
+            length: cx.length,
             g,
             f,
             d_x,
@@ -93,12 +95,14 @@ impl Algorithm for CycleGan {
     /// Equation 3 with the least squares of section 4; the discriminators see fakes of the pools.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
         let c = &self.config;
-        let (lambda, lr, jitter) = (c.lambda_cycle, c.lr(it.t), c.jitter());
+        let (lambda, view) = (c.lambda_cycle, c.learns().view);
+        let lr = schedule::linear(c.lr, c.decay, &self.length, it.t);
         for opt in [&mut self.opt_g, &mut self.opt_d_x, &mut self.opt_d_y] {
             opt.lr = lr;
         }
-        let x = it.one("x", Side::A, c.batch, c.size, Range::Signed, jitter)?; // [b, c, size, size]
-        let y = it.one("y", Side::B, c.batch, c.size, Range::Signed, jitter)?;
+        let b = it.share(c.batch)?;
+        let [x] = it.batch(b, view, [pictures("x").of(Side::A)])?; // [b, c, size, size]
+        let [y] = it.batch(b, view, [pictures("y").of(Side::B)])?;
         let (g, f) = (&self.g.live, &self.f.live);
         let (fake_y, fake_x) = (g.forward(&x, Train)?, f.forward(&y, Train)?);
 
@@ -145,57 +149,5 @@ impl Algorithm for CycleGan {
             ("pool_x", &mut self.pool_x),
             ("pool_y", &mut self.pool_y),
         ]
-    }
-}
-
-impl Paper for CycleGan {
-    type Config = Config;
-
-    const INFO: PaperInfo = PaperInfo {
-        name: "cyclegan",
-        title: "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
-        authors: "Zhu, Park, Isola, Efros",
-        year: 2017,
-        arxiv: "1703.10593",
-        data: "textured",
-        fixtures: &["cyclegan"],
-        bench: &[(
-            "cyclegan",
-            DataInfo {
-                channels: 3,
-                height: 128,
-                width: 128,
-                classes: None,
-                len: 1,
-            },
-        )],
-    };
-
-    fn task(_: &Config) -> Task {
-        Task::Unpaired
-    }
-
-    fn preset(preset: Preset, data: &DataInfo) -> Config {
-        Config::preset(preset, data)
-    }
-
-    fn check(config: &Config) -> Result<()> {
-        config.check()
-    }
-
-    fn pace(config: &Config, _: &DataInfo) -> Pace {
-        Pace::of(config.iterations)
-    }
-
-    fn reference(fixture: &str, config: &Value) -> Result<(Config, DataInfo)> {
-        Config::reference(fixture, config)
-    }
-
-    fn build(config: &Config, cx: &Context) -> Result<Box<dyn Algorithm>> {
-        Ok(Box::new(Self::new(config, cx)?))
-    }
-
-    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        Ok(Box::new(ResnetGenerator::open(weights, device)?))
     }
 }

@@ -1,21 +1,22 @@
-//! The settings: one field, one sentence, which is also the help.
+//! The settings: one field, one sentence, which is also the help; and the paper's facts.
 
-use crate::model::ResnetSizes;
-use candle_core::{Result, bail};
+use crate::algorithm::CycleGan;
+use crate::model::{ResnetGenerator, ResnetSizes};
+use candle_core::{Device, Result};
+use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::maps::Norm;
-use gan_core::nn::patch;
-use gan_core::optim::schedule;
-use gan_core::{DataInfo, Jitter, Preset, check};
+use gan_core::nn::patch::PatchSizes;
+use gan_core::{
+    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
+    Weights, check,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Settings of CycleGAN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Iterations of the whole run: an update of both generators and one of each discriminator.
-    pub iterations: u64,
     /// Pictures of each side in a batch.
     pub batch: usize,
     /// Side of the square cut from each picture, a multiple of 4.
@@ -48,77 +49,11 @@ pub struct Config {
     pub beta1: f64,
     /// Adam's decay of the gradient's square.
     pub beta2: f64,
-    /// Iterations at the end in which the learning rate falls linearly to 0; 0: it does not.
-    pub decay: u64,
+    /// Share of the run, at its end, in which the learning rate falls linearly to 0; 0: it does not.
+    pub decay: f64,
 }
 
 impl Config {
-    /// The settings of a preset; those of the paper are in its section 4 and appendix 7.1.
-    pub fn preset(preset: Preset, data: &DataInfo) -> Self {
-        let epochs = |n: u64| n * data.len as u64;
-        let paper = Self {
-            iterations: epochs(200),
-            batch: 1,
-            size: 256,
-            jitter: 30,
-            flip: true,
-            channels: data.channels,
-            norm: Norm::Instance,
-            blocks: Self::blocks(256),
-            width_g: 64,
-            width_d: 64,
-            n_layers: 3,
-            lambda_cycle: 10.,
-            lambda_identity: 0.,
-            pool: 50,
-            lr: 2e-4,
-            beta1: 0.5,
-            beta2: 0.999,
-            decay: epochs(100),
-        };
-        match preset {
-            Preset::Paper => paper,
-            Preset::Bench => Self {
-                size: 128,
-                jitter: 0,
-                flip: false,
-                blocks: Self::blocks(128),
-                lambda_identity: 0.5,
-                decay: 0,
-                ..paper
-            },
-            Preset::Demo => Self {
-                iterations: 2_700,
-                batch: 8,
-                size: 32,
-                jitter: 0,
-                flip: false,
-                blocks: 3,
-                width_g: 24,
-                width_d: 32,
-                n_layers: 2,
-                lambda_cycle: 5.,
-                lr: 4e-4,
-                decay: 1_350,
-                ..paper
-            },
-            Preset::Smoke => Self {
-                iterations: 200,
-                batch: 2,
-                size: 16,
-                jitter: 2,
-                blocks: 1,
-                width_g: 4,
-                width_d: 4,
-                n_layers: 1,
-                lambda_identity: 0.5,
-                pool: 4,
-                decay: 100,
-                ..paper
-            },
-        }
-    }
-
     /// The paper's residual blocks for pictures of this side (appendix 7.2): 6 at 128, 9 from 256 on.
     pub fn blocks(size: usize) -> usize {
         if size < 256 { 6 } else { 9 }
@@ -136,27 +71,123 @@ impl Config {
     }
 
     /// The sizes of D_X and D_Y.
-    pub fn discriminator(&self) -> patch::PatchSizes {
-        patch::PatchSizes {
+    pub fn discriminator(&self) -> PatchSizes {
+        PatchSizes {
             channels: self.channels,
             width: self.width_d,
             n_layers: self.n_layers,
         }
     }
+}
 
-    /// What is done to pictures at random.
-    pub fn jitter(&self) -> Jitter {
-        Jitter {
-            load: self.size + self.jitter,
-            flip: self.flip,
+impl Paper for Config {
+    const INFO: PaperInfo = PaperInfo {
+        name: "cyclegan",
+        title: "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",
+        authors: "Zhu, Park, Isola, Efros",
+        year: 2017,
+        arxiv: "1703.10593",
+        data: "textured",
+        recordings: &[Recording {
+            name: "cyclegan",
+            keys: &[
+                ("opt", Always("\"adam\"")),
+                ("d_scale", Always("0.5")),
+                ("lr", Setting("lr")),
+                ("beta1", Setting("beta1")),
+                ("beta2", Setting("beta2")),
+                ("lambda_cycle", Setting("lambda_cycle")),
+                ("lambda_idt", Setting("lambda_identity")),
+                ("pool", Setting("pool")),
+                ("batch", Setting("batch")),
+                ("c", Setting("channels")),
+                ("c", Channels),
+                ("h", Setting("size")),
+                ("h", Height),
+                ("w", Width),
+                ("f_g", Setting("width_g")),
+                ("blocks", Setting("blocks")),
+                ("f_d", Setting("width_d")),
+                ("n_layers", Setting("n_layers")),
+            ],
+            set: &[("jitter", "0"), ("flip", "false"), ("decay", "0")],
+        }],
+        bench: &[("cyclegan", DataInfo::unlabelled(3, 128))],
+    };
+
+    /// Those of the paper are in its section 4 and appendix 7.1.
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
+        let paper = Self {
+            batch: 1,
+            size: 256,
+            jitter: 30,
+            flip: true,
+            channels: data.channels,
+            norm: Norm::Instance,
+            blocks: Self::blocks(256),
+            width_g: 64,
+            width_d: 64,
+            n_layers: 3,
+            lambda_cycle: 10.,
+            lambda_identity: 0.,
+            pool: 50,
+            lr: 2e-4,
+            beta1: 0.5,
+            beta2: 0.999,
+            decay: 0.5, // the last 100 of 200 epochs
+        };
+        match preset {
+            Preset::Paper => paper,
+            Preset::Bench => Self {
+                size: 128,
+                jitter: 0,
+                flip: false,
+                blocks: Self::blocks(128),
+                lambda_identity: 0.5,
+                decay: 0.,
+                ..paper
+            },
+            Preset::Demo => Self {
+                batch: 8,
+                size: 32,
+                jitter: 0,
+                flip: false,
+                blocks: 3,
+                width_g: 24,
+                width_d: 32,
+                n_layers: 2,
+                lambda_cycle: 5.,
+                lr: 4e-4,
+                ..paper
+            },
+            Preset::Smoke => Self {
+                batch: 2,
+                size: 16,
+                jitter: 2,
+                blocks: 1,
+                width_g: 4,
+                width_d: 4,
+                n_layers: 1,
+                lambda_identity: 0.5,
+                pool: 4,
+                ..paper
+            },
         }
     }
 
-    /// Refuses what cannot be built.
-    pub fn check(&self) -> Result<()> {
-        check::within("iterations", self.iterations, 1..=1 << 40)?;
+    fn steps(&self, preset: Preset, data: &DataInfo) -> u64 {
+        match preset {
+            // 200 epochs (appendix 7.1).
+            Preset::Paper | Preset::Bench => 200 * data.epoch() as u64,
+            Preset::Demo => 2_700,
+            Preset::Smoke => 200,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
         check::size("batch", self.batch)?;
         self.generator().check()?;
+        check::norm_of_maps("norm", self.norm)?;
         check::crop(self.size, self.jitter, 4)?;
         self.discriminator()
             .check("width_d", "n_layers", self.size)?;
@@ -166,82 +197,21 @@ impl Config {
         check::positive("lr", self.lr)?;
         check::fraction("beta1", self.beta1)?;
         check::fraction("beta2", self.beta2)?;
-        check::within("decay", self.decay, 0..=self.iterations)
+        check::within("decay", self.decay, 0. ..=1.)
     }
 
-    /// The learning rate of iteration `t`.
-    pub(crate) fn lr(&self, t: u64) -> f64 {
-        match self.decay {
-            0 => self.lr,
-            decay => schedule::linear(
-                self.lr,
-                self.iterations - decay.min(self.iterations),
-                decay,
-                t,
-            ),
-        }
+    fn learns(&self) -> Learns {
+        let view = View::jittered(self.size, self.jitter).flipped(self.flip);
+        Learns::pictures(view, self.batch)
+            .apart()
+            .scheduled(self.decay > 0.)
     }
 
-    /// The settings of a reference recording and the data it was made with.
-    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
-        /// The recording's own names.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Recorded {
-            opt: String,
-            lr: f64,
-            beta1: f64,
-            beta2: f64,
-            d_scale: f64,
-            lambda_cycle: f64,
-            lambda_idt: f64,
-            pool: usize,
-            batch: usize,
-            c: usize,
-            h: usize,
-            w: usize,
-            f_g: usize,
-            blocks: usize,
-            f_d: usize,
-            n_layers: usize,
-        }
-        let r: Recorded =
-            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
-        if r.opt != "adam" || r.d_scale != 0.5 {
-            bail!(
-                "{fixture}: recorded with opt {:?} and d_scale {}, this paper has \"adam\" and 0.5",
-                r.opt,
-                r.d_scale
-            )
-        }
-        let data = DataInfo {
-            channels: r.c,
-            height: r.h,
-            width: r.w,
-            classes: None,
-            len: r.batch,
-        };
-        let size = r.h.min(r.w);
-        let config = Self {
-            iterations: 1,
-            batch: r.batch,
-            size,
-            jitter: 0,
-            flip: false,
-            channels: r.c,
-            blocks: r.blocks,
-            width_g: r.f_g,
-            width_d: r.f_d,
-            n_layers: r.n_layers,
-            lambda_cycle: r.lambda_cycle,
-            lambda_identity: r.lambda_idt,
-            pool: r.pool,
-            lr: r.lr,
-            beta1: r.beta1,
-            beta2: r.beta2,
-            decay: 0,
-            ..Self::preset(Preset::Paper, &data)
-        };
-        Ok((config, data))
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        Ok(Box::new(CycleGan::new(self, cx)?))
+    }
+
+    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(ResnetGenerator::open(weights, device)?))
     }
 }

@@ -42,4 +42,4 @@ pub use model::{ResnetGenerator, ResnetSizes, Translators};
 pub use pool::Pool;
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Erased<CycleGan> = gan_core::Erased::NEW;
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

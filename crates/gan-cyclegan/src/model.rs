@@ -7,10 +7,12 @@ use gan_core::nn::{
     Act, Conv2d, ConvTranspose2d, Mode, add, conv2d, reflection_pad2d, strided_conv,
     strided_conv_transpose, tanh,
 };
-use gan_core::{Draws, Net, Probe, Sampler, Side, Takes, Weights, check};
+use gan_core::{Columns, Draws, Net, Port, Probe, Sampler, Side, Takes, Weights, check};
 
 /// What the sides of a picture are multiples of: it is halved twice.
 const MULTIPLE: usize = 4;
+/// The smallest side: at a quarter of it the border of a residual block is mirrored.
+const LEAST: usize = 8;
 /// Kernel and padding of the first and the last layer.
 const WIDE: (usize, usize) = (7, 3);
 /// Kernel of every other layer.
@@ -181,7 +183,7 @@ impl ResnetGenerator {
         let sizes = Self::recognise(weights)?;
         let bare = weights.without_statistics();
         let weights = match sizes.norm {
-            Norm::Batch => weights,
+            Norm::Batch | Norm::Layer => weights,
             Norm::Instance => &bare,
         };
         Ok(Net::open(weights, device, "g", |vb| Self::new(&sizes, vb))?.frozen)
@@ -207,35 +209,27 @@ impl ResnetGenerator {
         tanh(&self.last.forward(&reflection_pad2d(&h, WIDE.1)?)?)
     }
 
-    /// What is given, what is made of it, and, where there is a way back, what that makes of it.
-    fn columns(&self, x: &Tensor, back: Option<&Self>) -> Result<Vec<Tensor>> {
-        check::pictures(x, &self.takes())?;
-        let fake = self.forward(x, Mode::Eval)?.detach();
-        let mut columns = vec![x.clone(), fake.clone()];
-        if let Some(back) = back {
-            columns.push(back.forward(&fake, Mode::Eval)?.detach());
-        }
-        Ok(columns)
+    /// The pictures that it takes; what is made of them depends on all of each, through its norms.
+    fn port(&self) -> Port {
+        Port::new(self.sizes.inputs, MULTIPLE).least(LEAST)
+    }
+
+    /// What it makes of pictures.
+    fn there(&self, x: &Tensor) -> Result<Tensor> {
+        self.port().check(x)?;
+        Ok(self.forward(x, Mode::Eval)?.detach())
     }
 }
 
 impl Sampler for ResnetGenerator {
     fn takes(&self) -> Takes {
-        Takes::Image {
-            channels: self.sizes.inputs,
-            multiple: MULTIPLE,
-        }
+        Takes::pictures(self.port())
     }
 
     /// The columns are `real`, the picture given, and `fake`.
-    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
-        let Probe::Image(x) = input else {
-            bail!("this generator takes pictures")
-        };
-        Ok(["real", "fake"]
-            .into_iter()
-            .zip(self.columns(x, None)?)
-            .collect())
+    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {
+        let x = input.one()?;
+        Ok(Columns::new("real", x.clone()).with("fake", self.there(x)?))
     }
 }
 
@@ -250,26 +244,28 @@ pub struct Translators {
 
 impl Sampler for Translators {
     fn takes(&self) -> Takes {
-        Takes::Sides {
-            channels: self.g.sizes.inputs,
-            multiple: MULTIPLE,
-        }
+        Takes::pictures(self.g.port().of(&[Side::A, Side::B]))
     }
 
     /// Of one side the columns are `real`, `fake` and `cycled`; of both, those of X and then, for Y,
     /// `real_y`, `fake_x`, `cycled_y`.
-    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
-        let there = |x| self.g.columns(x, Some(&self.f));
-        let back = |y| self.f.columns(y, Some(&self.g));
-        let of_one = ["real", "fake", "cycled"].into_iter();
-        Ok(match input {
-            Probe::Image(x) | Probe::Side(Side::A, x) => of_one.zip(there(x)?).collect(),
-            Probe::Side(Side::B, y) => of_one.zip(back(y)?).collect(),
-            Probe::Sides { x, y } => of_one
-                .zip(there(x)?)
-                .chain(["real_y", "fake_x", "cycled_y"].into_iter().zip(back(y)?))
-                .collect(),
-            Probe::Latent(_) | Probe::Labelled { .. } => bail!("these generators take pictures"),
-        })
+    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {
+        let (mut columns, mut names) = (Columns::default(), ["real", "fake", "cycled"]);
+        let ways = [(&input.x, &self.g, &self.f), (&input.y, &self.f, &self.g)];
+        for (given, there, back) in ways {
+            let Some(given) = given else { continue };
+            let fake = there.there(given)?;
+            let cycled = back.there(&fake)?;
+            let [real, made, again] = names;
+            columns = columns
+                .with(real, given.clone())
+                .with(made, fake)
+                .with(again, cycled);
+            names = ["real_y", "fake_x", "cycled_y"];
+        }
+        match columns.is_empty() {
+            true => bail!("these generators take pictures, they were given none"),
+            false => Ok(columns),
+        }
     }
 }

@@ -11,7 +11,9 @@ use gan_core::{
     Algorithm, Context, DataInfo, Draws, Iter, LiveSource, Net, Preset, Probe, Seen, Side,
     StateReader, StateWriter, Stateful, Weights, init, translate,
 };
-use gan_cyclegan::{Config, CycleGan, Norm, PatchDiscriminator, Pool, ResnetGenerator, ResnetSizes};
+use gan_cyclegan::{
+    Config, CycleGan, Norm, PatchDiscriminator, Pool, ResnetGenerator, ResnetSizes,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;

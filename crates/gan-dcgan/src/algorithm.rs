@@ -1,16 +1,16 @@
 //! The training: one iteration is one update of D and one of G.
 
 use crate::config::Config;
-use candle_core::{Device, Result};
+use candle_core::Result;
 use gan_core::loss::bce_with_logits;
 use gan_core::nn::Mode::Train;
+use gan_core::nn::maps::Norm;
 use gan_core::nn::sigmoid;
-use gan_core::nn::strided::{Discriminator, Generator, Norm};
+use gan_core::nn::strided::{Discriminator, Generator};
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset,
-    Range, Rule, Sampler, Stateful, Task, Weights, init,
+    Algorithm, Context, Draws, Iter, Net, Optimizer, Paper, Rule, Sampler, Stateful, check, init,
+    pictures,
 };
-use serde_json::Value;
 
 /// The deep convolutional GAN in training.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Dcgan {
     /// A setting out of range, or pictures that do not fit it.
     pub fn new(config: &Config, cx: &Context) -> Result<Self> {
         config.check()?;
-        config.generator().check_data(&cx.data)?;
+        check::channels(config.channels, &cx.data)?;
         let d = Net::new(cx, "d", init::convolutions_normal, |vb| {
             Discriminator::new(Norm::Batch, &config.discriminator(), vb)
         })?;
@@ -50,8 +50,8 @@ impl Dcgan {
 impl Algorithm for Dcgan {
     /// Goodfellow's Algorithm 1 with k = 1; real and fake pictures go through D's batch norm apart.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
-        let b = self.config.batch;
-        let x = it.images_at("real", b, self.config.size, Range::Signed)?;
+        let b = it.share(self.config.batch)?;
+        let [x] = it.batch(b, self.config.learns().view, [pictures("real")])?;
         let z = it.normal("z", &[b, self.config.z_dim, 1, 1])?;
         let fake = self.g.live.forward(&z, Train)?; // [b, channels, size, size]
 
@@ -82,51 +82,5 @@ impl Algorithm for Dcgan {
             ("opt_d", &mut self.opt_d),
             ("opt_g", &mut self.opt_g),
         ]
-    }
-}
-
-impl Paper for Dcgan {
-    type Config = Config;
-
-    const INFO: PaperInfo = PaperInfo {
-        name: "dcgan",
-        title: "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
-        authors: "Radford, Metz, Chintala",
-        year: 2015,
-        arxiv: "1511.06434",
-        data: "mnist",
-        fixtures: &["dcgan"],
-        bench: &[
-            ("dcgan", DataInfo::unlabelled(3, 64)),
-            ("dcgan-c1", DataInfo::unlabelled(1, 64)),
-        ],
-    };
-
-    fn task(_: &Config) -> Task {
-        Task::Images
-    }
-
-    fn preset(preset: Preset, data: &DataInfo) -> Config {
-        Config::preset(preset, data)
-    }
-
-    fn check(config: &Config) -> Result<()> {
-        config.check()
-    }
-
-    fn pace(config: &Config, _: &DataInfo) -> Pace {
-        Pace::of(config.iterations)
-    }
-
-    fn reference(fixture: &str, config: &Value) -> Result<(Config, DataInfo)> {
-        Config::reference(fixture, config)
-    }
-
-    fn build(config: &Config, cx: &Context) -> Result<Box<dyn Algorithm>> {
-        Ok(Box::new(Self::new(config, cx)?))
-    }
-
-    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

@@ -1,22 +1,26 @@
-//! The settings: one field, one sentence, which is also the help.
+//! The settings: one field, one sentence, which is also the help; and the paper's facts.
 
-use candle_core::{Result, bail};
-use gan_core::nn::strided::StridedSizes;
-use gan_core::{DataInfo, Preset, check};
+use crate::algorithm::Dcgan;
+use candle_core::{Device, Result};
+use gan_core::Means::{Always, Channels, Setting, Side};
+use gan_core::nn::strided::{Generator, StridedSizes};
+use gan_core::{
+    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
+    Weights, check,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Settings of the deep convolutional GAN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Iterations of the whole run: an update of D and one of G each.
-    pub iterations: u64,
     /// Pictures in a batch.
     pub batch: usize,
-    /// Side of a picture, a power of two from 16; the data's are resized to it.
+    /// Side of the square that pictures are brought to, a power of two from 16.
     pub size: usize,
+    /// Whether pictures are mirrored left to right at random.
+    pub flip: bool,
     /// Channels of a picture: 1 or 3, as the data has.
     pub channels: usize,
     /// Components of the noise z.
@@ -34,44 +38,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings of a preset; those of the paper are in its section 4.
-    pub fn preset(preset: Preset, data: &DataInfo) -> Self {
-        let paper = Self {
-            // One pass over the 3,033,042 bedrooms of LSUN (figure 2).
-            iterations: 23_696,
-            batch: 128,
-            size: 64,
-            channels: data.channels,
-            z_dim: 100,
-            width_d: 64,
-            width_g: 64,
-            lr: 2e-4,
-            beta1: 0.5,
-            beta2: 0.999,
-        };
-        match preset {
-            Preset::Paper => paper,
-            Preset::Bench => Self { batch: 64, ..paper },
-            Preset::Demo => Self {
-                iterations: 4_000,
-                batch: 64,
-                size: StridedSizes::side(data, 32),
-                width_d: 32,
-                width_g: 32,
-                ..paper
-            },
-            Preset::Smoke => Self {
-                iterations: 200,
-                batch: 16,
-                size: 16,
-                z_dim: 8,
-                width_d: 8,
-                width_g: 8,
-                ..paper
-            },
-        }
-    }
-
     /// The sizes of G.
     pub fn generator(&self) -> StridedSizes {
         StridedSizes {
@@ -88,10 +54,85 @@ impl Config {
             ..self.generator()
         }
     }
+}
 
-    /// Refuses what cannot be built.
-    pub fn check(&self) -> Result<()> {
-        check::within("iterations", self.iterations, 1..=1 << 40)?;
+impl Paper for Config {
+    const INFO: PaperInfo = PaperInfo {
+        name: "dcgan",
+        title: "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
+        authors: "Radford, Metz, Chintala",
+        year: 2015,
+        arxiv: "1511.06434",
+        data: "mnist",
+        recordings: &[Recording {
+            name: "dcgan",
+            keys: &[
+                ("opt", Always("\"adam\"")),
+                ("lr", Setting("lr")),
+                ("beta1", Setting("beta1")),
+                ("beta2", Setting("beta2")),
+                ("batch", Setting("batch")),
+                ("c", Setting("channels")),
+                ("c", Channels),
+                ("size", Setting("size")),
+                ("size", Side),
+                ("z", Setting("z_dim")),
+                ("f_d", Setting("width_d")),
+                ("f_g", Setting("width_g")),
+            ],
+            set: &[],
+        }],
+        bench: &[
+            ("dcgan", DataInfo::unlabelled(3, 64)),
+            ("dcgan-c1", DataInfo::unlabelled(1, 64)),
+        ],
+    };
+
+    /// Those of the paper are in its section 4.
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
+        let paper = Self {
+            batch: 128,
+            size: 64,
+            flip: false,
+            channels: data.channels,
+            z_dim: 100,
+            width_d: 64,
+            width_g: 64,
+            lr: 2e-4,
+            beta1: 0.5,
+            beta2: 0.999,
+        };
+        match preset {
+            Preset::Paper => paper,
+            Preset::Bench => Self { batch: 64, ..paper },
+            Preset::Demo => Self {
+                batch: 64,
+                size: StridedSizes::side(data, 32),
+                width_d: 32,
+                width_g: 32,
+                ..paper
+            },
+            Preset::Smoke => Self {
+                batch: 16,
+                size: 16,
+                z_dim: 8,
+                width_d: 8,
+                width_g: 8,
+                ..paper
+            },
+        }
+    }
+
+    fn steps(&self, preset: Preset, _: &DataInfo) -> u64 {
+        match preset {
+            // One pass over the 3,033,042 bedrooms of LSUN (figure 2).
+            Preset::Paper | Preset::Bench => 23_696,
+            Preset::Demo => 4_000,
+            Preset::Smoke => 200,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
         check::size("batch", self.batch)?;
         check::size("z_dim", self.z_dim)?;
         self.generator().check("width_g")?;
@@ -101,43 +142,15 @@ impl Config {
         check::fraction("beta2", self.beta2)
     }
 
-    /// The settings of a reference recording and the data it was made with.
-    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
-        /// The recording's own names.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Recorded {
-            opt: String,
-            lr: f64,
-            beta1: f64,
-            beta2: f64,
-            batch: usize,
-            c: usize,
-            size: usize,
-            z: usize,
-            f_d: usize,
-            f_g: usize,
-        }
-        let r: Recorded =
-            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
-        if r.opt != "adam" {
-            bail!(
-                "{fixture}: recorded with opt {:?}, this paper has \"adam\"",
-                r.opt
-            )
-        }
-        let config = Self {
-            iterations: 1,
-            batch: r.batch,
-            size: r.size,
-            channels: r.c,
-            z_dim: r.z,
-            width_d: r.f_d,
-            width_g: r.f_g,
-            lr: r.lr,
-            beta1: r.beta1,
-            beta2: r.beta2,
-        };
-        Ok((config, DataInfo::unlabelled(r.c, r.size)))
+    fn learns(&self) -> Learns {
+        Learns::pictures(View::square(self.size).flipped(self.flip), self.batch)
+    }
+
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        Ok(Box::new(Dcgan::new(self, cx)?))
+    }
+
+    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

@@ -34,4 +34,4 @@ pub use config::Config;
 pub use gan_core::nn::strided::{Discriminator, Generator, StridedSizes};
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Erased<Dcgan> = gan_core::Erased::NEW;
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

@@ -6,12 +6,13 @@ use candle_core::{Result, Tensor};
 use gan_core::loss::{bce_with_logits, l1};
 use gan_core::nn::patch::PatchDiscriminator;
 use gan_core::nn::{Mode::Train, sigmoid};
-use gan_core::{Algorithm, Context, Iter, Net, Optimizer, Sampler, Stateful};
+use gan_core::{Algorithm, Context, Iter, Length, Net, Optimizer, Sampler, Stateful};
 
 /// pix2pix in training, with a discriminator.
 #[derive(Debug)]
 pub struct Pix2Pix {
     config: Config,
+    length: Length,
     d: Net<PatchDiscriminator>,
     g: Net<Unet>,
     opt_d: Optimizer,
@@ -30,6 +31,7 @@ impl Pix2Pix {
             opt_d: config.optimizer(&d.params)?,
             opt_g: config.optimizer(&g.params)?,
             config: config.clone(),
+            length: cx.length,
             d,
             g,
         })
@@ -45,8 +47,9 @@ impl Algorithm for Pix2Pix {
     /// Equation 4; one fake, so one set of dropout masks, serves D and then G (section 3.3).
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
         let lambda = self.config.weight_l1();
-        (self.opt_d.lr, self.opt_g.lr) = (self.config.lr(it.t), self.config.lr(it.t));
-        let (x, y) = self.config.pairs(it)?; // [b, c, size, size]
+        let lr = self.config.lr(&self.length, it.t);
+        (self.opt_d.lr, self.opt_g.lr) = (lr, lr);
+        let [x, y] = self.config.pairs(it)?; // [b, c, size, size]
         let fake = self.g.live.forward(&x, Noise::TRAIN, it)?;
 
         // Ascend ln D(x, y) + ln(1 − D(x, G(x, z))), halved.
@@ -72,6 +75,7 @@ impl Algorithm for Pix2Pix {
         Box::new(Translator {
             unet: self.g.frozen.clone(),
             noise: self.config.sampling(),
+            input: self.config.input(),
         })
     }
 

@@ -1,16 +1,19 @@
-//! The settings: one field, one sentence, which is also the help.
+//! The settings: one field, one sentence, which is also the help; and the paper's facts.
 
-use crate::model::{DROPOUT, Noise, UnetSizes};
-use candle_core::{Result, Tensor, bail};
+use crate::adversarial::Pix2Pix;
+use crate::model::{DROPOUT, Noise, Translator, Unet, UnetSizes};
+use crate::regression::Regression;
+use candle_core::{Device, Result, Tensor};
+use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::maps::Norm;
-use gan_core::nn::patch;
+use gan_core::nn::patch::{PatchDiscriminator, PatchSizes};
 use gan_core::optim::schedule;
 use gan_core::{
-    Context, DataInfo, Iter, Jitter, Net, Optimizer, Params, Preset, Range, Rule, check, init,
+    Algorithm, Context, DataInfo, Iter, Learns, Length, Net, Optimizer, Paper, PaperInfo, Params,
+    Preset, Recording, Rule, Sampler, Side, View, Weights, check, init, pictures,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// What G is trained with, as the paper's table 1 compares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,8 +46,6 @@ pub struct Config {
     pub objective: Objective,
     /// Which side of a pair is given and which is made: a2b or b2a.
     pub direction: Direction,
-    /// Iterations of the whole run: an update of D and one of G each.
-    pub iterations: u64,
     /// Pairs in a batch.
     pub batch: usize,
     /// Side of the square cut from each picture, a multiple of 2 to the power of downs.
@@ -75,8 +76,8 @@ pub struct Config {
     pub beta1: f64,
     /// Adam's decay of the gradient's square.
     pub beta2: f64,
-    /// Iterations at the end in which the learning rate falls linearly to 0; 0: it does not.
-    pub decay: u64,
+    /// Share of the run, at its end, in which the learning rate falls linearly to 0; 0: it does not.
+    pub decay: f64,
     /// Whether samples drop units, too.
     pub sample_dropout: bool,
     /// Whether samples are normalised by their own statistics, not by the running ones.
@@ -84,13 +85,116 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings of a preset; those of the paper are in its sections 3.3 and 6.
-    pub fn preset(preset: Preset, data: &DataInfo) -> Self {
+    /// The sizes of G.
+    pub fn generator(&self) -> UnetSizes {
+        UnetSizes {
+            inputs: self.channels,
+            outputs: self.channels,
+            width: self.width_g,
+            downs: self.downs,
+            norm: self.norm,
+        }
+    }
+
+    /// The sizes of D, which sees both pictures of a pair.
+    pub fn discriminator(&self) -> PatchSizes {
+        PatchSizes {
+            channels: 2 * self.channels,
+            width: self.width_d,
+            n_layers: self.n_layers,
+        }
+    }
+
+    /// How pictures are made for people.
+    pub fn sampling(&self) -> Noise {
+        Noise::sampling(self.sample_dropout, self.sample_batch_statistics)
+    }
+
+    /// The side that is given.
+    pub fn input(&self) -> Side {
+        match self.direction {
+            Direction::AToB => Side::A,
+            Direction::BToA => Side::B,
+        }
+    }
+
+    /// The next pairs (x, y): what is given and what is to be made, `[b, channels, size, size]` each.
+    pub(crate) fn pairs(&self, it: &mut Iter<'_>) -> Result<[Tensor; 2]> {
+        let given = self.input();
+        let asks = [pictures("x").of(given), pictures("y").of(given.other())];
+        it.batch(it.share(self.batch)?, self.learns().view, asks)
+    }
+
+    /// The weight of the distance in G's loss.
+    pub(crate) fn weight_l1(&self) -> f64 {
+        match self.objective {
+            Objective::Cgan => 0.,
+            Objective::L1 | Objective::CganL1 => self.lambda_l1,
+        }
+    }
+
+    pub(crate) fn new_generator(&self, cx: &Context) -> Result<Net<Unet>> {
+        self.check()?;
+        check::channels(self.channels, &cx.data)?;
+        Net::new(cx, "g", init::convolutions_normal_offsets_zero, |vb| {
+            Unet::new(&self.generator(), self.dropout, vb)
+        })
+    }
+
+    pub(crate) fn new_discriminator(&self, cx: &Context) -> Result<Net<PatchDiscriminator>> {
+        Net::new(cx, "d", init::convolutions_normal_offsets_zero, |vb| {
+            PatchDiscriminator::new(self.norm, &self.discriminator(), vb)
+        })
+    }
+
+    pub(crate) fn optimizer(&self, net: &Params) -> Result<Optimizer> {
+        Optimizer::new(Rule::adam(self.beta1, self.beta2), self.lr, &[net])
+    }
+
+    /// The learning rate of iteration `t`.
+    pub(crate) fn lr(&self, length: &Length, t: u64) -> f64 {
+        schedule::linear(self.lr, self.decay, length, t)
+    }
+}
+
+impl Paper for Config {
+    const INFO: PaperInfo = PaperInfo {
+        name: "pix2pix",
+        title: "Image-to-Image Translation with Conditional Adversarial Networks",
+        authors: "Isola, Zhu, Zhou, Efros",
+        year: 2017,
+        arxiv: "1611.07004",
+        data: "outline",
+        recordings: &[Recording {
+            name: "pix2pix",
+            keys: &[
+                ("opt", Always("\"adam\"")),
+                ("d_scale", Always("0.5")),
+                ("lr", Setting("lr")),
+                ("beta1", Setting("beta1")),
+                ("beta2", Setting("beta2")),
+                ("lambda_l1", Setting("lambda_l1")),
+                ("batch", Setting("batch")),
+                ("c", Setting("channels")),
+                ("c", Channels),
+                ("h", Setting("size")),
+                ("h", Height),
+                ("w", Width),
+                ("downs", Setting("downs")),
+                ("f_g", Setting("width_g")),
+                ("f_d", Setting("width_d")),
+                ("n_layers", Setting("n_layers")),
+            ],
+            set: &[("jitter", "0"), ("flip", "false")],
+        }],
+        bench: &[("pix2pix", DataInfo::unlabelled(3, 256))],
+    };
+
+    /// Those of the paper are in its sections 3.3 and 6.
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
         let paper = Self {
             objective: Objective::CganL1,
             direction: Direction::AToB,
-            // 200 epochs (appendix 6.2, façades).
-            iterations: 200 * data.len as u64,
             batch: 1,
             size: 256,
             jitter: 30,
@@ -106,14 +210,13 @@ impl Config {
             lr: 2e-4,
             beta1: 0.5,
             beta2: 0.999,
-            decay: 0,
+            decay: 0.,
             sample_dropout: true,
             sample_batch_statistics: true,
         };
         match preset {
             Preset::Paper | Preset::Bench => paper,
             Preset::Demo => Self {
-                iterations: 1_950,
                 batch: 4,
                 size: 64,
                 jitter: 0,
@@ -126,7 +229,6 @@ impl Config {
                 ..paper
             },
             Preset::Smoke => Self {
-                iterations: 200,
                 batch: 2,
                 size: 64,
                 jitter: 8,
@@ -139,36 +241,19 @@ impl Config {
         }
     }
 
-    /// The sizes of G.
-    pub fn generator(&self) -> UnetSizes {
-        UnetSizes {
-            inputs: self.channels,
-            outputs: self.channels,
-            width: self.width_g,
-            downs: self.downs,
-            norm: self.norm,
+    fn steps(&self, preset: Preset, data: &DataInfo) -> u64 {
+        match preset {
+            // 200 epochs (appendix 6.2, façades).
+            Preset::Paper | Preset::Bench => 200 * data.epoch() as u64,
+            Preset::Demo => 1_950,
+            Preset::Smoke => 200,
         }
     }
 
-    /// The sizes of D, which sees both pictures of a pair.
-    pub fn discriminator(&self) -> patch::PatchSizes {
-        patch::PatchSizes {
-            channels: 2 * self.channels,
-            width: self.width_d,
-            n_layers: self.n_layers,
-        }
-    }
-
-    /// How pictures are made for people.
-    pub fn sampling(&self) -> Noise {
-        Noise::sampling(self.sample_dropout, self.sample_batch_statistics)
-    }
-
-    /// Refuses what cannot be built.
-    pub fn check(&self) -> Result<()> {
-        check::within("iterations", self.iterations, 1..=1 << 40)?;
+    fn check(&self) -> Result<()> {
         check::size("batch", self.batch)?;
         self.generator().check()?;
+        check::norm_of_maps("norm", self.norm)?;
         check::crop(self.size, self.jitter, self.generator().multiple())?;
         self.discriminator()
             .check("width_d", "n_layers", self.size)?;
@@ -177,116 +262,24 @@ impl Config {
         check::positive("lr", self.lr)?;
         check::fraction("beta1", self.beta1)?;
         check::fraction("beta2", self.beta2)?;
-        check::within("decay", self.decay, 0..=self.iterations)
+        check::within("decay", self.decay, 0. ..=1.)
     }
 
-    /// The next pairs (x, y): what is given and what is to be made, `[b, channels, size, size]` each.
-    pub(crate) fn pairs(&self, it: &mut Iter<'_>) -> Result<(Tensor, Tensor)> {
-        let jitter = Jitter {
-            load: self.size + self.jitter,
-            flip: self.flip,
-        };
-        let (a, b) = it.pairs(["x", "y"], self.batch, self.size, Range::Signed, jitter)?;
-        Ok(match self.direction {
-            Direction::AToB => (a, b),
-            Direction::BToA => (b, a),
+    fn learns(&self) -> Learns {
+        let view = View::jittered(self.size, self.jitter).flipped(self.flip);
+        Learns::pictures(view, self.batch)
+            .paired(self.input())
+            .scheduled(self.decay > 0.)
+    }
+
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        Ok(match self.objective {
+            Objective::L1 => Box::new(Regression::new(self, cx)?),
+            Objective::Cgan | Objective::CganL1 => Box::new(Pix2Pix::new(self, cx)?),
         })
     }
 
-    /// The weight of the distance in G's loss.
-    pub(crate) fn weight_l1(&self) -> f64 {
-        match self.objective {
-            Objective::Cgan => 0.,
-            Objective::L1 | Objective::CganL1 => self.lambda_l1,
-        }
-    }
-
-    pub(crate) fn new_generator(&self, cx: &Context) -> Result<Net<crate::Unet>> {
-        self.check()?;
-        check::channels(self.channels, &cx.data)?;
-        Net::new(cx, "g", init::convolutions_normal_offsets_zero, |vb| {
-            crate::Unet::new(&self.generator(), self.dropout, vb)
-        })
-    }
-
-    pub(crate) fn new_discriminator(&self, cx: &Context) -> Result<Net<patch::PatchDiscriminator>> {
-        Net::new(cx, "d", init::convolutions_normal_offsets_zero, |vb| {
-            patch::PatchDiscriminator::new(self.norm, &self.discriminator(), vb)
-        })
-    }
-
-    pub(crate) fn optimizer(&self, net: &Params) -> Result<Optimizer> {
-        Optimizer::new(Rule::adam(self.beta1, self.beta2), self.lr, &[net])
-    }
-
-    /// The learning rate of iteration `t`.
-    pub(crate) fn lr(&self, t: u64) -> f64 {
-        match self.decay {
-            0 => self.lr,
-            decay => schedule::linear(
-                self.lr,
-                self.iterations - decay.min(self.iterations),
-                decay,
-                t,
-            ),
-        }
-    }
-
-    /// The settings of a reference recording and the data it was made with.
-    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
-        /// The recording's own names.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Recorded {
-            opt: String,
-            lr: f64,
-            beta1: f64,
-            beta2: f64,
-            d_scale: f64,
-            lambda_l1: f64,
-            batch: usize,
-            c: usize,
-            h: usize,
-            w: usize,
-            downs: usize,
-            f_g: usize,
-            f_d: usize,
-            n_layers: usize,
-        }
-        let r: Recorded =
-            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
-        if r.opt != "adam" || r.d_scale != 0.5 {
-            bail!(
-                "{fixture}: recorded with opt {:?} and d_scale {}, this paper has \"adam\" and 0.5",
-                r.opt,
-                r.d_scale
-            )
-        }
-        let data = DataInfo {
-            channels: r.c,
-            height: r.h,
-            width: r.w,
-            classes: None,
-            len: r.batch,
-        };
-        let size = r.h.min(r.w);
-        let config = Self {
-            iterations: 1,
-            batch: r.batch,
-            size,
-            jitter: 0,
-            flip: false,
-            channels: r.c,
-            downs: r.downs,
-            width_g: r.f_g,
-            width_d: r.f_d,
-            n_layers: r.n_layers,
-            lambda_l1: r.lambda_l1,
-            lr: r.lr,
-            beta1: r.beta1,
-            beta2: r.beta2,
-            ..Self::preset(Preset::Paper, &data)
-        };
-        Ok((config, data))
+    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(Translator::open(weights, device)?))
     }
 }

@@ -32,18 +32,16 @@
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
 mod adversarial;
-mod algorithm;
 mod config;
 mod model;
 mod regression;
 
 pub use adversarial::Pix2Pix;
-pub use algorithm::Isola;
 pub use config::{Config, Direction, Objective};
 pub use gan_core::nn::maps::Norm;
-pub use gan_core::nn::patch::PatchDiscriminator;
-pub use model::{Noise, UnetSizes, Translator, Unet};
+pub use gan_core::nn::patch::{PatchDiscriminator, PatchSizes};
+pub use model::{Noise, Translator, Unet, UnetSizes};
 pub use regression::Regression;
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Erased<Isola> = gan_core::Erased::NEW;
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

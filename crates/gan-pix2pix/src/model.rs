@@ -7,7 +7,7 @@ use gan_core::nn::{
     Act, Conv2d, ConvTranspose2d, Mode, conv_transpose2d, dropout, relu, strided_conv,
     strided_conv_transpose, tanh,
 };
-use gan_core::{Draws, Net, Probe, Sampler, Takes, Weights, check};
+use gan_core::{Columns, Draws, Net, Port, Probe, Sampler, Side, Takes, Weights, check};
 
 /// Kernel of every layer.
 const K: usize = 4;
@@ -211,7 +211,7 @@ impl Unet {
         let sizes = Self::recognise(weights)?;
         let bare = weights.without_statistics();
         let weights = match sizes.norm {
-            Norm::Batch => weights,
+            Norm::Batch | Norm::Layer => weights,
             Norm::Instance => &bare,
         };
         Ok(Net::open(weights, device, "g", |vb| Self::new(&sizes, DROPOUT, vb))?.frozen)
@@ -238,6 +238,8 @@ pub struct Translator {
     pub unet: Unet,
     /// Statistics and dropout.
     pub noise: Noise,
+    /// The side whose pictures it is given.
+    pub input: Side,
 }
 
 impl Translator {
@@ -249,30 +251,31 @@ impl Translator {
         Ok(Self {
             unet: Unet::open(weights, device)?,
             noise: Noise::sampling(true, true),
+            input: Side::A,
         })
     }
 }
 
 impl Sampler for Translator {
     fn takes(&self) -> Takes {
-        Takes::Image {
-            channels: self.unet.sizes.inputs,
-            multiple: self.unet.sizes.multiple(),
-        }
+        let sides: &[Side] = match self.input {
+            Side::A => &[Side::A],
+            Side::B => &[Side::B],
+        };
+        let UnetSizes { inputs, .. } = self.unet.sizes;
+        Takes::pictures(Port::new(inputs, self.unet.sizes.multiple()).of(sides))
     }
 
     /// The columns are `real`, the picture given, and `fake`. Each picture is a batch of its own, so that
     /// it does not depend on its neighbours.
-    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
-        let Probe::Image(x) = input else {
-            bail!("this generator takes pictures")
-        };
-        check::pictures(x, &self.takes())?;
+    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Columns> {
+        let x = input.one()?;
+        Port::new(self.unet.sizes.inputs, self.unet.sizes.multiple()).check(x)?;
         let rows = x.chunk(x.dim(0)?, 0)?;
         let made = rows
             .iter()
             .map(|x| Ok(self.unet.forward(x, self.noise, draws)?.detach()));
         let fake = Tensor::cat(&made.collect::<Result<Vec<_>>>()?, 0)?;
-        Ok(vec![("real", x.clone()), ("fake", fake)])
+        Ok(Columns::new("real", x.clone()).with("fake", fake))
     }
 }

@@ -4,12 +4,13 @@ use crate::config::Config;
 use crate::model::{Noise, Translator, Unet};
 use candle_core::Result;
 use gan_core::loss::l1;
-use gan_core::{Algorithm, Context, Iter, Net, Optimizer, Sampler, Stateful};
+use gan_core::{Algorithm, Context, Iter, Length, Net, Optimizer, Sampler, Stateful};
 
 /// The generator in training without a discriminator.
 #[derive(Debug)]
 pub struct Regression {
     config: Config,
+    length: Length,
     g: Net<Unet>,
     opt_g: Optimizer,
 }
@@ -24,6 +25,7 @@ impl Regression {
         Ok(Self {
             opt_g: config.optimizer(&g.params)?,
             config: config.clone(),
+            length: cx.length,
             g,
         })
     }
@@ -32,8 +34,8 @@ impl Regression {
 impl Algorithm for Regression {
     /// Equation 3.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
-        self.opt_g.lr = self.config.lr(it.t);
-        let (x, y) = self.config.pairs(it)?; // [b, c, size, size]
+        self.opt_g.lr = self.config.lr(&self.length, it.t);
+        let [x, y] = self.config.pairs(it)?; // [b, c, size, size]
         let fake = self.g.live.forward(&x, Noise::TRAIN, it)?;
         let g_l1 = l1(&fake, &y)?;
         let g_loss = (&g_l1 * self.config.weight_l1())?;
@@ -44,6 +46,7 @@ impl Algorithm for Regression {
         Box::new(Translator {
             unet: self.g.frozen.clone(),
             noise: self.config.sampling(),
+            input: self.config.input(),
         })
     }
 

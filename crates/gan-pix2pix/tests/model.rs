@@ -12,8 +12,8 @@ use gan_core::{
     Weights, init, translate,
 };
 use gan_pix2pix::{
-    Config, Direction, Noise, Norm, Objective, PatchDiscriminator, Pix2Pix, Regression, UnetSizes,
-    Translator, Unet,
+    Config, Direction, Noise, Norm, Objective, PatchDiscriminator, Pix2Pix, Regression, Translator,
+    Unet, UnetSizes,
 };
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,18 +2,18 @@
 
 use crate::config::Config;
 use crate::model::{Discriminator, Generator, score};
-use candle_core::{Device, Result};
+use candle_core::Result;
 use gan_core::loss::bce;
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset,
-    Range, Rule, Sampler, Stateful, Task, Weights, init,
+    Algorithm, Context, Draws, Iter, Net, Optimizer, Paper, Rule, Sampler, Stateful, View, init,
+    pictures,
 };
-use serde_json::Value;
 
 /// The original GAN in training.
 #[derive(Debug)]
 pub struct Vanilla {
     batch: usize,
+    view: View,
     z_dim: usize,
     d: Net<Discriminator>,
     g: Net<Generator>,
@@ -28,16 +28,19 @@ impl Vanilla {
     /// A setting out of range.
     pub fn new(config: &Config, cx: &Context) -> Result<Self> {
         config.check()?;
-        let pixels = cx.data.pixels();
+        let view = config.learns().view;
+        let picture = view.picture(&cx.data);
+        let pixels = picture.iter().product();
         let d = Net::new(cx, "d", init::as_layers, |vb| {
             Discriminator::new(pixels, config.hidden_d, vb)
         })?;
         let g = Net::new(cx, "g", init::as_layers, |vb| {
-            Generator::new(config.z_dim, config.hidden_g, &cx.data, vb)
+            Generator::new(config.z_dim, config.hidden_g, picture, vb)
         })?;
         let adam = Rule::adam(config.beta1, config.beta2);
         Ok(Self {
             batch: config.batch,
+            view,
             z_dim: config.z_dim,
             opt_d: Optimizer::new(adam, config.lr, &[&d.params])?,
             opt_g: Optimizer::new(adam, config.lr, &[&g.params])?,
@@ -50,10 +53,10 @@ impl Vanilla {
 impl Algorithm for Vanilla {
     /// Algorithm 1 of the paper with k = 1.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
-        let x = it
-            .images("real", self.batch, Range::Signed)?
-            .flatten_from(1)?;
-        let z = it.normal("z", &[self.batch, self.z_dim])?;
+        let b = it.share(self.batch)?;
+        let [x] = it.batch(b, self.view, [pictures("real")])?;
+        let x = x.flatten_from(1)?;
+        let z = it.normal("z", &[b, self.z_dim])?;
         let fake = self.g.live.forward(&z)?;
 
         // Ascend ln D(x) + ln(1 − D(G(z))).
@@ -82,68 +85,5 @@ impl Algorithm for Vanilla {
             ("opt_d", &mut self.opt_d),
             ("opt_g", &mut self.opt_g),
         ]
-    }
-}
-
-impl Paper for Vanilla {
-    type Config = Config;
-
-    const INFO: PaperInfo = PaperInfo {
-        name: "vanilla",
-        title: "Generative Adversarial Nets",
-        authors: "Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio",
-        year: 2014,
-        arxiv: "1406.2661",
-        data: "mnist",
-        fixtures: &["vanilla"],
-        bench: &[(
-            "vanilla",
-            DataInfo {
-                channels: 1,
-                height: 28,
-                width: 28,
-                classes: None,
-                len: 1,
-            },
-        )],
-    };
-
-    fn task(_: &Config) -> Task {
-        Task::Images
-    }
-
-    fn preset(preset: Preset, data: &DataInfo) -> Config {
-        Config::preset(preset, data)
-    }
-
-    fn check(config: &Config) -> Result<()> {
-        config.check()
-    }
-
-    fn pace(config: &Config, data: &DataInfo) -> Pace {
-        let batch = config.batch.max(1) as u64;
-        Pace {
-            steps: config
-                .epochs
-                .saturating_mul(data.len as u64)
-                .div_ceil(batch),
-            sample_every: (data.len as u64).div_ceil(batch),
-        }
-    }
-
-    fn reference(fixture: &str, config: &Value) -> Result<(Config, DataInfo)> {
-        Config::reference(fixture, config)
-    }
-
-    fn build(config: &Config, cx: &Context) -> Result<Box<dyn Algorithm>> {
-        Ok(Box::new(Self::new(config, cx)?))
-    }
-
-    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        let (z_dim, hidden, data) = Generator::sizes(weights)?;
-        let g = Net::open(weights, device, "g", |vb| {
-            Generator::new(z_dim, hidden, &data, vb)
-        })?;
-        Ok(Box::new(g.frozen))
     }
 }

@@ -1,10 +1,15 @@
-//! The settings: one field, one sentence, which is also the help.
+//! The settings: one field, one sentence, which is also the help; and the paper's facts.
 
-use candle_core::{Result, bail};
-use gan_core::{DataInfo, Preset, check};
+use crate::algorithm::Vanilla;
+use crate::model::Generator;
+use candle_core::{Device, Result};
+use gan_core::Means::{Always, Pixels, Setting};
+use gan_core::{
+    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
+    Weights, check,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Settings of the original GAN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,8 +17,10 @@ use serde_json::Value;
 pub struct Config {
     /// Pictures in a batch.
     pub batch: usize,
-    /// Passes over the data.
-    pub epochs: u64,
+    /// Side of the square that pictures are brought to; without it they stay as they are.
+    pub size: Option<usize>,
+    /// Whether pictures are mirrored left to right at random.
+    pub flip: bool,
     /// Components of the noise z.
     pub z_dim: usize,
     /// Units of the discriminator's hidden layer.
@@ -28,12 +35,39 @@ pub struct Config {
     pub beta2: f64,
 }
 
-impl Config {
-    /// The settings of a preset. The paper gives none for this form; see README.md, "Settings".
-    pub fn preset(preset: Preset, _: &DataInfo) -> Self {
+impl Paper for Config {
+    const INFO: PaperInfo = PaperInfo {
+        name: "vanilla",
+        title: "Generative Adversarial Nets",
+        authors: "Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio",
+        year: 2014,
+        arxiv: "1406.2661",
+        data: "mnist",
+        recordings: &[Recording {
+            name: "vanilla",
+            keys: &[
+                ("opt", Always("\"adam\"")),
+                ("d_scale", Always("0.5")),
+                ("lr", Setting("lr")),
+                ("beta1", Setting("beta1")),
+                ("beta2", Setting("beta2")),
+                ("batch", Setting("batch")),
+                ("img", Pixels),
+                ("z", Setting("z_dim")),
+                ("hidden_d", Setting("hidden_d")),
+                ("hidden_g", Setting("hidden_g")),
+            ],
+            set: &[("size", "null")],
+        }],
+        bench: &[("vanilla", DataInfo::unlabelled(1, 28))],
+    };
+
+    /// The paper gives no settings for this form; see README.md, "Settings".
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
         let usual = Self {
             batch: 32,
-            epochs: 50,
+            size: Some(data.side()),
+            flip: false,
             z_dim: 64,
             hidden_d: 128,
             hidden_g: 256,
@@ -42,15 +76,9 @@ impl Config {
             beta2: 0.999,
         };
         match preset {
-            Preset::Paper | Preset::Bench => usual,
-            // The embedded set has a seventh of MNIST's digits, so an epoch is a seventh as long.
-            Preset::Demo => Self {
-                epochs: 200,
-                ..usual
-            },
+            Preset::Paper | Preset::Bench | Preset::Demo => usual,
             Preset::Smoke => Self {
                 batch: 256,
-                epochs: 1,
                 z_dim: 8,
                 hidden_d: 16,
                 hidden_g: 16,
@@ -59,65 +87,41 @@ impl Config {
         }
     }
 
-    /// Refuses what cannot be built.
-    pub fn check(&self) -> Result<()> {
+    fn steps(&self, preset: Preset, data: &DataInfo) -> u64 {
+        let epochs = match preset {
+            Preset::Paper | Preset::Bench => 50,
+            // The embedded set has a seventh of MNIST's digits, so an epoch is a seventh as long.
+            Preset::Demo => 200,
+            Preset::Smoke => 1,
+        };
+        (epochs * data.epoch() as u64).div_ceil(self.batch.max(1) as u64)
+    }
+
+    fn check(&self) -> Result<()> {
         for (key, value) in [
             ("batch", self.batch),
+            ("size", self.size.unwrap_or(1)),
             ("z_dim", self.z_dim),
             ("hidden_d", self.hidden_d),
             ("hidden_g", self.hidden_g),
         ] {
             check::size(key, value)?;
         }
-        check::within("epochs", self.epochs, 1..=1 << 32)?;
         check::positive("lr", self.lr)?;
         check::fraction("beta1", self.beta1)?;
         check::fraction("beta2", self.beta2)
     }
 
-    /// The settings of a reference recording and the data it was made with.
-    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
-        /// The recording's own names.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Recorded {
-            opt: String,
-            lr: f64,
-            beta1: f64,
-            beta2: f64,
-            d_scale: f64,
-            batch: usize,
-            img: usize,
-            z: usize,
-            hidden_d: usize,
-            hidden_g: usize,
-        }
-        let r: Recorded =
-            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
-        if r.opt != "adam" || r.d_scale != 0.5 {
-            bail!(
-                "{fixture}: recorded with opt {:?} and d_scale {}, this paper has \"adam\" and 0.5",
-                r.opt,
-                r.d_scale
-            )
-        }
-        let config = Self {
-            batch: r.batch,
-            epochs: 1,
-            z_dim: r.z,
-            hidden_d: r.hidden_d,
-            hidden_g: r.hidden_g,
-            lr: r.lr,
-            beta1: r.beta1,
-            beta2: r.beta2,
-        };
-        let data = DataInfo {
-            channels: 1,
-            height: 1,
-            width: r.img,
-            classes: None,
-            len: r.batch,
-        };
-        Ok((config, data))
+    fn learns(&self) -> Learns {
+        let view = self.size.map_or(View::whole(), View::square);
+        Learns::pictures(view.flipped(self.flip), self.batch)
+    }
+
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        Ok(Box::new(Vanilla::new(self, cx)?))
+    }
+
+    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

@@ -33,4 +33,4 @@ pub use config::Config;
 pub use model::{Discriminator, Generator};
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Erased<Vanilla> = gan_core::Erased::NEW;
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

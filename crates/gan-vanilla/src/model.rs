@@ -1,9 +1,9 @@
 //! The two networks: perceptrons with one hidden layer. Key names are those of a PyTorch `Sequential`.
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use gan_core::nn::{Linear, leaky_relu, linear, sigmoid, tanh};
-use gan_core::{DataInfo, Draws, Law, Probe, Sampler, Takes, Weights};
+use gan_core::{Columns, DataInfo, Draws, Law, Net, Probe, Sampler, Takes, Weights};
 
 /// LeakyReLU's slope for negative values, PyTorch's default.
 const SLOPE: f64 = 0.01;
@@ -39,25 +39,41 @@ pub struct Generator {
     hidden: Linear,
     out: Linear,
     z_dim: usize,
-    picture: (usize, usize, usize),
+    picture: [usize; 3],
 }
 
 impl Generator {
-    /// Keys `gen.0.{weight, bias}`, `gen.2.{weight, bias}`; `data` gives the shape of a picture.
-    pub fn new(z_dim: usize, hidden: usize, data: &DataInfo, vb: VarBuilder<'_>) -> Result<Self> {
+    /// Keys `gen.0.{weight, bias}`, `gen.2.{weight, bias}`; `picture` is `[c, h, w]`.
+    pub fn new(
+        z_dim: usize,
+        hidden: usize,
+        picture: [usize; 3],
+        vb: VarBuilder<'_>,
+    ) -> Result<Self> {
+        let pixels = picture.iter().product();
         Ok(Self {
             hidden: linear(z_dim, hidden, vb.pp("gen.0"))?,
-            out: linear(hidden, data.pixels(), vb.pp("gen.2"))?,
+            out: linear(hidden, pixels, vb.pp("gen.2"))?,
             z_dim,
-            picture: (data.channels, data.height, data.width),
+            picture,
         })
+    }
+
+    /// A saved generator.
+    ///
+    /// # Errors
+    /// Those of [`Generator::sizes`]; keys that are missing, left over or of another shape.
+    pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
+        let (z_dim, hidden, picture) = Self::sizes(weights)?;
+        let build = |vb| Self::new(z_dim, hidden, picture, vb);
+        Ok(Net::open(weights, device, "g", build)?.frozen)
     }
 
     /// Sizes of a saved generator: z, hidden, and the picture, square and grey or RGB.
     ///
     /// # Errors
     /// Other keys or shapes, naming the first that differs.
-    pub fn sizes(weights: &Weights) -> Result<(usize, usize, DataInfo)> {
+    pub fn sizes(weights: &Weights) -> Result<(usize, usize, [usize; 3])> {
         let dims = |key: &str| match weights.dims(key) {
             Some(&[rows, columns]) => Ok((rows, columns)),
             Some(dims) => bail!("{key} is {dims:?}, expected two dimensions"),
@@ -75,7 +91,12 @@ impl Generator {
                 "gen.2.weight is [{pixels}, {width}], gen.0.weight [{hidden}, {z_dim}]: they do not fit"
             )
         }
-        Ok((z_dim, hidden, DataInfo::square(pixels)?))
+        let square = DataInfo::square(pixels)?;
+        Ok((
+            z_dim,
+            hidden,
+            [square.channels, square.height, square.width],
+        ))
     }
 }
 
@@ -89,19 +110,14 @@ impl Generator {
 
 impl Sampler for Generator {
     fn takes(&self) -> Takes {
-        Takes::Latent {
-            shape: vec![self.z_dim],
-            law: Law::Normal,
-        }
+        Takes::noise(&[self.z_dim], Law::Normal)
     }
 
-    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Vec<(&'static str, Tensor)>> {
-        let Probe::Latent(z) = input else {
-            bail!("this generator takes noise, not pictures")
-        };
-        let (c, h, w) = self.picture;
+    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {
+        let z = input.z()?;
+        let [c, h, w] = self.picture;
         let fake = self.forward(z)?.reshape((z.dim(0)?, c, h, w))?;
-        Ok(vec![("fake", fake)])
+        Ok(Columns::new("fake", fake))
     }
 }
 

@@ -1,15 +1,15 @@
 //! The training: one iteration is `n_critic` updates of the critic and one of G.
 
 use crate::config::Config;
-use candle_core::{Device, Result};
+use candle_core::Result;
 use gan_core::loss::gradient_penalty;
 use gan_core::nn::Mode::Train;
-use gan_core::nn::strided::{Discriminator as Critic, Generator, Norm};
+use gan_core::nn::maps::Norm;
+use gan_core::nn::strided::{Discriminator as Critic, Generator};
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset,
-    Range, Rule, Sampler, Stateful, Task, Weights, init,
+    Algorithm, Context, Draws, Iter, Net, Optimizer, Paper, Rule, Sampler, Stateful, check, init,
+    pictures,
 };
-use serde_json::Value;
 
 /// The Wasserstein GAN with gradient penalty in training; the critic is the network `d`.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl WganGp {
     /// A setting out of range, or pictures that do not fit it.
     pub fn new(config: &Config, cx: &Context) -> Result<Self> {
         config.check()?;
-        config.generator().check_data(&cx.data)?;
+        check::channels(config.channels, &cx.data)?;
         let d = Net::new(cx, "d", init::convolutions_normal, |vb| {
             Critic::new(Norm::Layer, &config.critic(), vb)
         })?;
@@ -49,16 +49,16 @@ impl WganGp {
 impl Algorithm for WganGp {
     /// Algorithm 1 of the paper.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
+        let m = it.share(self.config.batch)?;
+        let view = self.config.learns().view;
         let Config {
-            batch: m,
             z_dim,
-            size,
             n_critic,
             lambda_gp,
             ..
         } = self.config;
         for k in 0..n_critic {
-            let x = it.images_at("real", m, size, Range::Signed)?; // line 4
+            let [x] = it.batch(m, view, [pictures("real")])?; // line 4
             let z = it.normal("z", &[m, z_dim, 1, 1])?;
             let eps = it.uniform("eps", &[m, 1, 1, 1])?;
             let fake = self.g.frozen.forward(&z, Train)?; // line 5
@@ -95,48 +95,5 @@ impl Algorithm for WganGp {
             ("opt_d", &mut self.opt_d),
             ("opt_g", &mut self.opt_g),
         ]
-    }
-}
-
-impl Paper for WganGp {
-    type Config = Config;
-
-    const INFO: PaperInfo = PaperInfo {
-        name: "wgan-gp",
-        title: "Improved Training of Wasserstein GANs",
-        authors: "Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville",
-        year: 2017,
-        arxiv: "1704.00028",
-        data: "mnist",
-        fixtures: &["wgan-gp"],
-        bench: &[("wgan-gp", DataInfo::unlabelled(3, 64))],
-    };
-
-    fn task(_: &Config) -> Task {
-        Task::Images
-    }
-
-    fn preset(preset: Preset, data: &DataInfo) -> Config {
-        Config::preset(preset, data)
-    }
-
-    fn check(config: &Config) -> Result<()> {
-        config.check()
-    }
-
-    fn pace(config: &Config, _: &DataInfo) -> Pace {
-        Pace::of(config.iterations)
-    }
-
-    fn reference(fixture: &str, config: &Value) -> Result<(Config, DataInfo)> {
-        Config::reference(fixture, config)
-    }
-
-    fn build(config: &Config, cx: &Context) -> Result<Box<dyn Algorithm>> {
-        Ok(Box::new(Self::new(config, cx)?))
-    }
-
-    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

@@ -1,22 +1,26 @@
-//! The settings: one field, one sentence, which is also the help.
+//! The settings: one field, one sentence, which is also the help; and the paper's facts.
 
-use candle_core::{Result, bail};
-use gan_core::nn::strided::StridedSizes;
-use gan_core::{DataInfo, Preset, check};
+use crate::algorithm::WganGp;
+use candle_core::{Device, Result};
+use gan_core::Means::{Always, Channels, Nothing, Setting, Side};
+use gan_core::nn::strided::{Generator, StridedSizes};
+use gan_core::{
+    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
+    Weights, check,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Settings of the Wasserstein GAN with gradient penalty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Iterations of the whole run: `n_critic` updates of the critic and one of G each.
-    pub iterations: u64,
     /// Pictures in a batch.
     pub batch: usize,
-    /// Side of a picture, a power of two from 16; the data's are resized to it.
+    /// Side of the square that pictures are brought to, a power of two from 16.
     pub size: usize,
+    /// Whether pictures are mirrored left to right at random.
+    pub flip: bool,
     /// Channels of a picture: 1 or 3, as the data has.
     pub channels: usize,
     /// Components of the noise z.
@@ -38,45 +42,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings of a preset; those of the paper are the defaults of its Algorithm 1.
-    pub fn preset(preset: Preset, data: &DataInfo) -> Self {
-        let paper = Self {
-            // Section 5.1: each architecture is trained for 200,000 iterations of G.
-            iterations: 200_000,
-            batch: 64,
-            size: 64,
-            channels: data.channels,
-            z_dim: 100,
-            width_d: 64,
-            width_g: 64,
-            lr: 1e-4,
-            beta1: 0.,
-            beta2: 0.9,
-            n_critic: 5,
-            lambda_gp: 10.,
-        };
-        match preset {
-            Preset::Paper | Preset::Bench => paper,
-            Preset::Demo => Self {
-                iterations: 2_000,
-                size: StridedSizes::side(data, 32),
-                width_d: 16,
-                width_g: 16,
-                lr: 5e-4,
-                ..paper
-            },
-            Preset::Smoke => Self {
-                iterations: 200,
-                batch: 16,
-                size: 16,
-                z_dim: 8,
-                width_d: 8,
-                width_g: 8,
-                ..paper
-            },
-        }
-    }
-
     /// The sizes of G.
     pub fn generator(&self) -> StridedSizes {
         StridedSizes {
@@ -93,10 +58,86 @@ impl Config {
             ..self.generator()
         }
     }
+}
 
-    /// Refuses what cannot be built.
-    pub fn check(&self) -> Result<()> {
-        check::within("iterations", self.iterations, 1..=1 << 40)?;
+impl Paper for Config {
+    const INFO: PaperInfo = PaperInfo {
+        name: "wgan-gp",
+        title: "Improved Training of Wasserstein GANs",
+        authors: "Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville",
+        year: 2017,
+        arxiv: "1704.00028",
+        data: "mnist",
+        recordings: &[Recording {
+            name: "wgan-gp",
+            keys: &[
+                ("opt", Always("\"adam\"")),
+                ("lr", Setting("lr")),
+                ("beta1", Setting("beta1")),
+                ("beta2", Setting("beta2")),
+                ("n_critic", Setting("n_critic")),
+                ("lambda_gp", Setting("lambda_gp")),
+                ("batch", Setting("batch")),
+                ("c", Setting("channels")),
+                ("c", Channels),
+                ("size", Setting("size")),
+                ("size", Side),
+                ("z", Setting("z_dim")),
+                ("f_d", Setting("width_d")),
+                ("f_g", Setting("width_g")),
+                ("d_last", Nothing),
+            ],
+            set: &[],
+        }],
+        bench: &[("wgan-gp", DataInfo::unlabelled(3, 64))],
+    };
+
+    /// Those of the paper are the defaults of its Algorithm 1.
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
+        let paper = Self {
+            batch: 64,
+            size: 64,
+            flip: false,
+            channels: data.channels,
+            z_dim: 100,
+            width_d: 64,
+            width_g: 64,
+            lr: 1e-4,
+            beta1: 0.,
+            beta2: 0.9,
+            n_critic: 5,
+            lambda_gp: 10.,
+        };
+        match preset {
+            Preset::Paper | Preset::Bench => paper,
+            Preset::Demo => Self {
+                size: StridedSizes::side(data, 32),
+                width_d: 16,
+                width_g: 16,
+                lr: 5e-4,
+                ..paper
+            },
+            Preset::Smoke => Self {
+                batch: 16,
+                size: 16,
+                z_dim: 8,
+                width_d: 8,
+                width_g: 8,
+                ..paper
+            },
+        }
+    }
+
+    fn steps(&self, preset: Preset, _: &DataInfo) -> u64 {
+        match preset {
+            // Section 5.1: each architecture is trained for 200,000 iterations of G.
+            Preset::Paper | Preset::Bench => 200_000,
+            Preset::Demo => 2_000,
+            Preset::Smoke => 200,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
         check::size("batch", self.batch)?;
         check::size("z_dim", self.z_dim)?;
         self.generator().check("width_g")?;
@@ -108,50 +149,15 @@ impl Config {
         check::within("lambda_gp", self.lambda_gp, 0. ..=1e6)
     }
 
-    /// The settings of a reference recording and the data it was made with.
-    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
-        /// The recording's own names.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Recorded {
-            opt: String,
-            lr: f64,
-            beta1: f64,
-            beta2: f64,
-            n_critic: usize,
-            lambda_gp: f64,
-            batch: usize,
-            c: usize,
-            size: usize,
-            z: usize,
-            f_d: usize,
-            f_g: usize,
-            /// How the recording's first weights were made.
-            #[serde(default, rename = "d_last")]
-            _d_last: Option<f64>,
-        }
-        let r: Recorded =
-            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
-        if r.opt != "adam" {
-            bail!(
-                "{fixture}: recorded with opt {:?}, this paper has \"adam\"",
-                r.opt
-            )
-        }
-        let config = Self {
-            iterations: 1,
-            batch: r.batch,
-            size: r.size,
-            channels: r.c,
-            z_dim: r.z,
-            width_d: r.f_d,
-            width_g: r.f_g,
-            lr: r.lr,
-            beta1: r.beta1,
-            beta2: r.beta2,
-            n_critic: r.n_critic,
-            lambda_gp: r.lambda_gp,
-        };
-        Ok((config, DataInfo::unlabelled(r.c, r.size)))
+    fn learns(&self) -> Learns {
+        Learns::pictures(View::square(self.size).flipped(self.flip), self.batch)
+    }
+
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        Ok(Box::new(WganGp::new(self, cx)?))
+    }
+
+    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

@@ -29,4 +29,4 @@ pub use config::Config;
 pub use gan_core::nn::strided::{Discriminator as Critic, Generator, StridedSizes};
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Erased<WganGp> = gan_core::Erased::NEW;
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

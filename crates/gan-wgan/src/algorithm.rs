@@ -1,14 +1,14 @@
 //! The training: one iteration is `n_critic` updates of the critic and one of G.
 
 use crate::config::Config;
-use candle_core::{Device, Result};
+use candle_core::Result;
 use gan_core::nn::Mode::Train;
-use gan_core::nn::strided::{Discriminator as Critic, Generator, Norm};
+use gan_core::nn::maps::Norm;
+use gan_core::nn::strided::{Discriminator as Critic, Generator};
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Iter, Net, Optimizer, Pace, Paper, PaperInfo, Preset,
-    Range, Rule, Sampler, Stateful, Task, Weights, init,
+    Algorithm, Context, Draws, Iter, Net, Optimizer, Paper, Rule, Sampler, Stateful, check, init,
+    pictures,
 };
-use serde_json::Value;
 
 /// The Wasserstein GAN in training; the critic f is the network `d`.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Wgan {
     /// A setting out of range, or pictures that do not fit it.
     pub fn new(config: &Config, cx: &Context) -> Result<Self> {
         config.check()?;
-        config.generator().check_data(&cx.data)?;
+        check::channels(config.channels, &cx.data)?;
         let d = Net::new(cx, "d", init::convolutions_normal, |vb| {
             Critic::new(Norm::Batch, &config.critic(), vb)
         })?;
@@ -51,16 +51,16 @@ impl Wgan {
 impl Algorithm for Wgan {
     /// Algorithm 1 of the paper.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
+        let m = it.share(self.config.batch)?;
+        let view = self.config.learns().view;
         let Config {
-            batch: m,
             z_dim,
-            size,
             n_critic,
             clip,
             ..
         } = self.config;
         for k in 0..n_critic {
-            let x = it.images_at("real", m, size, Range::Signed)?; // line 3
+            let [x] = it.batch(m, view, [pictures("real")])?; // line 3
             let z = it.normal("z", &[m, z_dim, 1, 1])?; // line 4
             let fake = self.g.frozen.forward(&z, Train)?;
             let f_real = self.d.live.forward(&x, Train)?.mean_all()?;
@@ -88,48 +88,5 @@ impl Algorithm for Wgan {
             ("opt_d", &mut self.opt_d),
             ("opt_g", &mut self.opt_g),
         ]
-    }
-}
-
-impl Paper for Wgan {
-    type Config = Config;
-
-    const INFO: PaperInfo = PaperInfo {
-        name: "wgan",
-        title: "Wasserstein GAN",
-        authors: "Arjovsky, Chintala, Bottou",
-        year: 2017,
-        arxiv: "1701.07875",
-        data: "mnist",
-        fixtures: &["wgan"],
-        bench: &[("wgan", DataInfo::unlabelled(3, 64))],
-    };
-
-    fn task(_: &Config) -> Task {
-        Task::Images
-    }
-
-    fn preset(preset: Preset, data: &DataInfo) -> Config {
-        Config::preset(preset, data)
-    }
-
-    fn check(config: &Config) -> Result<()> {
-        config.check()
-    }
-
-    fn pace(config: &Config, _: &DataInfo) -> Pace {
-        Pace::of(config.iterations)
-    }
-
-    fn reference(fixture: &str, config: &Value) -> Result<(Config, DataInfo)> {
-        Config::reference(fixture, config)
-    }
-
-    fn build(config: &Config, cx: &Context) -> Result<Box<dyn Algorithm>> {
-        Ok(Box::new(Self::new(config, cx)?))
-    }
-
-    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

@@ -1,22 +1,26 @@
-//! The settings: one field, one sentence, which is also the help.
+//! The settings: one field, one sentence, which is also the help; and the paper's facts.
 
-use candle_core::{Result, bail};
-use gan_core::nn::strided::StridedSizes;
-use gan_core::{DataInfo, Preset, check};
+use crate::algorithm::Wgan;
+use candle_core::{Device, Result};
+use gan_core::Means::{Always, Channels, Setting, Side};
+use gan_core::nn::strided::{Generator, StridedSizes};
+use gan_core::{
+    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
+    Weights, check,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Settings of the Wasserstein GAN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Iterations of the whole run: `n_critic` updates of the critic and one of G each.
-    pub iterations: u64,
     /// Pictures in a batch.
     pub batch: usize,
-    /// Side of a picture, a power of two from 16; the data's are resized to it.
+    /// Side of the square that pictures are brought to, a power of two from 16.
     pub size: usize,
+    /// Whether pictures are mirrored left to right at random.
+    pub flip: bool,
     /// Channels of a picture: 1 or 3, as the data has.
     pub channels: usize,
     /// Components of the noise z.
@@ -36,44 +40,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings of a preset; those of the paper are the defaults of its Algorithm 1.
-    pub fn preset(preset: Preset, data: &DataInfo) -> Self {
-        let paper = Self {
-            // The paper does not say; its curves (figures 3 and 4) run on to this order of magnitude.
-            iterations: 100_000,
-            batch: 64,
-            size: 64,
-            channels: data.channels,
-            z_dim: 100,
-            width_d: 64,
-            width_g: 64,
-            lr: 5e-5,
-            alpha: 0.99,
-            n_critic: 5,
-            clip: 0.01,
-        };
-        match preset {
-            Preset::Paper | Preset::Bench => paper,
-            Preset::Demo => Self {
-                iterations: 4_000,
-                size: StridedSizes::side(data, 32),
-                width_d: 16,
-                width_g: 16,
-                lr: 2e-4,
-                ..paper
-            },
-            Preset::Smoke => Self {
-                iterations: 200,
-                batch: 16,
-                size: 16,
-                z_dim: 8,
-                width_d: 8,
-                width_g: 8,
-                ..paper
-            },
-        }
-    }
-
     /// The sizes of G.
     pub fn generator(&self) -> StridedSizes {
         StridedSizes {
@@ -90,10 +56,82 @@ impl Config {
             ..self.generator()
         }
     }
+}
 
-    /// Refuses what cannot be built.
-    pub fn check(&self) -> Result<()> {
-        check::within("iterations", self.iterations, 1..=1 << 40)?;
+impl Paper for Config {
+    const INFO: PaperInfo = PaperInfo {
+        name: "wgan",
+        title: "Wasserstein GAN",
+        authors: "Arjovsky, Chintala, Bottou",
+        year: 2017,
+        arxiv: "1701.07875",
+        data: "mnist",
+        recordings: &[Recording {
+            name: "wgan",
+            keys: &[
+                ("opt", Always("\"rmsprop\"")),
+                ("lr", Setting("lr")),
+                ("n_critic", Setting("n_critic")),
+                ("clip", Setting("clip")),
+                ("batch", Setting("batch")),
+                ("c", Setting("channels")),
+                ("c", Channels),
+                ("size", Setting("size")),
+                ("size", Side),
+                ("z", Setting("z_dim")),
+                ("f_d", Setting("width_d")),
+                ("f_g", Setting("width_g")),
+            ],
+            set: &[],
+        }],
+        bench: &[("wgan", DataInfo::unlabelled(3, 64))],
+    };
+
+    /// Those of the paper are the defaults of its Algorithm 1.
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
+        let paper = Self {
+            batch: 64,
+            size: 64,
+            flip: false,
+            channels: data.channels,
+            z_dim: 100,
+            width_d: 64,
+            width_g: 64,
+            lr: 5e-5,
+            alpha: 0.99,
+            n_critic: 5,
+            clip: 0.01,
+        };
+        match preset {
+            Preset::Paper | Preset::Bench => paper,
+            Preset::Demo => Self {
+                size: StridedSizes::side(data, 32),
+                width_d: 16,
+                width_g: 16,
+                lr: 2e-4,
+                ..paper
+            },
+            Preset::Smoke => Self {
+                batch: 16,
+                size: 16,
+                z_dim: 8,
+                width_d: 8,
+                width_g: 8,
+                ..paper
+            },
+        }
+    }
+
+    fn steps(&self, preset: Preset, _: &DataInfo) -> u64 {
+        match preset {
+            // The paper does not say; its curves (figures 3 and 4) run on to this order of magnitude.
+            Preset::Paper | Preset::Bench => 100_000,
+            Preset::Demo => 4_000,
+            Preset::Smoke => 200,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
         check::size("batch", self.batch)?;
         check::size("z_dim", self.z_dim)?;
         self.generator().check("width_g")?;
@@ -104,44 +142,15 @@ impl Config {
         check::positive("clip", self.clip)
     }
 
-    /// The settings of a reference recording and the data it was made with.
-    pub fn reference(fixture: &str, config: &Value) -> Result<(Self, DataInfo)> {
-        /// The recording's own names.
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Recorded {
-            opt: String,
-            lr: f64,
-            n_critic: usize,
-            clip: f64,
-            batch: usize,
-            c: usize,
-            size: usize,
-            z: usize,
-            f_d: usize,
-            f_g: usize,
-        }
-        let r: Recorded =
-            serde_json::from_value(config.clone()).map_err(candle_core::Error::wrap)?;
-        if r.opt != "rmsprop" {
-            bail!(
-                "{fixture}: recorded with opt {:?}, this paper has \"rmsprop\"",
-                r.opt
-            )
-        }
-        let config = Self {
-            iterations: 1,
-            batch: r.batch,
-            size: r.size,
-            channels: r.c,
-            z_dim: r.z,
-            width_d: r.f_d,
-            width_g: r.f_g,
-            lr: r.lr,
-            alpha: 0.99,
-            n_critic: r.n_critic,
-            clip: r.clip,
-        };
-        Ok((config, DataInfo::unlabelled(r.c, r.size)))
+    fn learns(&self) -> Learns {
+        Learns::pictures(View::square(self.size).flipped(self.flip), self.batch)
+    }
+
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        Ok(Box::new(Wgan::new(self, cx)?))
+    }
+
+    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(Generator::open(weights, device)?))
     }
 }

@@ -34,7 +34,9 @@ fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
             let weights = (first..=last).map(|k| (k, cubic((centre - k as f64) * widen)));
             let weights: Vec<(i64, f64)> = weights.filter(|(_, weight)| *weight != 0.).collect();
             let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
-            let normalised = weights.into_iter().map(|(k, weight)| (mirrored(k), weight / sum));
+            let normalised = weights
+                .into_iter()
+                .map(|(k, weight)| (mirrored(k), weight / sum));
             normalised.collect()
         })
         .collect()
@@ -54,7 +56,9 @@ pub fn resized(plane: &[f64], from: (usize, usize), to: (usize, usize)) -> Vec<f
             }
         }
         values.extend(columns.iter().map(|taps| {
-            let terms = taps.iter().map(|&(x, weight)| weight * filtered.get(x).unwrap_or(&0.));
+            let terms = taps
+                .iter()
+                .map(|&(x, weight)| weight * filtered.get(x).unwrap_or(&0.));
             terms.sum::<f64>()
         }));
     }
@@ -66,7 +70,10 @@ pub fn resized(plane: &[f64], from: (usize, usize), to: (usize, usize)) -> Vec<f
 pub(super) fn shrunk(plane: &[u8], (h, w): (usize, usize), factor: usize) -> Vec<f32> {
     let plane: Vec<f64> = plane.iter().map(|&x| f64::from(x)).collect();
     let small = resized(&plane, (h, w), (h / factor, w / factor));
-    small.into_iter().map(|x| (x + 0.5).floor().clamp(0., 255.) as f32).collect()
+    small
+        .into_iter()
+        .map(|x| (x + 0.5).floor().clamp(0., 255.) as f32)
+        .collect()
 }
 
 #[cfg(test)]

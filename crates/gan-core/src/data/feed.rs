@@ -400,7 +400,13 @@ mod tests {
         let mean = |i: usize| (unit[i] + unit[i + 1] + unit[i + 4] + unit[i + 5]) / 4.;
         assert!((half[0] - mean(0)).abs() < 1e-6 && (half[1] - mean(2)).abs() < 1e-6);
         for block in &blocks[2..] {
-            assert!(matches!(block, Block::Pictures { dims: [1, 1, 1, 2], .. }));
+            assert!(matches!(
+                block,
+                Block::Pictures {
+                    dims: [1, 1, 1, 2],
+                    ..
+                }
+            ));
         }
         for factor in [0, 3] {
             let ask = [asked("x").averaged(factor).what];
@@ -415,7 +421,10 @@ mod tests {
         let crop = View::crop(2).flipped(true);
         let x = asked("x").unit().what;
         let middle = batch(&data(), [3].into_iter(), &crop, &[x]).expect("a picture");
-        assert_eq!(values(&middle, 0), [25, 26, 29, 30].map(|x| x as f32 / 255.));
+        assert_eq!(
+            values(&middle, 0),
+            [25, 26, 29, 30].map(|x| x as f32 / 255.)
+        );
 
         let y = asked("y").of(Side::B).unit().what;
         let low = asked("low").unit().averaged(2).what;

@@ -9,6 +9,7 @@ use flate2::read::DeflateDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use zip::{CompressionMethod, ZipArchive};
 
 /// The largest file that is read, in bytes; a photograph has a tenth of it.
@@ -24,7 +25,7 @@ pub struct Files {
 
 enum Kind {
     Folder,
-    Zip(ZipArchive<BufReader<File>>),
+    Zip(Mutex<ZipArchive<BufReader<File>>>),
 }
 
 /// One of [`Files`].
@@ -48,10 +49,10 @@ impl Files {
             walk(path, "", 0, &mut names)?;
             (Kind::Folder, names)
         } else {
-            let file = File::open(path).map_err(|e| FileError::reading(path, &e))?;
+            let file = open_regular(path)?;
             let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| no_zip(path, &e))?;
             let names = zip_names(path, &archive)?;
-            (Kind::Zip(archive), names)
+            (Kind::Zip(Mutex::new(archive)), names)
         };
         let mut entries: Vec<Entry> = names
             .into_iter()
@@ -93,7 +94,7 @@ impl Files {
     /// # Errors
     /// A file that cannot be read or is too large; an entry of a zip file that is encrypted, compressed
     /// by other means than deflate, or not what its header says.
-    pub fn read(&mut self, entry: &Entry) -> Result<Vec<u8>, FileError> {
+    pub fn read(&self, entry: &Entry) -> Result<Vec<u8>, FileError> {
         let path = self.path(entry);
         let failed = |e: std::io::Error| FileError::reading(&path, &e);
         let too_large = || {
@@ -101,9 +102,9 @@ impl Files {
             FileError::new(&path, problem, "make the picture smaller, or leave it out")
         };
         let mut bytes = Vec::new();
-        let archive = match &mut self.kind {
+        let archive = match &self.kind {
             Kind::Folder => {
-                let file = File::open(&path).map_err(failed)?;
+                let file = open_regular(&path)?;
                 let mut file = file.take(LARGEST + 1);
                 file.read_to_end(&mut bytes).map_err(failed)?;
                 if bytes.len() as u64 > LARGEST {
@@ -113,6 +114,7 @@ impl Files {
             }
             Kind::Zip(archive) => archive,
         };
+        let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
         let mut raw = archive
             .by_index_raw(entry.index)
             .map_err(|e| no_zip(&path, &e))?;
@@ -193,6 +195,19 @@ fn zip_names(
     Ok(names)
 }
 
+/// Opens a file that can be read to its end; a named pipe would be waited for without end.
+fn open_regular(path: &Path) -> Result<File, FileError> {
+    let about = std::fs::metadata(path).map_err(|e| FileError::reading(path, &e))?;
+    match about.is_file() {
+        true => File::open(path).map_err(|e| FileError::reading(path, &e)),
+        false => Err(FileError::new(
+            path,
+            "is no regular file",
+            "name a file or a folder of files",
+        )),
+    }
+}
+
 fn walk(
     root: &Path,
     folder: &str,
@@ -230,7 +245,8 @@ fn walk(
         };
         if about.is_dir() {
             walk(root, &name, depth + 1, names)?;
-        } else {
+        } else if about.is_file() {
+            // Pipes, sockets and devices are no pictures.
             names.push((names.len(), name));
         }
     }

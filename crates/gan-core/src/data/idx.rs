@@ -1,7 +1,7 @@
 //! IDX files (MNIST's format): a bounded reader that believes the file's length, not its header.
 
 pub use super::Split;
-use super::{DataInfo, InMemory};
+use super::{DataInfo, Held};
 use crate::FileError;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ const LARGEST: u64 = 1 << 30;
 ///
 /// # Errors
 /// A missing, truncated or malformed file, by name.
-pub fn folder(dir: &Path, split: Split) -> Result<InMemory, FileError> {
+pub fn folder(dir: &Path, split: Split) -> Result<Held, FileError> {
     let stem = match split {
         Split::Train => "train",
         Split::Test => "t10k",
@@ -33,14 +33,9 @@ pub fn folder(dir: &Path, split: Split) -> Result<InMemory, FileError> {
             "take both files from one data set",
         ));
     }
-    let info = DataInfo {
-        channels: 1,
-        height,
-        width,
-        classes: labels.bytes.iter().max().map(|&m| usize::from(m) + 1),
-        len,
-    };
-    InMemory::new(info, images.bytes, Some(labels.bytes))
+    let mut info = DataInfo::picture(1, height, width).of(len);
+    info.classes = labels.bytes.iter().max().map(|&m| usize::from(m) + 1);
+    Held::new(info, images.bytes, Some(labels.bytes))
         .map_err(|problem| FileError::new(&images_file, problem, "check the file"))
 }
 
@@ -89,9 +84,12 @@ fn shape_error(path: &Path, dims: &[usize]) -> FileError {
 /// A file that is missing, not IDX, compressed, of another type, truncated, or longer than its
 /// header says; nothing is allocated before the header agrees with the file's length.
 pub fn read(path: &Path) -> Result<Idx, FileError> {
-    let length = std::fs::metadata(path)
-        .map_err(|e| FileError::reading(path, &e))?
-        .len();
+    let about = std::fs::metadata(path).map_err(|e| FileError::reading(path, &e))?;
+    if !about.is_file() {
+        let remedy = "fetch the file again, or decompress it";
+        return Err(FileError::new(path, "is no regular file", remedy));
+    }
+    let length = about.len();
     if length > LARGEST {
         return Err(FileError::new(
             path,

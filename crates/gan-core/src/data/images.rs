@@ -9,39 +9,36 @@
 //! | anything else | pictures without labels, however nested, in the order of their names |
 //! | `trainA/`, `trainB/`, `testA/`, `testB/` | the sides of a data set in two domains: [`sides`] |
 //!
-//! A folder that holds nothing but one other folder stands for that one. Pictures are held in memory,
-//! decoded: 8 bits a channel, grey or RGB (palettes are colours), transparent ones on white, turned upright
-//! as JPEG's orientation tag says.
+//! A folder that holds nothing but one other folder stands for that one. What becomes of pictures of all
+//! sizes and kinds is [`Survey`]'s business.
 
 mod decode;
 pub mod sides;
 mod single;
+mod survey;
 
 pub use single::{Album, Single};
+pub use survey::Survey;
 
 use super::files::{Entry, Files};
-use super::{DataInfo, InMemory, Split};
+use super::{Progress, Split};
 use crate::FileError;
-use decode::Looks;
 use std::collections::BTreeSet;
 use std::path::Path;
+use survey::Item;
 
 /// Endings of the files that count as pictures, in lower case.
 const ENDINGS: [&str; 3] = [".png", ".jpg", ".jpeg"];
-/// The most that a set may take in memory, in bytes: 87,000 pictures of 64x64 in colour.
-const LARGEST: usize = 1 << 30;
 /// Labels are held as bytes.
 const CLASSES: usize = 256;
 
-/// Reads the pictures of a folder or zip file: all of them as the train split where it has none. Beside
-/// them, what was done to pictures that were not as they should be: a sentence each.
+/// Looks at the pictures of a folder or zip file: all of them as the train split where it has none.
 ///
 /// # Errors
-/// No pictures, or none of that split; a picture that cannot be decoded, or has not the first one's size
-/// and channels; sets that are too large; folders of two sides; files that cannot
-/// be read; entries of a zip file that are not what their headers say, or that lead out of it.
-pub fn open(path: &Path, split: Split) -> Result<(InMemory, Vec<String>), FileError> {
-    let (mut files, entries) = Files::open(path)?;
+/// No pictures, or none of that split; a picture whose header cannot be read; folders of two sides; files
+/// that cannot be read; entries of a zip file that are not what their headers say, or that lead out of it.
+pub fn open(path: &Path, split: Split, progress: &Progress) -> Result<Survey, FileError> {
+    let (files, entries) = Files::open(path)?;
     let pictures = pictures(path, &entries)?;
     if let Some((first, _)) = pictures.iter().find(|(first, _)| is_side(first)) {
         return Err(FileError::new(
@@ -52,25 +49,30 @@ pub fn open(path: &Path, split: Split) -> Result<(InMemory, Vec<String>), FileEr
     }
     let has = |name| pictures.iter().any(|(first, _)| *first == name);
     let wanted = folder_of(split);
-    if !(has("train") || has("test")) {
-        return match split {
-            Split::Train => load(path, &mut files, &pictures, &classes(&pictures)),
-            Split::Test => Err(FileError::new(
+    let (part, names) = if !(has("train") || has("test")) {
+        if split == Split::Test {
+            return Err(FileError::new(
                 path,
                 "holds no pictures for testing",
                 "put them into test/ and the others into train/",
-            )),
-        };
-    }
-    let part = |name| within(&pictures, name);
-    if !has(wanted) {
-        let problem = format!("holds no pictures in {wanted}/");
-        return Err(FileError::new(path, problem, "add them"));
-    }
-    // Both splits number their classes alike, also where one of them lacks a class.
-    let mut names = classes(&part("train"));
-    names.extend(classes(&part("test")));
-    load(path, &mut files, &part(wanted), &names)
+            ));
+        }
+        let names = classes(&pictures);
+        (pictures, names)
+    } else {
+        let part = |name| within(&pictures, name);
+        if !has(wanted) {
+            let problem = format!("holds no pictures in {wanted}/");
+            return Err(FileError::new(path, problem, "add them"));
+        }
+        // Both splits number their classes alike, also where one of them lacks a class.
+        let mut names = classes(&part("train"));
+        names.extend(classes(&part("test")));
+        (part(wanted), names)
+    };
+    let items = labelled(path, &files, &part, &names)?;
+    let classes = names.into_iter().collect();
+    Survey::new(path, files, vec![items], false, classes, progress)
 }
 
 fn folder_of(split: Split) -> &'static str {
@@ -150,13 +152,13 @@ fn classes(listed: &Listed<'_>) -> BTreeSet<String> {
     }
 }
 
-/// Decodes pictures in the order of their names; with classes, each is in the folder of one.
-fn load(
+/// Pictures in the order of their names; with classes, each is in the folder of one.
+fn labelled(
     path: &Path,
-    files: &mut Files,
+    files: &Files,
     listed: &Listed<'_>,
     classes: &BTreeSet<String>,
-) -> Result<(InMemory, Vec<String>), FileError> {
+) -> Result<Vec<Item>, FileError> {
     if classes.len() > CLASSES {
         return Err(FileError::new(
             path,
@@ -167,86 +169,23 @@ fn load(
             "put all pictures into one folder if their folders are no classes",
         ));
     }
-    let mut bytes = Vec::new();
-    let mut labels = Vec::new();
-    let mut all: Vec<Looks> = Vec::new();
-    let mut first: Option<(&str, DataInfo)> = None;
-    for (folder, (_, entry)) in listed {
-        let file = files.read(entry)?;
-        let fault =
-            |problem: String, remedy: &str| FileError::new(&files.path(entry), problem, remedy);
-        let want = first.as_ref().map(|(name, info)| (*name, info));
-        let (single, looks) =
-            decode(&file, want).map_err(|(problem, remedy)| fault(problem, remedy))?;
-        let info = info(&looks);
-        if listed.len().saturating_mul(info.pixels()) > LARGEST {
+    let item = |(folder, (_, entry)): &(&str, (&str, &Entry))| {
+        let label = classes.iter().position(|class| class == folder);
+        if label.is_none() && !classes.is_empty() {
+            let problem = "lies in no class's folder, as others do";
             return Err(FileError::new(
-                path,
-                format!(
-                    "holds {} pictures of {}x{}, more than the {LARGEST} bytes that are held in memory",
-                    listed.len(),
-                    info.height,
-                    info.width
-                ),
-                "take fewer pictures or make them smaller",
+                &files.path(entry),
+                problem,
+                "put it into one",
             ));
         }
-        all.push(looks);
-        bytes.extend(single.bytes);
-        if !classes.is_empty() {
-            match classes.iter().position(|class| class == folder) {
-                Some(label) => labels.push(label as u8),
-                None => {
-                    return Err(fault(
-                        "lies in no class's folder, as others do".into(),
-                        "put it into one",
-                    ));
-                }
-            }
-        }
-        first.get_or_insert((&entry.name, info));
-    }
-    let Some((_, info)) = first else {
-        return Err(FileError::new(path, "holds no pictures", "add some"));
+        Ok(Item {
+            entry: (*entry).clone(),
+            half: None,
+            label: label.and_then(|label| u8::try_from(label).ok()),
+        })
     };
-    let info = DataInfo {
-        len: listed.len(),
-        classes: (!classes.is_empty()).then_some(classes.len()),
-        ..info
-    };
-    let set = InMemory::new(info, bytes, (!classes.is_empty()).then_some(labels))
-        .map_err(|problem| FileError::new(path, problem, "check its pictures"))?;
-    Ok((set, sides::converted(&all)))
-}
-
-fn info(looks: &Looks) -> DataInfo {
-    DataInfo {
-        channels: looks.channels,
-        height: looks.height,
-        width: looks.width,
-        classes: None,
-        len: 1,
-    }
-}
-
-/// A picture, which has to have the sizes and kind of the first one; `want` is that one's name and sizes.
-fn decode(file: &[u8], want: Option<(&str, &DataInfo)>) -> Result<(Single, Looks), decode::Fault> {
-    let opened = decode::open(file)?;
-    let looks = opened.looks;
-    let found = info(&looks);
-    // Before it is decoded, so that a header cannot claim more than the first picture has.
-    if let Some((name, want)) = want
-        && *want != found
-    {
-        let says = |info: &DataInfo| {
-            let color = if info.channels == 1 { "grey" } else { "colour" };
-            format!("{}x{} {color}", info.height, info.width)
-        };
-        let problem = format!("is {}, {name} is {}", says(&found), says(want));
-        let remedy = "bring all pictures to one size and kind, or take it out of the set";
-        return Err((problem, remedy));
-    }
-    Ok((Single::of(opened)?, looks))
+    listed.iter().map(item).collect()
 }
 
 #[cfg(test)]

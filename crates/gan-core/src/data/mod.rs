@@ -1,23 +1,26 @@
 //! Data sets: pictures with or without labels, the order in which a run sees them, and their readers.
 
+pub mod bicubic;
 mod feed;
 #[cfg(feature = "data")]
 mod files;
-mod fit;
+mod held;
 pub mod idx;
 #[cfg(feature = "data")]
 pub mod images;
-
+mod reading;
+mod resize;
 mod view;
 
-pub use feed::{Batch, Feed, Fit as OldFit, Shape, batch};
-pub use fit::{padded, resized};
+pub use feed::{Block, Request, Running, batch};
+pub use held::Held;
+pub use reading::{DEFAULT_MEMORY, Progress, Reading, Small, bring};
+pub use resize::padded;
 pub use view::{Ask, Choice, Fit, Kept, Part, Range, Shrink, Side, View, What, labels, pictures};
 
 use crate::FileError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -81,6 +84,20 @@ impl DataInfo {
         info
     }
 
+    /// The same for pictures of these heights and widths.
+    pub fn sized(mut self, sizes: &[(usize, usize)]) -> Self {
+        let mut sorted = sizes.to_vec();
+        sorted.sort_by_key(|&(h, w)| (h * w, h));
+        let middle = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        (self.height, self.width) = middle;
+        let smallest = sizes
+            .iter()
+            .copied()
+            .min_by_key(|&(h, w)| (h.min(w), h.max(w)));
+        self.smallest = smallest.filter(|_| sizes.iter().any(|size| *size != middle));
+        self
+    }
+
     /// A square picture of this many values, grey or RGB, as a perceptron's last layer makes it.
     ///
     /// # Errors
@@ -120,136 +137,100 @@ pub enum Split {
     Test,
 }
 
-/// Pictures of one size, by number.
+/// Pictures by number, each in its own size.
 pub trait Pictures: Debug + Send + Sync {
     /// Sizes and counts; `len` is at least 1.
     fn info(&self) -> &DataInfo;
-    /// Appends picture `i` < `len` to `into`: `channels·height·width` bytes, channels first.
-    fn read(&self, i: usize, into: &mut Vec<u8>) -> Result<(), FileError>;
+    /// Height and width of picture `i` as it is held.
+    fn size(&self, i: usize) -> (usize, usize);
+    /// Appends a part of picture `i` < `len` to `into`: `channels·height·width` bytes, channels first.
+    ///
+    /// # Errors
+    /// A part that lies outside; a file that cannot be read.
+    fn read(&self, i: usize, part: Part, into: &mut Vec<u8>) -> Result<(), FileError>;
     /// The class of picture `i`.
     fn label(&self, i: usize) -> Option<u32>;
-    /// SHA-256 of sizes, pictures and labels, in hexadecimal: whether two sets are the same.
+    /// SHA-256 in hexadecimal, by which sets are told apart: of sizes, pictures and labels, or of the names
+    /// and contents of the files that they were read from.
     fn sha256(&self) -> &str;
 }
 
-/// A data set as a run sees it.
+/// A data set as a run sees it: pictures of one side or two, with labels or without.
 #[derive(Clone, Debug)]
-pub enum Data {
-    /// Pictures, with labels or without.
-    Images(Arc<dyn Pictures>),
-    /// Two sets without a correspondence, of any two counts.
-    Unpaired {
-        /// The domain X.
-        a: Arc<dyn Pictures>,
-        /// The domain Y.
-        b: Arc<dyn Pictures>,
-    },
-    /// Two sets of as many pictures in one size: picture i of one belongs to picture i of the other.
-    Paired {
-        /// The domain X.
-        a: Arc<dyn Pictures>,
-        /// The domain Y.
-        b: Arc<dyn Pictures>,
-    },
+#[non_exhaustive]
+pub struct Data {
+    /// The pictures, or those of the domain X.
+    pub a: Arc<dyn Pictures>,
+    /// Those of the domain Y.
+    pub b: Option<Arc<dyn Pictures>>,
+    /// Whether picture i of one side belongs to picture i of the other.
+    pub paired: bool,
 }
 
 impl Data {
+    /// One set of pictures.
+    pub fn one(a: Arc<dyn Pictures>) -> Self {
+        Self {
+            a,
+            b: None,
+            paired: false,
+        }
+    }
+
+    /// Two sets without a correspondence, of any two counts.
+    pub fn apart(a: Arc<dyn Pictures>, b: Arc<dyn Pictures>) -> Self {
+        Self {
+            a,
+            b: Some(b),
+            paired: false,
+        }
+    }
+
+    /// Two sets, picture i of one belonging to picture i of the other.
+    ///
+    /// # Errors
+    /// Other counts, or a pair of two sizes.
+    pub fn paired(a: Arc<dyn Pictures>, b: Arc<dyn Pictures>) -> Result<Self, String> {
+        let counts = [&a, &b].map(|side| side.info().len);
+        if counts[0] != counts[1] {
+            let [a, b] = counts;
+            return Err(format!("{a} pictures cannot be paired with {b}"));
+        }
+        if let Some(i) = (0..counts[0]).find(|&i| a.size(i) != b.size(i)) {
+            return Err(format!(
+                "the pictures of pair {i} are {:?} and {:?}, expected one size",
+                a.size(i),
+                b.size(i)
+            ));
+        }
+        Ok(Self {
+            a,
+            b: Some(b),
+            paired: true,
+        })
+    }
+
+    /// The pictures of a side, where there is one.
+    pub fn side(&self, side: Side) -> Option<&Arc<dyn Pictures>> {
+        match side {
+            Side::A => Some(&self.a),
+            Side::B => self.b.as_ref(),
+        }
+    }
+
     /// SHA-256 of the contents, in hexadecimal.
     pub fn sha256(&self) -> String {
-        match self {
-            Data::Images(pictures) => pictures.sha256().to_string(),
-            Data::Unpaired { a, b } => format!("{}+{}", a.sha256(), b.sha256()),
-            Data::Paired { a, b } => format!("{}={}", a.sha256(), b.sha256()),
+        match (&self.b, self.paired) {
+            (None, _) => self.a.sha256().to_string(),
+            (Some(b), false) => format!("{}+{}", self.a.sha256(), b.sha256()),
+            (Some(b), true) => format!("{}={}", self.a.sha256(), b.sha256()),
         }
     }
 
     /// Sizes and counts.
     pub fn info(&self) -> DataInfo {
-        match self {
-            Data::Images(pictures) => pictures.info().clone(),
-            Data::Unpaired { a, b } | Data::Paired { a, b } => DataInfo {
-                len: a.info().len.max(b.info().len),
-                ..a.info().clone()
-            },
-        }
-    }
-}
-
-/// Pictures held in memory.
-pub struct InMemory {
-    info: DataInfo,
-    bytes: Vec<u8>,
-    labels: Option<Vec<u8>>,
-    sha256: String,
-}
-
-impl Debug for InMemory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "InMemory({:?})", self.info)
-    }
-}
-
-impl InMemory {
-    /// `bytes` holds `info.len` pictures, channels first; `labels`, where there are some, one a picture.
-    ///
-    /// # Errors
-    /// When the lengths do not fit, or a label is not below `info.classes`; the sentence says which.
-    pub fn new(info: DataInfo, bytes: Vec<u8>, labels: Option<Vec<u8>>) -> Result<Self, String> {
-        if info.len == 0 || info.pixels() == 0 {
-            return Err("there are no pictures".into());
-        }
-        if bytes.len() != info.len * info.pixels() {
-            return Err(format!(
-                "{} pictures of {} values need {} bytes, there are {}",
-                info.len,
-                info.pixels(),
-                info.len * info.pixels(),
-                bytes.len()
-            ));
-        }
-        if let Some(labels) = &labels {
-            if labels.len() != info.len {
-                return Err(format!(
-                    "{} pictures have {} labels",
-                    info.len,
-                    labels.len()
-                ));
-            }
-            let classes = info.classes.unwrap_or(0);
-            if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
-                return Err(format!("label {label} among {classes} classes"));
-            }
-        }
-        let mut hash = Sha256::new();
-        hash.update(format!("{info:?}"));
-        hash.update(&bytes);
-        hash.update(labels.as_deref().unwrap_or_default());
-        let sha256 = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self {
-            info,
-            bytes,
-            labels,
-            sha256,
-        })
-    }
-}
-
-impl Pictures for InMemory {
-    fn info(&self) -> &DataInfo {
-        &self.info
-    }
-
-    fn read(&self, i: usize, into: &mut Vec<u8>) -> Result<(), FileError> {
-        let n = self.info.pixels();
-        into.extend(self.bytes.iter().skip(i * n).take(n));
-        Ok(())
-    }
-
-    fn label(&self, i: usize) -> Option<u32> {
-        self.labels.as_ref()?.get(i).map(|&label| u32::from(label))
-    }
-
-    fn sha256(&self) -> &str {
-        &self.sha256
+        let mut info = self.a.info().clone();
+        info.len_b = self.b.as_ref().map(|b| b.info().len);
+        info
     }
 }

@@ -223,14 +223,14 @@ impl View {
         Ok(kept)
     }
 
-    /// Height and width of the pictures that a network sees.
-    ///
-    /// For pictures as they are these are the data's.
-    pub fn picture(&self, data: &DataInfo) -> (usize, usize) {
-        match self.fit {
+    /// Channels, height and width of the pictures that a network sees. Of pictures as they are these are the
+    /// data's.
+    pub fn picture(&self, data: &DataInfo) -> [usize; 3] {
+        let (h, w) = match self.fit {
             Fit::Whole => (data.height, data.width),
             Fit::Square { size, .. } | Fit::Crop { size } => (size, size),
-        }
+        };
+        [data.channels, h, w]
     }
 
     /// The part of a picture, held in this height and width, that a choice cuts for a batch.
@@ -323,8 +323,16 @@ pub const fn labels(role: &str) -> Ask<'_> {
 }
 
 impl Ask<'_> {
-    fn with(mut self, change: impl FnOnce(&mut Side, &mut Range, &mut Option<(usize, Shrink)>)) -> Self {
-        if let What::Pictures { side, range, shrink } = &mut self.what {
+    fn with(
+        mut self,
+        change: impl FnOnce(&mut Side, &mut Range, &mut Option<(usize, Shrink)>),
+    ) -> Self {
+        if let What::Pictures {
+            side,
+            range,
+            shrink,
+        } = &mut self.what
+        {
             change(side, range, shrink);
         }
         self

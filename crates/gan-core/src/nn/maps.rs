@@ -60,9 +60,7 @@ impl Norm {
         vb: VarBuilder<'_>,
     ) -> Result<ConvTranspose2d> {
         match self {
-            Norm::Batch | Norm::Layer => {
-                conv_transpose2d_no_bias(inputs, outputs, k, how, vb)
-            }
+            Norm::Batch | Norm::Layer => conv_transpose2d_no_bias(inputs, outputs, k, how, vb),
             Norm::Instance => conv_transpose2d(inputs, outputs, k, how, vb),
         }
     }

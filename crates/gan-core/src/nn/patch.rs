@@ -135,11 +135,7 @@ mod tests {
     use candle_core::{DType, Device, Var};
 
     fn net(norm: Norm, sizes: &PatchSizes) -> Net<PatchDiscriminator> {
-        let cx = Context {
-            device: Device::Cpu,
-            seed: 1,
-            data: DataInfo::square(1).expect("a picture"),
-        };
+        let cx = Context::new(&Device::Cpu, 1, DataInfo::unlabelled(1, 1), 1);
         Net::new(&cx, "d", init::convolutions_normal_offsets_zero, |vb| {
             PatchDiscriminator::new(norm, sizes, vb)
         })

@@ -10,12 +10,12 @@ use super::{
     Act, BatchNorm, Conv2d, ConvTranspose2d, Mode, batch_norm, conv_transpose2d_no_bias,
     conv2d_no_bias, tanh,
 };
+use crate::check;
 use crate::data::DataInfo;
 use crate::draws::Draws;
 use crate::params::Net;
 use crate::sampler::{Columns, Law, Probe, Sampler, Takes};
 use crate::weights::Weights;
-use crate::check;
 use candle_core::{Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use gan_kernels::conv;

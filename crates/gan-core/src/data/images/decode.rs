@@ -16,8 +16,10 @@ pub type Fault = (String, &'static str);
 pub struct Looks {
     /// Height in pixels, upright.
     pub height: usize,
-    /// Width in pixels, upright.
+    /// Width in pixels, upright; of a half, the half's.
     pub width: usize,
+    /// Width of the whole picture.
+    pub full_width: usize,
     /// 1 (grey) or 3 (RGB; a palette is one of colours).
     pub channels: usize,
     /// Whether an orientation tag says that it is not stored upright.
@@ -72,6 +74,7 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
     let looks = Looks {
         height: height as usize,
         width: width as usize,
+        full_width: width as usize,
         channels: if color.has_color() { 3 } else { 1 },
         turned: orientation != Orientation::NoTransforms,
         clear: color.has_alpha(),

@@ -1,6 +1,5 @@
 //! Pictures of any sizes, one at a time: of one file, a folder or a zip file.
 
-use super::super::fit;
 use super::decode::{self, Opened};
 use super::{Entry, Files, is_picture};
 use crate::FileError;
@@ -99,24 +98,6 @@ impl Single {
             self.part((0, self.width - half), size),
         )
     }
-
-    /// The square in the middle, brought to this side: `channels·side·side` values. Nothing is stretched:
-    /// what is too long is cut off equally at both ends.
-    pub fn square(&self, side: usize) -> Vec<u8> {
-        let shorter = self.height.min(self.width);
-        let at = ((self.height - shorter) / 2, (self.width - shorter) / 2);
-        let middle = self.part(at, (shorter, shorter));
-        if shorter == side {
-            return middle.bytes;
-        }
-        let mut bytes = Vec::with_capacity(self.channels * side * side);
-        for plane in middle.bytes.chunks_exact((shorter * shorter).max(1)) {
-            let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x)).collect();
-            let plane = fit::plane(&plane, (shorter, shorter), (side, side));
-            bytes.extend(plane.iter().map(|x| x.round().clamp(0., 255.) as u8));
-        }
-        bytes
-    }
 }
 
 /// The pictures of one file, a folder or a zip file, each of its own size and kind.
@@ -131,7 +112,13 @@ impl Album {
     /// # Errors
     /// A path that cannot be read or holds no picture.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        if path.is_file() && path.to_str().is_some_and(is_picture) {
+        if !path.is_dir() && path.to_str().is_some_and(is_picture) {
+            std::fs::metadata(path)
+                .map_err(|e| FileError::reading(path, &e))
+                .and_then(|about| match about.is_file() {
+                    true => Ok(()),
+                    false => Err(FileError::new(path, "is no regular file", "name a picture")),
+                })?;
             let (files, entry) = Files::single(path)?;
             return Ok(Self {
                 files,
@@ -157,7 +144,7 @@ impl Album {
     ///
     /// # Errors
     /// A name that is not among [`Album::names`]; a picture that cannot be read or decoded.
-    pub fn read(&mut self, name: &str) -> Result<Single, FileError> {
+    pub fn read(&self, name: &str) -> Result<Single, FileError> {
         let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
             return Err(FileError::new(
                 Path::new(name),
@@ -178,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_halves_and_squares() {
+    fn channels_and_halves() {
         let picture = Single {
             channels: 3,
             height: 2,
@@ -192,9 +179,7 @@ mod tests {
         assert_eq!(picture.clone().rgb(), picture);
         let (left, right) = grey.halves();
         assert_eq!((left.bytes, right.bytes), (vec![49, 79], vec![69, 99]));
-        assert_eq!(grey.square(2), [49, 59, 79, 89]);
-        assert_eq!(grey.square(1), [69]);
         let nothing = grey.part((5, 5), (2, 2));
-        assert!(nothing.square(3).is_empty() && nothing.rgb().bytes.is_empty());
+        assert!(nothing.rgb().bytes.is_empty());
     }
 }

@@ -1,9 +1,7 @@
 //! What folders and zip files mean, and what is refused.
 
-use super::sides::side;
 use super::*;
-use crate::data::Pictures;
-use crate::source::Side;
+use crate::data::{Part, Pictures, Reading, Side, Small, View};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use image::codecs::jpeg::JpegEncoder;
@@ -11,6 +9,24 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use std::fs;
 use std::io::Write;
+use std::sync::Arc;
+
+type Set = Arc<dyn Pictures>;
+
+/// A set as it is, and what is said of it.
+fn open(path: &Path, split: Split) -> Result<(Set, Vec<String>), FileError> {
+    seen(path, split, &Reading::new(View::whole()))
+}
+
+fn seen(path: &Path, split: Split, how: &Reading<'_>) -> Result<(Set, Vec<String>), FileError> {
+    let (data, notes) = super::open(path, split, &|_, _, _| {})?.read(how)?;
+    Ok((data.a, notes))
+}
+
+fn side(path: &Path, split: Split, side: Side) -> Result<Set, FileError> {
+    let survey = sides::side(path, split, side, &|_, _, _| {})?;
+    Ok(survey.read(&Reading::new(View::whole()))?.0.a)
+}
 
 pub(super) fn png(bytes: &[u8], (w, h): (u32, u32), color: ExtendedColorType) -> Vec<u8> {
     let mut file = Vec::new();
@@ -92,22 +108,28 @@ pub(super) fn three_ways(
     (dir, paths)
 }
 
+fn whole(set: &Set, i: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let part = Part::whole(set.size(i));
+    set.read(i, part, &mut bytes).expect("a picture");
+    bytes
+}
+
 /// The first value of each picture.
-fn firsts(set: &InMemory) -> Vec<u8> {
-    let first = |i| {
-        let mut bytes = Vec::new();
-        set.read(i, &mut bytes).expect("a picture");
-        bytes[0]
-    };
+fn firsts(set: &Set) -> Vec<u8> {
+    let first = |i| whole(set, i)[0];
     (0..set.info().len).map(first).collect()
 }
 
-fn labels(set: &InMemory) -> Vec<Option<u32>> {
+fn labels(set: &Set) -> Vec<Option<u32>> {
     (0..set.info().len).map(|i| set.label(i)).collect()
 }
 
 fn refused(path: &Path, words: &[&str]) {
-    let error = open(path, Split::Train).expect_err("a fault").to_string();
+    let error = open(path, Split::Train)
+        .map(drop)
+        .expect_err("a fault")
+        .to_string();
     for word in words {
         assert!(error.contains(word), "{word:?} is missing in {error}");
     }
@@ -131,7 +153,9 @@ fn a_folder_and_zip_files_of_it_are_one_set() {
         assert_eq!((set.info().classes, set.label(0)), (None, None));
         assert_eq!(set.sha256(), sets[0].sha256());
     }
-    let error = open(&paths[0], Split::Test).expect_err("no test part");
+    let error = open(&paths[0], Split::Test)
+        .map(drop)
+        .expect_err("no test part");
     assert!(error.to_string().contains("for testing"), "{error}");
 }
 
@@ -153,6 +177,7 @@ fn folders_are_classes_splits_or_sides_by_their_names() {
         assert_eq!(firsts(&test), [5, 4]);
         assert_eq!(labels(&test), [Some(1), Some(2)]);
         assert_eq!(test.info().classes, Some(3));
+        assert_eq!(test.info().names, ["ant", "cat", "dog"]);
     }
     let (_dir, paths) = three_ways(&[
         ("trainA/1.png", grey(1)),
@@ -168,14 +193,18 @@ fn folders_are_classes_splits_or_sides_by_their_names() {
             firsts(&side(path, Split::Test, Side::B).expect("a set")),
             [3]
         );
-        let error = side(path, Split::Test, Side::A).expect_err("no such side");
+        let error = side(path, Split::Test, Side::A)
+            .map(drop)
+            .expect_err("no such side");
         assert!(error.to_string().contains("testA/"), "{error}");
         refused(path, &["testB", "two domains", "name one of its folders"]);
     }
     let (_dir, paths) = three_ways(&[("train/a/1.png", grey(1)), ("train/2.png", grey(2))]);
     let set = open(&paths[1], Split::Train).expect("a set").0;
     assert_eq!((set.info().classes, firsts(&set)), (None, vec![2, 1]));
-    let error = open(&paths[1], Split::Test).expect_err("no test part");
+    let error = open(&paths[1], Split::Test)
+        .map(drop)
+        .expect_err("no test part");
     assert!(
         error.to_string().contains("no pictures in test/"),
         "{error}"
@@ -193,9 +222,7 @@ fn colours_come_channels_first_and_on_white() {
         ),
     )]);
     let set = open(&paths[0], Split::Train).expect("a set").0;
-    let mut bytes = Vec::new();
-    set.read(0, &mut bytes).expect("a picture");
-    assert_eq!(bytes, [1, 255, 2, 255, 3, 255]);
+    assert_eq!(whole(&set, 0), [1, 255, 2, 255, 3, 255]);
     assert_eq!(set.info().channels, 3);
     let (_dir, paths) = three_ways(&[("a.jpg", jpeg(77)), ("b.jpeg", jpeg(200))]);
     let set = open(&paths[2], Split::Train).expect("a set").0;
@@ -221,11 +248,6 @@ fn pictures_that_cannot_be_used_are_named() {
             "2.png",
             png(&[0; 6], (2, 3), ExtendedColorType::L8),
             &["2.png", "3x2 grey, 1.png is 2x2 grey"],
-        ),
-        (
-            "2.png",
-            png(&[0; 12], (2, 2), ExtendedColorType::Rgb8),
-            &["2x2 colour"],
         ),
     ] {
         let (_dir, paths) = set(name, contents);
@@ -321,12 +343,163 @@ fn damaged_files_never_panic() {
     // Without the checksum of a zip file around them.
     for whole in [grey(1), jpeg(2)] {
         for i in 0..whole.len() {
-            let _ = decode(&whole[..i], None);
+            let _ = Single::decode(&whole[..i]);
             for flip in [1, 0x80, 0xff] {
                 let mut damaged = whole.clone();
                 damaged[i] ^= flip;
-                let _ = decode(&damaged, None);
+                let _ = Single::decode(&damaged);
             }
         }
     }
+}
+
+/// Pictures of this side as a folder of files, and others beside them.
+fn among_others(others: &[(&str, (u32, u32))]) -> (tempfile::TempDir, [std::path::PathBuf; 3]) {
+    let ramp = |n: usize, i: usize| (0..n).map(|k| (k * 7 + i * 13) as u8).collect::<Vec<_>>();
+    let mut files: Vec<(String, Vec<u8>)> = (0..40)
+        .map(|i| {
+            let picture = png(&ramp(64 * 64, i), (64, 64), ExtendedColorType::L8);
+            (format!("{i:02}.png"), picture)
+        })
+        .collect();
+    for (name, (w, h)) in others {
+        let picture = png(&ramp((w * h) as usize, 3), (*w, *h), ExtendedColorType::L8);
+        files.push((name.to_string(), picture));
+    }
+    let files: Vec<_> = files.iter().map(|(n, c)| (n.as_str(), c.clone())).collect();
+    three_ways(&files)
+}
+
+#[test]
+fn a_small_picture_is_named_and_nothing_else_changes() {
+    let square = |small| {
+        let mut how = Reading::new(View::square(32));
+        how.small = small;
+        how
+    };
+    let (_dir, paths) = among_others(&[]);
+    let plain = seen(&paths[0], Split::Train, &square(Small::Refuse))
+        .expect("a set")
+        .0;
+    for (name, size, says) in [
+        ("20a.png", (1, 1), "20a.png (1x1)"),
+        ("20a.png", (16, 16), "20a.png (16x16)"),
+        ("zz.png", (600, 10), "zz.png (10x600)"),
+    ] {
+        let (_dir, paths) = among_others(&[(name, size)]);
+        for path in &paths {
+            let error = seen(path, Split::Train, &square(Small::Refuse)).map(drop);
+            let error = error.expect_err("too small").to_string();
+            for words in [
+                "holds 1 picture ",
+                says,
+                "--enlarge",
+                "--skip-small",
+                "32 pixels",
+            ] {
+                assert!(error.contains(words), "{words:?} is missing in {error}");
+            }
+            let (skipped, notes) = seen(path, Split::Train, &square(Small::Skip)).expect("a set");
+            assert!(
+                notes.join("\n").contains("1 of 41 pictures are left out"),
+                "{notes:?}"
+            );
+            let (enlarged, notes) =
+                seen(path, Split::Train, &square(Small::Enlarge)).expect("a set");
+            assert!(notes.join("\n").contains("and are enlarged"), "{notes:?}");
+            assert_eq!((skipped.info().len, enlarged.info().len), (40, 41));
+            let at = if name == "zz.png" { 40 } else { 21 };
+            for i in 0..40 {
+                assert_eq!(whole(&skipped, i), whole(&plain, i));
+                assert_eq!(whole(&enlarged, i + usize::from(i >= at)), whole(&plain, i));
+            }
+            assert_eq!(whole(&enlarged, at).len(), 32 * 32);
+        }
+    }
+    let (_dir, paths) = three_ways(&[("1.png", grey(1))]);
+    let error = seen(&paths[0], Split::Train, &square(Small::Skip)).map(drop);
+    assert!(
+        error
+            .expect_err("nothing is left")
+            .to_string()
+            .contains("holds no picture")
+    );
+}
+
+#[test]
+fn sets_that_memory_does_not_hold_are_the_same_from_a_file() {
+    let (_dir, paths) = among_others(&[("a.png", (90, 120)), ("b.png", (200, 80))]);
+    for view in [View::square(48), View::jittered(40, 8), View::crop(64)] {
+        let read = |memory| {
+            let mut how = Reading::new(view);
+            how.memory = memory;
+            seen(&paths[0], Split::Train, &how).expect("a set")
+        };
+        let ((held, quiet), (packed, said)) = (read(1 << 30), read(1000));
+        assert!(
+            said.join("\n").contains("temporary file") && !quiet.join("\n").contains("temporary")
+        );
+        assert_eq!(held.sha256(), packed.sha256());
+        for i in 0..42 {
+            assert_eq!(held.size(i), packed.size(i));
+            let choice = crate::data::Choice {
+                y: 0.7,
+                x: 0.2,
+                mirror: false,
+            };
+            let part = view.cut(held.size(i), choice).expect("a square");
+            let [mut a, mut b] = [Vec::new(), Vec::new()];
+            held.read(i, part, &mut a).expect("a part");
+            packed.read(i, part, &mut b).expect("a part");
+            assert_eq!(a, b);
+        }
+    }
+    let mut how = Reading::new(View::square(48));
+    (how.memory, how.cache) = (0, Some("/nowhere/at/all".into()));
+    let error = seen(&paths[0], Split::Train, &how)
+        .map(drop)
+        .expect_err("no folder");
+    assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+}
+
+/// A named pipe would be waited for without end.
+#[test]
+fn what_is_no_file_is_left_alone() {
+    let (_dir, paths) = three_ways(&[("1.png", grey(1))]);
+    let pipe = paths[0].join("2.png");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    assert_eq!(
+        open(&paths[0], Split::Train).expect("a set").0.info().len,
+        1
+    );
+    let error = Album::open(&pipe).map(drop).expect_err("a pipe");
+    assert!(error.to_string().contains("regular file"), "{error}");
+}
+
+/// The hash is of names and contents, so that a run of another size learns from the same data.
+#[test]
+fn a_set_on_disk_is_known_by_its_files() {
+    let sha256 = |files: &[(&str, Vec<u8>)], view| {
+        let (_dir, paths) = three_ways(files);
+        let mut how = Reading::new(view);
+        how.small = Small::Enlarge;
+        let sums = paths.map(|path| {
+            let set = seen(&path, Split::Train, &how).expect("a set").0;
+            set.sha256().to_string()
+        });
+        assert_eq!((&sums[0], &sums[0]), (&sums[1], &sums[2]));
+        sums[0].clone()
+    };
+    let files = [("a.png", grey(1)), ("b.png", grey(2))];
+    let one = sha256(&files, View::whole());
+    assert_eq!(one, sha256(&files, View::square(7)));
+    assert_ne!(
+        one,
+        sha256(&[("a.png", grey(1)), ("c.png", grey(2))], View::whole())
+    );
+    assert_ne!(
+        one,
+        sha256(&[("a.png", grey(1)), ("b.png", grey(3))], View::whole())
+    );
 }

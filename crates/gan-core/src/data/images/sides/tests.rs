@@ -2,8 +2,8 @@
 
 use super::super::tests::{grey, png, three_ways, zip};
 use super::*;
-use crate::data::Pictures;
 use crate::data::images::Album;
+use crate::data::{Part, Pictures, Reading, Small, View};
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 use image::codecs::jpeg::JpegEncoder;
@@ -11,6 +11,32 @@ use image::{ExtendedColorType, ImageEncoder};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+type Set = Arc<dyn Pictures>;
+
+/// Both sides, and what is said of them.
+struct Both {
+    a: Set,
+    b: Set,
+    notes: Vec<String>,
+}
+
+fn read(survey: Result<Survey, FileError>, view: View) -> Result<Both, FileError> {
+    let mut how = Reading::new(view);
+    how.small = Small::Enlarge;
+    let (data, notes) = survey?.read(&how)?;
+    let (a, b) = (data.a, data.b.expect("two sides"));
+    Ok(Both { a, b, notes })
+}
+
+fn paired(path: &Path, split: Split) -> Result<Both, FileError> {
+    read(super::paired(path, split, &|_, _, _| {}), View::whole())
+}
+
+fn unpaired(path: &Path, split: Split) -> Result<Both, FileError> {
+    read(super::apart(path, split, &|_, _, _| {}), View::whole())
+}
 
 /// A folder with these files.
 fn folder(files: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, PathBuf) {
@@ -33,9 +59,10 @@ fn plain(value: u8, (h, w): (usize, usize)) -> Vec<u8> {
     )
 }
 
-fn picture(set: &InMemory, i: usize) -> Vec<u8> {
+fn picture(set: &Set, i: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    set.read(i, &mut bytes).expect("a picture");
+    set.read(i, Part::whole(set.size(i)), &mut bytes)
+        .expect("a picture");
     bytes
 }
 
@@ -79,7 +106,9 @@ fn pairs_that_do_not_match_are_listed() {
     files.push(("trainB/b.png".into(), grey(1)));
     let files: Vec<_> = files.iter().map(|(n, c)| (n.as_str(), c.clone())).collect();
     let (_dir, path) = folder(&files);
-    let error = paired(&path, Split::Train).expect_err("no partners");
+    let error = paired(&path, Split::Train)
+        .map(drop)
+        .expect_err("no partners");
     let words = [
         "8 pictures without a partner",
         "trainA/only 0.png",
@@ -87,24 +116,23 @@ fn pairs_that_do_not_match_are_listed() {
     ];
     says(&error, &words);
     assert_eq!(kind(&path).expect("a kind"), Kind::Unpaired);
-    let unpaired = unpaired(&path, Split::Train).expect("two sides");
-    assert_eq!((unpaired.a.info().len, unpaired.b.info().len), (7, 1));
+    let both = unpaired(&path, Split::Train).expect("two sides");
+    assert_eq!((both.a.info().len, both.b.info().len), (7, 1));
 
     let (_dir, path) = folder(&[
         ("trainA/1.png", plain(1, (4, 6))),
         ("trainB/1.png", plain(1, (6, 4))),
     ]);
-    let error = paired(&path, Split::Train).expect_err("two sizes");
+    let error = paired(&path, Split::Train)
+        .map(drop)
+        .expect_err("two sizes");
     let words = ["trainB/1.png: is 6x4", "trainA/1.png is 4x6", "one size"];
     says(&error, &words);
 
     let (_dir, path) = folder(&[("trainA/1.png", grey(1)), ("testB/1.png", grey(1))]);
-    for error in [
-        paired(&path, Split::Train),
-        super::unpaired(&path, Split::Train),
-    ] {
+    for error in [paired(&path, Split::Train), unpaired(&path, Split::Train)] {
         says(
-            &error.expect_err("an empty side"),
+            &error.map(drop).expect_err("an empty side"),
             &["no pictures in trainB/"],
         );
     }
@@ -114,7 +142,9 @@ fn pairs_that_do_not_match_are_listed() {
         ("trainB/1.png", grey(1)),
     ]);
     says(
-        &paired(&path, Split::Train).expect_err("two of a name"),
+        &paired(&path, Split::Train)
+            .map(drop)
+            .expect_err("two of a name"),
         &["trainA/1.png", "but for its ending"],
     );
 }
@@ -129,22 +159,25 @@ fn pictures_twice_as_wide_as_high_are_pairs() {
         ("train/2.png", plain(5, (2, 4))),
         ("test/1.png", joined),
     ]);
-    let sides = paired(&path, Split::Train).expect("pairs");
+    let sides = super::paired(&path, Split::Train, &|_, _, _| {});
+    let sides = read(sides, View::square(2)).expect("pairs");
     assert_eq!(picture(&sides.a, 0), [7; 4]);
     assert_eq!(picture(&sides.b, 0), [9; 4]);
     assert_eq!(picture(&sides.b, 1), [5; 4]);
-    assert!(sides.notes[0].contains("2x2"), "{:?}", sides.notes);
+    assert!(sides.notes.join("\n").contains("2x2"), "{:?}", sides.notes);
     assert_eq!(
         paired(&path, Split::Test).expect("pairs").a.info().height,
         3
     );
     fs::write(path.join("train/3.png"), plain(5, (4, 4))).expect("a file");
-    let error = paired(&path, Split::Train).expect_err("no pair");
+    let error = paired(&path, Split::Train).map(drop).expect_err("no pair");
     says(&error, &["train/3.png", "4x4", "twice as wide as high"]);
     let (_dir, path) = folder(&[("1.png", plain(5, (4, 8)))]);
     assert_eq!(paired(&path, Split::Train).expect("pairs").a.info().len, 1);
     says(
-        &paired(&path, Split::Test).expect_err("no test part"),
+        &paired(&path, Split::Test)
+            .map(drop)
+            .expect_err("no test part"),
         &["testA/", "A|B"],
     );
 }
@@ -171,7 +204,14 @@ fn sizes_and_kinds_are_brought_together_and_nothing_is_stretched() {
         ),
         ("trainB/3.png", plain(77, (2, 3))),
     ]);
-    let sides = unpaired(&path, Split::Train).expect("two sides");
+    let survey = super::apart(&path, Split::Train, &|_, _, _| {});
+    let info = survey.as_ref().expect("two sides").info();
+    assert_eq!((info.channels, info.len, info.len_b), (3, 2, Some(3)));
+    assert_eq!(
+        (info.height, info.width, info.smallest),
+        (4, 4, Some((2, 2)))
+    );
+    let sides = read(survey, View::square(2)).expect("two sides");
     assert_eq!((sides.a.info().len, sides.b.info().len), (2, 3));
     for info in [sides.a.info(), sides.b.info()] {
         assert_eq!((info.channels, info.height, info.width), (3, 2, 2));
@@ -244,7 +284,9 @@ fn turned() -> Vec<u8> {
 #[test]
 fn orientation_tags_turn_pictures_upright() {
     let (_dir, path) = folder(&[("a.jpg", turned()), ("b.png", plain(9, (32, 16)))]);
-    let (set, notes) = super::super::open(&path, Split::Train).expect("a set");
+    let survey = super::super::open(&path, Split::Train, &|_, _, _| {}).expect("a set");
+    let (data, notes) = survey.read(&Reading::new(View::whole())).expect("a set");
+    let set = data.a;
     assert_eq!((set.info().height, set.info().width), (32, 16));
     let turned = picture(&set, 0);
     let (top, bottom) = (turned[5 * 16 + 8], turned[27 * 16 + 8]);
@@ -253,7 +295,7 @@ fn orientation_tags_turn_pictures_upright() {
         notes,
         ["1 of 2 pictures are turned as their orientation tag says"]
     );
-    let mut album = Album::open(&path.join("a.jpg")).expect("a picture");
+    let album = Album::open(&path.join("a.jpg")).expect("a picture");
     assert_eq!(album.names(), ["a.jpg"]);
     let single = album.read("a.jpg").expect("a picture");
     assert_eq!((single.height, single.width, single.channels), (32, 16, 1));
@@ -268,14 +310,14 @@ fn one_that_is_cut_short_is_named_on_either_side() {
     let (_dir, path) = folder(&files);
     for error in [paired(&path, Split::Train), unpaired(&path, Split::Train)] {
         says(
-            &error.expect_err("a cut file"),
+            &error.map(drop).expect_err("a cut file"),
             &["trainB/a.jpg", "cut short"],
         );
     }
     let stored: Vec<_> = files.iter().map(|(n, c)| (*n, &c[..], false)).collect();
     let file = path.join("s.zip");
     fs::write(&file, zip(&stored)).expect("a file");
-    let mut album = Album::open(&file).expect("pictures");
+    let album = Album::open(&file).expect("pictures");
     assert_eq!(album.names(), ["trainA/a.jpg", "trainB/a.jpg"]);
     assert!(album.read("trainA/a.jpg").is_ok());
     says(

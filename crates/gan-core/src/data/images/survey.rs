@@ -1,0 +1,488 @@
+//! A folder or zip file of pictures, looked at and then read: first every file's header, so that a run's
+//! settings can be made for the data; then the pixels, brought to what the run needs.
+//!
+//! One policy for all of them: turned upright as their orientation tag says; of more than 8 bits a channel
+//! rounded to 8; transparent ones on white; grey ones with three equal channels where others have colours;
+//! cut and resized as [`View::kept`](crate::data::View::kept) says, each for itself. What was changed is
+//! said in notes. Nothing depends on the number of threads.
+
+use super::decode::{self, Looks};
+use super::{Entry, Files};
+use crate::FileError;
+use crate::data::held::{Slots, hex};
+use crate::data::resize::{brought, planar};
+use crate::data::view::Kept;
+use crate::data::{Data, DataInfo, Fit, Part, Pictures, Progress, Reading, Small};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Names in an error, at most.
+pub(super) const NAMED: usize = 5;
+/// Pictures between two reports of progress.
+const REPORT: usize = 64;
+
+/// A picture, or one half of one, that a set is to hold.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// Its file.
+    pub entry: Entry,
+    /// Which half of the file's picture it is, if it is one.
+    pub half: Option<Half>,
+    /// Its class.
+    pub label: Option<u8>,
+}
+
+/// A half of a picture that shows a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    Left,
+    Right,
+}
+
+/// What the files of a set say, before their pixels are read.
+pub struct Survey {
+    path: PathBuf,
+    files: Files,
+    sides: Vec<Vec<(Item, Looks)>>,
+    sha256: Vec<String>,
+    paired: bool,
+    classes: Vec<String>,
+}
+
+/// Runs `each` on the numbers below `n` with as many threads as there are cores, and gives the results in
+/// order; the first error, by number, ends it.
+fn in_parallel<T: Send>(
+    what: &str,
+    n: usize,
+    progress: &Progress,
+    each: impl Fn(usize) -> Result<T, FileError> + Sync,
+) -> Result<Vec<T>, FileError> {
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let made: Mutex<Vec<Option<T>>> = Mutex::new((0..n).map(|_| None).collect());
+    let failed: Mutex<Option<(usize, FileError)>> = Mutex::new(None);
+    let work = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= n {
+                return;
+            }
+            match each(i) {
+                Ok(value) => {
+                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(slot) = made.get_mut(i) {
+                        *slot = Some(value);
+                    }
+                }
+                Err(error) => {
+                    // Those before it are under way and may fail, too; those after it are left.
+                    next.fetch_max(n, Ordering::Relaxed);
+                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    if failed.as_ref().is_none_or(|(first, _)| i < *first) {
+                        *failed = Some((i, error));
+                    }
+                }
+            }
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(REPORT) || done == n {
+                progress(what, done, n);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(n) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    if let Some((_, error)) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(made.into_iter().flatten().collect())
+}
+
+impl Survey {
+    /// Looks at the files of one side or two; `paired` sides have as many pictures.
+    pub(super) fn new(
+        path: &Path,
+        files: Files,
+        sides: Vec<Vec<Item>>,
+        paired: bool,
+        classes: Vec<String>,
+        progress: &Progress,
+    ) -> Result<Self, FileError> {
+        // The two halves of a picture come from one file, which is read once.
+        let joined = paired && sides.iter().flatten().all(|item| item.half.is_some());
+        let looked: Vec<&Item> = match joined {
+            true => sides.iter().take(1).flatten().collect(),
+            false => sides.iter().flatten().collect(),
+        };
+        let seen = in_parallel("looking at pictures", looked.len(), progress, |i| {
+            let Some(item) = looked.get(i) else {
+                return Err(FileError::new(path, "holds fewer pictures", "try again"));
+            };
+            let file = files.read(&item.entry)?;
+            let fault = |(problem, remedy): decode::Fault| {
+                FileError::new(&files.path(&item.entry), problem, remedy)
+            };
+            let looks = decode::open(&file).map_err(fault)?.looks;
+            let hash: [u8; 32] = Sha256::digest(&file).into();
+            Ok((looks, hash))
+        })?;
+        let mut all = seen.into_iter();
+        let first: Vec<_> = all
+            .by_ref()
+            .take(sides.first().map_or(0, Vec::len))
+            .collect();
+        let second = match joined {
+            true => first.clone(),
+            false => all.collect(),
+        };
+        let (mut surveyed, mut hashes) = (Vec::new(), Vec::new());
+        for (items, seen) in sides.into_iter().zip([first, second]) {
+            let mut sum = Sha256::new();
+            let mut side = Vec::with_capacity(items.len());
+            for (item, (mut looks, hash)) in items.into_iter().zip(seen) {
+                let name = item.entry.name.as_bytes();
+                sum.update((name.len() as u64).to_le_bytes());
+                sum.update(name);
+                sum.update(hash);
+                sum.update([
+                    item.label.unwrap_or(0),
+                    u8::from(item.half == Some(Half::Right)),
+                ]);
+                if item.half.is_some() {
+                    looks.width /= 2;
+                }
+                side.push((item, looks));
+            }
+            surveyed.push(side);
+            hashes.push(hex(sum));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            files,
+            sides: surveyed,
+            sha256: hashes,
+            paired,
+            classes,
+        })
+    }
+
+    /// What each side's pictures look like, by name.
+    pub(super) fn side(&self, i: usize) -> impl Iterator<Item = (&Entry, &Looks)> {
+        let side = self.sides.get(i).into_iter().flatten();
+        side.map(|(item, looks)| (&item.entry, looks))
+    }
+
+    /// The file's name for people.
+    pub(super) fn path_of(&self, entry: &Entry) -> PathBuf {
+        self.files.path(entry)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &(Item, Looks)> {
+        self.sides.iter().flatten()
+    }
+
+    fn channels(&self) -> usize {
+        self.all()
+            .map(|(_, looks)| looks.channels)
+            .max()
+            .unwrap_or(1)
+    }
+
+    /// Counts, channels, classes and sizes.
+    pub fn info(&self) -> DataInfo {
+        let sizes: Vec<_> = self
+            .all()
+            .map(|(_, looks)| (looks.height, looks.width))
+            .collect();
+        let mut info = DataInfo::picture(self.channels(), 0, 0).sized(&sizes);
+        let counts: Vec<usize> = self.sides.iter().map(Vec::len).collect();
+        info.len = counts.first().copied().unwrap_or(0);
+        info.len_b = counts.get(1).copied();
+        info.classes = (!self.classes.is_empty()).then_some(self.classes.len());
+        info.names = self.classes.clone();
+        info
+    }
+
+    /// Whether there are two sides.
+    pub fn has_two_sides(&self) -> bool {
+        self.sides.len() > 1
+    }
+
+    /// The pictures, brought to what a run needs and held; beside them, what was changed, a sentence each.
+    ///
+    /// # Errors
+    /// Pictures that are too small, where these are refused; sizes that differ, for a run that takes pictures
+    /// as they are; a picture that cannot be decoded; too little room.
+    pub fn read(self, reading: &Reading<'_>) -> Result<(Data, Vec<String>), FileError> {
+        let mut notes = self.converted();
+        let small = self.small(reading)?;
+        let kept = self.kept(reading, &small)?;
+        notes.extend(self.changed(reading, &kept, &small));
+        let channels = self.channels();
+        let bytes: usize = kept
+            .iter()
+            .flatten()
+            .map(|(_, kept)| channels * kept.size.0 * kept.size.1)
+            .sum();
+        let in_memory = bytes as u64 <= reading.memory;
+        if !in_memory {
+            notes.push(format!(
+                "{} MiB of decoded pictures are held in a temporary file, as --memory allows {} MiB",
+                bytes.div_ceil(1 << 20),
+                reading.memory >> 20
+            ));
+        }
+        let info = self.info();
+        let sides = kept.iter().zip(&self.sides).zip(&self.sha256);
+        let sides = sides.map(|((kept, side), sha256)| {
+            let held = self.held(kept, side, in_memory, reading)?;
+            let labels = kept.iter().map(|(i, _)| side.get(*i)?.0.label).collect();
+            let labels: Option<Vec<u8>> = labels;
+            let labels = labels.filter(|_| info.classes.is_some());
+            let mut info = info.clone();
+            info.len_b = None;
+            Ok(Arc::new(held.finish(info, labels, sha256.clone())) as Arc<dyn Pictures>)
+        });
+        let mut sides = sides.collect::<Result<Vec<_>, FileError>>()?.into_iter();
+        let wrong = |problem| FileError::new(&self.path, problem, "check its pictures");
+        let data = match (sides.next(), sides.next()) {
+            (Some(a), None) => Data::one(a),
+            (Some(a), Some(b)) if self.paired => Data::paired(a, b).map_err(wrong)?,
+            (Some(a), Some(b)) => Data::apart(a, b),
+            (None, _) => return Err(wrong("holds no pictures".into())),
+        };
+        Ok((data, notes))
+    }
+
+    /// Numbers of the pictures of each side that are too small; of a pair both.
+    fn small(&self, reading: &Reading<'_>) -> Result<Vec<Vec<bool>>, FileError> {
+        let needs = reading.view.needs();
+        let is = |looks: &Looks| looks.height.min(looks.width) < needs;
+        let mut small: Vec<Vec<bool>> = self
+            .sides
+            .iter()
+            .map(|side| side.iter().map(|(_, looks)| is(looks)).collect())
+            .collect();
+        if let (true, [a, b]) = (self.paired, &mut small[..]) {
+            for (a, b) in a.iter_mut().zip(b) {
+                (*a, *b) = (*a || *b, *a || *b);
+            }
+        }
+        let count = small.iter().flatten().filter(|small| **small).count();
+        let named = self
+            .all()
+            .filter(|(_, looks)| is(looks))
+            .take(NAMED)
+            .map(|(item, looks)| format!("{} ({}x{})", item.entry.name, looks.height, looks.width));
+        let named: Vec<_> = named.collect();
+        match reading.small {
+            Small::Refuse if count > 0 => Err(FileError::new(
+                &self.path,
+                format!(
+                    "holds {count} picture{} whose shorter side is below the {needs} pixels that this run \
+                     needs: {}{}",
+                    if count == 1 { "" } else { "s" },
+                    named.join(", "),
+                    if count > named.len() { ", …" } else { "" }
+                ),
+                "--enlarge enlarges them, --skip-small leaves them out, --set size=N needs less",
+            )),
+            Small::Skip => match small.iter().find(|side| side.iter().all(|small| *small)) {
+                Some(_) => Err(FileError::new(
+                    &self.path,
+                    format!("holds no picture with a shorter side of {needs} pixels or more"),
+                    "--enlarge enlarges them, --set size=N needs less",
+                )),
+                None => Ok(small),
+            },
+            _ => Ok(small),
+        }
+    }
+
+    /// For each side, the numbers of the pictures that are held and what is kept of each.
+    fn kept(
+        &self,
+        reading: &Reading<'_>,
+        small: &[Vec<bool>],
+    ) -> Result<Vec<Vec<(usize, Kept)>>, FileError> {
+        if reading.view.fit == Fit::Whole
+            && let Some((first, size)) = self
+                .all()
+                .next()
+                .map(|(item, l)| (item, (l.height, l.width)))
+            && let Some((item, looks)) = self.all().find(|(_, l)| (l.height, l.width) != size)
+        {
+            let kind = |looks: &Looks| {
+                if looks.channels == 1 {
+                    "grey"
+                } else {
+                    "colour"
+                }
+            };
+            let first_kind = self.all().next().map_or("", |(_, looks)| kind(looks));
+            return Err(FileError::new(
+                &self.files.path(&item.entry),
+                format!(
+                    "is {}x{} {}, {} is {}x{} {first_kind}",
+                    looks.height,
+                    looks.width,
+                    kind(looks),
+                    first.entry.name,
+                    size.0,
+                    size.1
+                ),
+                "name a size with --set size=N, which brings all pictures to it",
+            ));
+        }
+        let side = |(side, small): (&Vec<(Item, Looks)>, &Vec<bool>)| {
+            let held = side.iter().zip(small).enumerate();
+            let held = held.filter(|(_, (_, small))| !(reading.small == Small::Skip && **small));
+            held.map(|(i, ((item, looks), _))| {
+                let kept = reading
+                    .view
+                    .kept((looks.height, looks.width))
+                    .map_err(|problem| {
+                        let path = self.files.path(&item.entry);
+                        FileError::new(&path, format!("cannot be used: {problem}"), "take it out")
+                    })?;
+                Ok((i, kept))
+            })
+            .collect()
+        };
+        self.sides.iter().zip(small).map(side).collect()
+    }
+
+    /// Decodes the pictures that are kept of a side.
+    fn held(
+        &self,
+        kept: &[(usize, Kept)],
+        side: &[(Item, Looks)],
+        in_memory: bool,
+        reading: &Reading<'_>,
+    ) -> Result<Slots, FileError> {
+        let channels = self.channels();
+        let sizes: Vec<_> = kept.iter().map(|(_, kept)| kept.size).collect();
+        let slots = Slots::new(channels, &sizes, in_memory, reading.cache.as_deref())?;
+        in_parallel("reading pictures", kept.len(), reading.progress, |i| {
+            let Some((item, kept)) = kept.get(i).and_then(|(n, k)| Some((&side.get(*n)?.0, k)))
+            else {
+                return Err(FileError::new(
+                    &self.path,
+                    "holds fewer pictures",
+                    "try again",
+                ));
+            };
+            let path = || self.files.path(&item.entry);
+            let file = self.files.read(&item.entry)?;
+            let fault = |(problem, remedy): decode::Fault| FileError::new(&path(), problem, remedy);
+            let opened = decode::open(&file).map_err(fault)?;
+            let Looks {
+                height,
+                width,
+                channels: own,
+                ..
+            } = opened.looks;
+            let mut part = kept.part;
+            if item.half == Some(Half::Right) {
+                part.left += width - width / 2;
+            }
+            let changed = (part.top + part.height > height) || (part.left + part.width > width);
+            if changed || own > channels {
+                let problem = "has changed since it was looked at";
+                return Err(FileError::new(&path(), problem, "start again"));
+            }
+            let pixels = opened.pixels().map_err(fault)?;
+            let made = brought(&pixels, own, (height, width), part, kept.size)
+                .map_err(|problem| FileError::new(&path(), problem, "take it out"))?;
+            let made = planar(made, own);
+            match own < channels {
+                true => slots.fill(i, &made.repeat(channels)),
+                false => slots.fill(i, &made),
+            }
+        })?;
+        Ok(slots)
+    }
+
+    /// What reading alone changes.
+    fn converted(&self) -> Vec<String> {
+        let all = self.all().count();
+        let colours = self.channels();
+        let said: [(&dyn Fn(&Looks) -> bool, &str); 4] = [
+            (
+                &|looks| looks.turned,
+                "are turned as their orientation tag says",
+            ),
+            (
+                &|looks| looks.clear,
+                "have transparency and are drawn on white",
+            ),
+            (
+                &|looks| looks.deep,
+                "have more than 8 bits a channel and are rounded to 8",
+            ),
+            (
+                &|looks| looks.channels < colours,
+                "are grey and get three equal channels, as others have colours",
+            ),
+        ];
+        let said = said.iter().map(|(is, what)| {
+            let n = self.all().filter(|(_, looks)| is(looks)).count();
+            (n, what)
+        });
+        said.filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} of {all} pictures {what}"))
+            .collect()
+    }
+
+    /// What bringing pictures to size changes.
+    fn changed(
+        &self,
+        reading: &Reading<'_>,
+        kept: &[Vec<(usize, Kept)>],
+        small: &[Vec<bool>],
+    ) -> Vec<String> {
+        let all = self.all().count();
+        let mut notes = Vec::new();
+        let smalls = small.iter().flatten().filter(|small| **small).count();
+        if smalls > 0 {
+            let needs = reading.view.needs();
+            notes.push(match reading.small {
+                Small::Skip => format!(
+                    "{smalls} of {all} pictures are left out: they, or their partners, are smaller than {needs} pixels"
+                ),
+                _ => format!("{smalls} of {all} pictures are smaller than {needs} pixels and are enlarged"),
+            });
+        }
+        let sides = kept.iter().zip(&self.sides);
+        let held: Vec<(&Looks, &Kept)> = sides
+            .flat_map(|(kept, side)| {
+                kept.iter()
+                    .filter_map(|(i, kept)| Some((&side.get(*i)?.1, kept)))
+            })
+            .collect();
+        let count = |is: &dyn Fn(&Looks, &Kept) -> bool| {
+            held.iter().filter(|(looks, kept)| is(looks, kept)).count()
+        };
+        let whole = |looks: &Looks| Part::whole((looks.height, looks.width));
+        let cut = count(&|looks, kept| kept.part != whole(looks));
+        let scaled = count(&|_, kept| (kept.part.height, kept.part.width) != kept.size);
+        match reading.view.fit {
+            Fit::Square { size, load } if size == load && cut + scaled > 0 => notes.push(format!(
+                "{cut} of {all} pictures are cut to the square in their middle, {scaled} are brought to \
+                 {size}x{size}"
+            )),
+            Fit::Square { size, load } if size < load && scaled > 0 => notes.push(format!(
+                "{scaled} of {all} pictures are brought to a shorter side of {load}, from which squares of \
+                 {size} are cut at random"
+            )),
+            _ => {}
+        }
+        notes
+    }
+}
