@@ -65,7 +65,10 @@ pub(super) fn brought(
 
 /// The mean of each square of pixels, rounded; filters that work line by line would round twice.
 fn means(pixels: &[u8], channels: usize, w: usize, part: Part, factor: usize) -> Vec<u8> {
-    let rows = pixels.chunks_exact(w * channels).skip(part.top).take(part.height);
+    let rows = pixels
+        .chunks_exact(w * channels)
+        .skip(part.top)
+        .take(part.height);
     let rows: Vec<&[u8]> = rows.collect();
     let count = (factor * factor) as u32;
     let mut made = Vec::with_capacity(rows.len() / factor * part.width / factor * channels);
@@ -78,7 +81,10 @@ fn means(pixels: &[u8], channels: usize, w: usize, part: Part, factor: usize) ->
                 sums.zip(pixel).for_each(|(sum, &x)| *sum += u32::from(x));
             }
         }
-        made.extend(sums.into_iter().map(|sum| ((sum + count / 2) / count) as u8));
+        made.extend(
+            sums.into_iter()
+                .map(|sum| ((sum + count / 2) / count) as u8),
+        );
     }
     made
 }

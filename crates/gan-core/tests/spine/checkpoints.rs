@@ -71,8 +71,9 @@ fn a_write_that_was_cut_off_is_cleaned_up_and_old_checkpoints_go() {
 }
 
 fn header(run: &crate::run::Run) -> gan_core::Header {
-    let data = crate::toys::data(gan_core::Task::Images);
-    gan_core::Header::new(run.recipe.info().name, 1, &run.config, &data)
+    let (data, _) = crate::run::data(run.recipe);
+    let length = gan_core::Length::of(crate::run::STEPS);
+    gan_core::Header::new(run.recipe.info().name, 1, length, &run.config, &data)
 }
 
 const CHILD: &str = "GAN_TEST_TOY";

@@ -1,7 +1,8 @@
 //! Runs that are stopped go on to the same bytes; phases and clips reach what they should.
 
 use crate::run::{Run, TOYS, Tape, file, run};
-use crate::toys::{CRITIC, GROW, Phase};
+use crate::toys::grow::Phase;
+use crate::toys::{CRITIC, GROW};
 use candle_core::Result;
 use gan_core::checkpoint::{self, Checkpoint};
 use gan_core::{Event, Observer, Outcome};

@@ -1,16 +1,19 @@
 //! A toy's run without the runner: algorithm, source, store.
 
-use crate::toys::{self, CRITIC, CYCLE, GROW};
+use crate::toys;
 use candle_core::{Device, Result, Tensor};
-use gan_core::train::{Plan, fixed_noise};
+use gan_core::data::{Block, Data, What, batch, pictures as asked};
 use gan_core::{
-    Algorithm, Checkpoint, Context, Event, Header, LiveSource, Observer, Outcome, Preset, Probe,
-    Recipe, Store, Takes, train,
+    Algorithm, Checkpoint, Context, Event, Header, Learns, Length, LiveSource, Observer, Outcome,
+    Plan, Preset, Probe, Recipe, Side, Store, fixed_noise, train,
 };
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-pub const TOYS: &[&dyn Recipe] = &[&CRITIC, &CYCLE, &GROW];
+pub use crate::toys::TOYS;
+
+/// Iterations of all runs here.
+pub const STEPS: u64 = 12;
 
 pub struct Run {
     pub recipe: &'static dyn Recipe,
@@ -21,32 +24,50 @@ pub struct Run {
     pub probe: Probe,
 }
 
+/// A toy's data and what it learns from.
+pub fn data(recipe: &dyn Recipe) -> (Data, Learns) {
+    let any = toys::data(gan_core::Sides::One, gan_core::View::whole());
+    let config = recipe.preset(Preset::Smoke, &any.info()).unwrap();
+    let learns = recipe.learns(&config).unwrap();
+    (toys::data(learns.sides, learns.view), learns)
+}
+
+/// The first pictures of a side as the run sees them, smaller where the generator enlarges them.
+fn given(data: &Data, learns: &Learns, side: Side, scale: usize) -> Tensor {
+    let ask = asked("x").of(side);
+    let ask = if scale > 1 { ask.shrunk(scale) } else { ask };
+    let asks: [What; 1] = [ask.what];
+    let mut blocks = batch(data, 0..2, &learns.view, &asks).unwrap();
+    match blocks.remove(0) {
+        Block::Pictures { values, dims } => {
+            Tensor::from_vec(values, &dims[..], &Device::Cpu).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 pub fn run(recipe: &'static dyn Recipe, seed: u64, dir: &Path, set: &[(&str, &str)]) -> Run {
-    let task = recipe.task(
-        &recipe
-            .preset(Preset::Smoke, &toys::data(gan_core::Task::Images).info())
-            .unwrap(),
-    );
-    let data = toys::data(task.unwrap());
+    let (data, learns) = data(recipe);
     let info = data.info();
     let mut config = recipe.preset(Preset::Smoke, &info).unwrap();
     for (key, value) in set {
         config[key] = (*value).into();
     }
     let device = Device::Cpu;
-    let cx = Context {
-        device: device.clone(),
-        seed,
-        data: info.clone(),
-    };
+    let cx = Context::new(&device, seed, info, STEPS);
     let algorithm = recipe.build(&config, &cx).unwrap();
-    let probe = match algorithm.sampler(0).takes() {
-        Takes::Image { .. } => {
-            Probe::Image(Tensor::zeros((2, 1, 2, 2), candle_core::DType::F32, &device).unwrap())
-        }
-        takes => fixed_noise(&takes, 2, seed, &device).unwrap(),
+    let takes = algorithm.sampler(0).takes();
+    let mut probe = match &takes.port {
+        None => fixed_noise(&takes, 2, seed, &device).unwrap(),
+        Some(port) => port.sides.iter().fold(Probe::default(), |probe, &side| {
+            probe.with(side, given(&data, &learns, side, port.scale))
+        }),
     };
-    let header = Header::new(recipe.info().name, seed, &config, &data);
+    if takes.classes.is_some() {
+        probe = probe.labelled(Tensor::new(&[0u32, 2], &device).unwrap());
+    }
+    let length = Length::of(STEPS);
+    let header = Header::new(recipe.info().name, seed, length, &config, &data);
     Run {
         recipe,
         config,
@@ -97,6 +118,8 @@ impl Run {
         let plan = Plan {
             from,
             steps,
+            until: None,
+            notes: Vec::new(),
             log_every: 1,
             sample_every: 4,
             save_every: 3,
