@@ -5,8 +5,8 @@
 
 use candle_core::{Device, Tensor};
 use gan_core::data::{Data, idx};
+use gan_core::fixed_noise;
 use gan_core::rng::CounterRng;
-use gan_core::train::fixed_noise;
 use gan_core::{
     Algorithm, Context, Iter, LiveSource, Preset, Probe, Range, Recipe, Seen, Source, Want,
 };
@@ -35,11 +35,7 @@ fn train(
     look: &mut dyn FnMut(&dyn Algorithm),
 ) {
     let data = digits(idx::Split::Train);
-    let cx = Context {
-        device: Device::Cpu,
-        seed,
-        data: data.info(),
-    };
+    let cx = Context::new(&Device::Cpu, seed, data.info(), 1);
     let mut config = recipe.preset(Preset::Smoke, &cx.data).unwrap();
     for (key, value) in set {
         config[*key] = value.clone();
@@ -185,11 +181,7 @@ fn distance(a: &Tensor, b: &Tensor) -> f32 {
 fn vanilla(seed: u64) -> (f32, f32) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/mnist");
     let data = Data::Images(Arc::new(idx::folder(&root, idx::Split::Train).unwrap()));
-    let cx = Context {
-        device: Device::Cpu,
-        seed,
-        data: data.info(),
-    };
+    let cx = Context::new(&Device::Cpu, seed, data.info(), 1);
     let config = gan_vanilla::Config::preset(Preset::Demo, &cx.data);
     let mut gan = gan_vanilla::Vanilla::new(&config, &cx).unwrap();
     let mut source = LiveSource::new(&data, 99, &cx.device);

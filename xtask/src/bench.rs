@@ -79,11 +79,7 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
     let device = process::device(&args.device)?;
     let config = recipe.preset(Preset::Bench, data)?;
     let config = settings::apply(recipe, &config, &args.set)?;
-    let cx = Context {
-        device: device.clone(),
-        seed: 1,
-        data: data.clone(),
-    };
+    let cx = Context::new(&device, 1, data.clone(), 1);
     let mut algorithm = recipe.build(&config, &cx)?;
     let mut source = Made {
         rng: CounterRng::new(1, &device),

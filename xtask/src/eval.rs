@@ -9,8 +9,8 @@ use crate::{Usage, dataset, folder, process, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::{Data, Pictures, Split};
+use gan_core::fixed_noise;
 use gan_core::rng::{self, CounterRng, Key};
-use gan_core::train::fixed_noise;
 use gan_core::{Checkpoint, Context, FileError, Probe, Recipe, Sampler, Store, Takes, Task};
 use gan_eval::Measure;
 use gan_eval::baseline::PixelLaws;
@@ -60,11 +60,7 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let (start, checkpoints) = moments(args)?;
     let task = recipe.task(&settings.config)?;
     let (train, _) = dataset::open_for(&settings.data, Split::Train, Some(task))?;
-    let cx = Context {
-        device: device.clone(),
-        seed: settings.seed,
-        data: train.info(),
-    };
+    let cx = Context::new(&device, settings.seed, train.info(), 1);
     let untrained = recipe
         .build(&settings.config, &cx)
         .with_context(|| folder::config(&args.run).display().to_string())?;

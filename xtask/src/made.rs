@@ -4,7 +4,7 @@
 use anyhow::{Result, bail};
 use gan_core::FileError;
 use gan_core::data::images::{Album, Single};
-use gan_core::data::{DataInfo, InMemory, Pictures, Split, padded};
+use gan_core::data::{DataInfo, Held, Pictures, Split, padded};
 use gan_core::rng::{self, Key};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const INK: f32 = 2.5;
 ///
 /// # Errors
 /// Those of reading.
-pub fn outlines(pictures: &dyn Pictures) -> Result<InMemory> {
+pub fn outlines(pictures: &dyn Pictures) -> Result<Held> {
     let info = pictures.info();
     let (h, w) = (info.height, info.width);
     let mut bytes = Vec::with_capacity(info.len * info.pixels());
@@ -59,11 +59,11 @@ const SEED: u64 = 2016;
 #[derive(Debug)]
 pub struct Textured {
     /// Digits blended into patches of photographs: |patch − digit| in each channel.
-    pub a: Arc<InMemory>,
+    pub a: Arc<Held>,
     /// Other digits, white on black, as RGB. One in nine is left out, so that A has more.
-    pub b: Arc<InMemory>,
+    pub b: Arc<Held>,
     /// The plain digits of A in its order. For measuring only.
-    pub partners: Arc<InMemory>,
+    pub partners: Arc<Held>,
     /// The classes of A in its order. For measuring only.
     pub labels: Vec<u32>,
 }
@@ -107,13 +107,7 @@ pub fn textured(digits: &dyn Pictures, photos: &Path, split: Split) -> Result<Te
         b.extend(digit.repeat(3));
     }
     let rgb = |bytes: Vec<u8>| {
-        let info = DataInfo {
-            channels: 3,
-            height: SIDE,
-            width: SIDE,
-            classes: None,
-            len: bytes.len() / (3 * SIDE * SIDE),
-        };
+        let info = DataInfo::picture(3, SIDE, SIDE).of(bytes.len() / (3 * SIDE * SIDE));
         set(info, bytes).map(Arc::new)
     };
     Ok(Textured {
@@ -163,8 +157,8 @@ fn halved(path: &Path, folder: &str) -> Result<Vec<Single>> {
     Ok(photos)
 }
 
-fn set(info: DataInfo, bytes: Vec<u8>) -> Result<InMemory> {
-    InMemory::new(info, bytes, None).map_err(anyhow::Error::msg)
+fn set(info: DataInfo, bytes: Vec<u8>) -> Result<Held> {
+    Held::new(info, bytes, None).map_err(anyhow::Error::msg)
 }
 
 #[cfg(test)]
@@ -190,13 +184,7 @@ mod tests {
         for plane in values.chunks_exact_mut(36).step_by(3).take(1) {
             plane.chunks_exact_mut(6).for_each(|row| row[..3].fill(0));
         }
-        let info = DataInfo {
-            channels: 3,
-            height: 6,
-            width: 6,
-            classes: None,
-            len: 2,
-        };
+        let info = DataInfo::picture(3, 6, 6).of(2);
         let set = outlines(&set(info, values).unwrap()).unwrap();
         // The step is 100/127.5, its gradient half of it on both sides: ink .98.
         let line = ((1. - 2. * INK * 50. / 127.5 + 1.) * 127.5).round() as u8;

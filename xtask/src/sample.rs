@@ -4,9 +4,9 @@ use crate::cli::SampleArgs;
 use crate::{Usage, folder, inputs, process, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
+use gan_core::fixed_noise;
 use gan_core::image::grid;
 use gan_core::rng::CounterRng;
-use gan_core::train::fixed_noise;
 use gan_core::{Context, FileError, Law, Probe, Recipe, Sampler, Store, Takes, Weights};
 use std::path::{Path, PathBuf};
 
@@ -48,11 +48,12 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
         ))
     };
     // All that sampling needs is in the checkpoint; the training data may be elsewhere by now.
-    let cx = Context {
-        device: device.clone(),
-        seed: checkpoint.header.seed,
-        data: checkpoint.header.data.clone(),
-    };
+    let cx = Context::new(
+        &device,
+        checkpoint.header.seed,
+        checkpoint.header.data.clone(),
+        1,
+    );
     let file = || checkpoint.path.display().to_string();
     let mut algorithm = recipe
         .build(&checkpoint.header.config, &cx)

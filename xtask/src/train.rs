@@ -52,11 +52,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         None => fresh(recipe, args)?,
     };
     let (settings, info) = (&start.settings, start.data.info());
-    let cx = Context {
-        device: device.clone(),
-        seed: settings.seed,
-        data: info.clone(),
-    };
+    let cx = Context::new(&device, settings.seed, info.clone(), 1);
     // Built before a folder is made, so that a setting that cannot be built leaves nothing behind.
     let mut algorithm = recipe
         .build(&settings.config, &cx)

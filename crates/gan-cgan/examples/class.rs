@@ -4,8 +4,7 @@
 use candle_core::Tensor;
 use gan_cgan::Generator;
 use gan_core::rng::CounterRng;
-use gan_core::train::fixed_noise;
-use gan_core::{Probe, Sampler, Weights, image};
+use gan_core::{Sampler, Weights, fixed_noise, image};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,14 +14,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (seed, device) = (1, candle_core::Device::Cpu);
     let g = Generator::open(&Weights::read(Path::new(weights))?, &device)?;
-    let Probe::Labelled { z, .. } = fixed_noise(&g.takes(), 64, seed, &device)? else {
-        return Err("the generator takes no classes".into());
-    };
     let labels = Tensor::full(class.parse::<u32>()?, 64, &device)?;
-    let probe = Probe::Labelled { z, labels };
+    let probe = fixed_noise(&g.takes(), 64, seed, &device)?.labelled(labels);
     let columns = g.sample(&probe, &mut CounterRng::new(seed, &device))?;
-    let (_, fake) = columns.last().ok_or("no pictures")?;
-    std::fs::write(png, image::grid(fake, 8)?.png()?)?;
+    std::fs::write(png, image::grid(columns.get("fake")?, 8)?.png()?)?;
     println!("wrote {png}");
     Ok(())
 }

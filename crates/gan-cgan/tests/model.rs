@@ -6,21 +6,12 @@ use candle_core::{DType, Device, Tensor};
 use gan_cgan::{Config, Discriminator, Generator, Joint, Maxout, OptimizerKind, Split};
 use gan_core::nn::Mode;
 use gan_core::rng::CounterRng;
-use gan_core::{Context, DataInfo, Net, Preset, Probe, Sampler, Takes, init};
+use gan_core::{Context, DataInfo, Law, Net, Paper, Preset, Probe, Sampler, Takes, init};
 
 fn context(classes: Option<usize>) -> Context {
-    let data = DataInfo {
-        channels: 1,
-        height: 28,
-        width: 28,
-        classes,
-        len: 9000,
-    };
-    Context {
-        device: Device::Cpu,
-        seed: 1,
-        data,
-    }
+    let mut data = DataInfo::picture(1, 28, 28).of(9000);
+    data.classes = classes;
+    Context::new(&Device::Cpu, 1, data, 1)
 }
 
 /// Section 4.1's networks.
@@ -30,12 +21,12 @@ fn keys_shapes_and_counts() {
     let config = Config::preset(Preset::Paper, &cx.data);
     let judge = |classes| {
         Net::new(&cx, "d", init::as_layers, |vb| {
-            Discriminator::new(784, classes, &config, vb)
+            Discriminator::new(784, classes, config.judge(), config.d_dropout, vb)
         })
         .unwrap()
     };
     let g = Net::new(&cx, "g", init::as_layers, |vb| {
-        Generator::new(config.generator(), 10, config.g_dropout, &cx.data, vb)
+        Generator::new(config.generator(), 10, config.g_dropout, [1, 28, 28], vb)
     })
     .unwrap();
     let (joint, real) = (judge(Some(10)), judge(None));
@@ -92,20 +83,15 @@ fn samples_depend_on_the_class_and_dropout_is_a_column_of_its_own() {
     let cx = context(Some(10));
     let config = Config::preset(Preset::Smoke, &cx.data);
     let g = Net::new(&cx, "g", init::as_layers, |vb| {
-        Generator::new(config.generator(), 10, config.g_dropout, &cx.data, vb)
+        Generator::new(config.generator(), 10, config.g_dropout, [1, 28, 28], vb)
     })
     .unwrap();
-    let Takes::Labelled { shape, classes, .. } = g.frozen.takes() else {
-        panic!("a generator of classes was expected")
-    };
-    assert_eq!((shape, classes), (vec![100], 10));
+    let want = Takes::noise(&[100], Law::Uniform).classes(10);
+    assert_eq!(g.frozen.takes(), want);
     let z = Tensor::full(0.5f32, (2, 100), &Device::Cpu).unwrap();
     let sample = |labels: [u32; 2]| {
         let labels = Tensor::new(&labels, &Device::Cpu).unwrap();
-        let probe = Probe::Labelled {
-            z: z.clone(),
-            labels,
-        };
+        let probe = Probe::noise(z.clone()).labelled(labels);
         let mut draws = CounterRng::new(1, &Device::Cpu);
         let columns = g.frozen.sample(&probe, &mut draws).unwrap();
         let columns = columns.into_iter().map(|(name, pictures)| {

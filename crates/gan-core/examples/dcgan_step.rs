@@ -134,18 +134,8 @@ fn main() -> Result<()> {
         other => bail!("{other}: expected plain or penalty"),
     };
     let device = Device::Cpu;
-    let data = DataInfo {
-        channels: 1,
-        height: 64,
-        width: 64,
-        classes: None,
-        len: 1,
-    };
-    let cx = Context {
-        device: device.clone(),
-        seed: 1,
-        data,
-    };
+    let data = DataInfo::picture(1, 64, 64);
+    let cx = Context::new(&device, 1, data, 1);
     let small = |_: &str, _: &candle_core::Shape, hint: Init| match hint {
         Init::Uniform { .. } => Init::Randn {
             mean: 0.,

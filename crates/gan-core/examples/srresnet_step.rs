@@ -100,18 +100,8 @@ fn main() -> Result<()> {
     let steps: usize = args.next().and_then(|n| n.parse().ok()).unwrap_or(20);
     let b: usize = args.next().and_then(|n| n.parse().ok()).unwrap_or(4);
     let device = Device::Cpu;
-    let data = DataInfo {
-        channels: 3,
-        height: 96,
-        width: 96,
-        classes: None,
-        len: 1,
-    };
-    let cx = Context {
-        device: device.clone(),
-        seed: 1,
-        data,
-    };
+    let data = DataInfo::picture(3, 96, 96);
+    let cx = Context::new(&device, 1, data, 1);
     let g = Net::new(&cx, "g", gan_core::init::as_layers, SrResnet::new)?;
     let mut opt = Optimizer::new(Rule::adam(0.9, 0.999), 1e-4, &[&g.params])?;
     let mut rng = CounterRng::new(1, &device);

@@ -4,12 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use candle_core::{DType, Device, Result, Tensor};
-use gan_core::data::{Data, InMemory};
+use gan_core::data::{Data, Held};
 use gan_core::nn::Mode;
 use gan_core::rng::CounterRng;
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Iter, LiveSource, Net, Preset, Probe, Seen, Side,
-    StateReader, StateWriter, Stateful, Weights, init, translate,
+    Algorithm, Columns, Context, DataInfo, Draws, Iter, LiveSource, Net, Paper, Preset, Probe,
+    Seen, Side, StateReader, StateWriter, Stateful, Weights, init, translate,
 };
 use gan_cyclegan::{
     Config, CycleGan, Norm, PatchDiscriminator, Pool, ResnetGenerator, ResnetSizes,
@@ -19,18 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn context() -> Context {
-    let data = DataInfo {
-        channels: 3,
-        height: 20,
-        width: 16,
-        classes: None,
-        len: 5,
-    };
-    Context {
-        device: Device::Cpu,
-        seed: 1,
-        data,
-    }
+    let data = DataInfo::picture(3, 20, 16).of(5);
+    Context::new(&Device::Cpu, 1, data, 1)
 }
 
 fn saved(name: &str) -> Weights {
@@ -202,17 +192,11 @@ fn a_pool_fills_then_swaps_or_passes_and_is_saved() {
 
 fn source() -> LiveSource {
     let side = |len: usize, tint: usize| {
-        let info = DataInfo {
-            len,
-            ..context().data
-        };
+        let info = context().data.of(len);
         let bytes = (0..len * info.pixels()).map(|i| ((i * 37 + i / 48 * tint) % 256) as u8);
-        Arc::new(InMemory::new(info, bytes.collect(), None).unwrap())
+        Arc::new(Held::new(info, bytes.collect(), None).unwrap())
     };
-    let data = Data::Unpaired {
-        a: side(5, 11),
-        b: side(3, 29),
-    };
+    let data = Data::apart(side(5, 11), side(3, 29));
     LiveSource::new(&data, 1, &Device::Cpu)
 }
 
@@ -256,20 +240,21 @@ fn both_sides_are_translated() {
     let y = draws.uniform("y", &[2, 3, 13, 18]).unwrap();
     let mut made = |probe| translate(&*sampler, &probe, &mut draws).unwrap();
     let (there, back) = (
-        made(Probe::Image(x.clone())),
-        made(Probe::Side(Side::B, y.clone())),
+        made(Probe::pictures(Side::A, x.clone())),
+        made(Probe::pictures(Side::B, y.clone())),
     );
-    let both = made(Probe::Sides { x, y });
-    let names: Vec<_> = both.iter().map(|(name, _)| *name).collect();
+    let both = made(Probe::pictures(Side::A, x).with(Side::B, y));
+    let names: Vec<_> = both.iter().map(|(name, _)| name).collect();
     assert_eq!(
         names,
         ["real", "fake", "cycled", "real_y", "fake_x", "cycled_y"]
     );
-    for ((_, one), (_, all)) in there.iter().chain(&back).zip(&both) {
+    for ((_, one), (_, all)) in there.iter().chain(back.iter()).zip(both.iter()) {
         assert_eq!(one.dims(), [2, 3, 13, 18]);
         assert_eq!(values(one), values(all));
     }
-    assert_ne!(values(&there[1].1), values(&back[1].1));
+    let fake = |columns: &Columns| values(columns.get("fake").unwrap());
+    assert_ne!(fake(&there), fake(&back));
 }
 
 #[test]

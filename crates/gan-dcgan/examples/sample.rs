@@ -2,8 +2,7 @@
 //! `cargo run -p gan-dcgan --example sample -- g.safetensors samples.png`
 
 use gan_core::rng::CounterRng;
-use gan_core::train::fixed_noise;
-use gan_core::{Sampler, Weights, image};
+use gan_core::{Sampler, Weights, fixed_noise, image};
 use gan_dcgan::Generator;
 use std::path::Path;
 
@@ -16,8 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let g = Generator::open(&Weights::read(Path::new(weights))?, &device)?;
     let z = fixed_noise(&g.takes(), 64, seed, &device)?;
     let columns = g.sample(&z, &mut CounterRng::new(seed, &device))?;
-    let (_, fake) = columns.last().ok_or("no pictures")?;
-    std::fs::write(png, image::grid(fake, 8)?.png()?)?;
+    std::fs::write(png, image::grid(columns.get("fake")?, 8)?.png()?)?;
     println!("wrote {png}");
     Ok(())
 }

@@ -3,19 +3,15 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use candle_core::{DType, Device, Tensor};
-use gan_core::nn::{Mode, strided::Norm};
-use gan_core::{Context, DataInfo, Net, Params, Preset, Weights, init};
+use gan_core::nn::{Mode, maps::Norm};
+use gan_core::{Context, DataInfo, Net, Paper, Params, Preset, Weights, init};
 use gan_dcgan::{Config, Discriminator, Generator, StridedSizes};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 fn context(channels: usize) -> Context {
     let data = DataInfo::unlabelled(channels, 64);
-    Context {
-        device: Device::Cpu,
-        seed: 1,
-        data,
-    }
+    Context::new(&Device::Cpu, 1, data, 1)
 }
 
 fn networks(config: &Config, cx: &Context) -> (Net<Discriminator>, Net<Generator>) {
@@ -186,7 +182,8 @@ fn settings_that_cannot_be_are_refused() {
         channels: 1,
         ..config
     };
-    let said = grey.generator().check_data(&data).unwrap_err().to_string();
+    let cx = Context::new(&Device::Cpu, 1, data, 1);
+    let said = grey.build(&cx).map(drop).unwrap_err().to_string();
     assert!(
         said.starts_with("channels is 1, but the data's pictures have 3"),
         "{said}"

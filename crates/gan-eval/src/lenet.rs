@@ -18,8 +18,10 @@ use candle_nn::VarBuilder;
 use gan_core::data::{Data, Pictures};
 use gan_core::nn::{Act, Conv2d, Linear, conv2d, linear, max_pool2d, relu};
 use gan_core::rng::{self, Key};
-use gan_core::source::Source as _;
-use gan_core::{Context, LiveSource, Net, Optimizer, Range, Rule, Want, Weights, init};
+use gan_core::{
+    Context, LiveSource, Net, Optimizer, Rule, Source, View, Weights, init, labels,
+    pictures as asked,
+};
 use gan_kernels::conv;
 use std::path::Path;
 use std::sync::Arc;
@@ -214,14 +216,10 @@ pub fn train(
         bail!("the classifier wants at least one epoch and one picture a batch")
     }
     let steps = (info.len / how.batch).max(1) as u64;
-    let cx = Context {
-        device: device.clone(),
-        seed: how.seed,
-        data: info,
-    };
+    let cx = Context::new(device, how.seed, info, steps * how.epochs);
     let net = Net::new(&cx, "lenet", init::as_layers, LeNet::new)?;
     let mut adam = Optimizer::new(Rule::adam(0.9, 0.999), how.lr, &[&net.params])?;
-    let mut source = LiveSource::new(&Data::Images(digits), how.seed, device);
+    let mut source = LiveSource::new(&Data::one(digits), how.seed, device);
     for epoch in 0..how.epochs {
         let mut sum = 0.;
         for step in 0..steps {
@@ -229,11 +227,8 @@ pub fn train(
             let done = t as f64 / (how.epochs * steps) as f64;
             adam.lr = how.lr * (1. + (std::f64::consts::PI * done).cos()) / 2.;
             source.begin(t);
-            let want = Want::Labelled {
-                b: how.batch,
-                range: Range::Signed,
-            };
-            let [x, y] = &source.batch(&["x", "y"], want)?[..] else {
+            let asks = [asked("x"), labels("y")];
+            let [x, y] = &source.batch(how.batch, &View::whole(), &asks)?[..] else {
                 bail!("the data gave no pictures with labels")
             };
             let x = shifted(x, how, t)?;
@@ -284,8 +279,7 @@ fn shifted(x: &Tensor, how: &Training, t: u64) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gan_core::DataInfo;
-    use gan_core::data::{InMemory, Split, idx, padded};
+    use gan_core::data::{Held, Split, idx, padded};
 
     fn digits(split: Split) -> Arc<dyn Pictures> {
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mnist");
@@ -296,7 +290,7 @@ mod tests {
     fn all(set: &dyn Pictures) -> (Tensor, Vec<u32>) {
         let info = set.info();
         let mut bytes = Vec::new();
-        (0..info.len).for_each(|i| set.read(i, &mut bytes).expect("a picture"));
+        (0..info.len).for_each(|i| set.whole(i, &mut bytes).expect("a picture"));
         let values: Vec<f32> = bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.).collect();
         let dims = (info.len, 1, info.height, info.width);
         let labels = (0..info.len).filter_map(|i| set.label(i)).collect();
@@ -331,13 +325,10 @@ mod tests {
         let few = || {
             let set = digits(Split::Train);
             let (n, mut bytes) = (1000, Vec::new());
-            (0..n).for_each(|i| set.read(i, &mut bytes).expect("a picture"));
+            (0..n).for_each(|i| set.whole(i, &mut bytes).expect("a picture"));
             let labels = (0..n).filter_map(|i| set.label(i)).map(|label| label as u8);
-            let info = DataInfo {
-                len: n,
-                ..set.info().clone()
-            };
-            Arc::new(InMemory::new(info, bytes, Some(labels.collect())).expect("a set"))
+            let info = set.info().clone().of(n);
+            Arc::new(Held::new(info, bytes, Some(labels.collect())).expect("a set"))
         };
         let how = Training {
             epochs: 3,

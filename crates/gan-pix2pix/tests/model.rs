@@ -4,12 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use candle_core::{Device, Tensor};
-use gan_core::data::{Data, InMemory};
+use gan_core::data::{Data, Held};
 use gan_core::nn::Mode;
 use gan_core::rng::CounterRng;
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Iter, LiveSource, Net, Preset, Probe, Sampler, Seen,
-    Weights, init, translate,
+    Algorithm, Context, DataInfo, Draws, Iter, LiveSource, Net, Paper, Preset, Probe, Sampler,
+    Seen, Side, Weights, init, translate,
 };
 use gan_pix2pix::{
     Config, Direction, Noise, Norm, Objective, PatchDiscriminator, Pix2Pix, Regression, Translator,
@@ -20,18 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn context(channels: usize) -> Context {
-    let data = DataInfo {
-        channels,
-        height: 32,
-        width: 32,
-        classes: None,
-        len: 4,
-    };
-    Context {
-        device: Device::Cpu,
-        seed: 1,
-        data,
-    }
+    let data = DataInfo::picture(channels, 32, 32).of(4);
+    Context::new(&Device::Cpu, 1, data, 1)
 }
 
 fn unet(sizes: &UnetSizes, p: f64) -> Net<Unet> {
@@ -225,12 +215,9 @@ fn source(seed: u64) -> LiveSource {
     let info = context(3).data;
     let side = |tint: usize| {
         let bytes = (0..info.len * info.pixels()).map(|i| ((i * 37 + i / 96 * tint) % 256) as u8);
-        Arc::new(InMemory::new(info.clone(), bytes.collect(), None).unwrap())
+        Arc::new(Held::new(info.clone(), bytes.collect(), None).unwrap())
     };
-    let data = Data::Paired {
-        a: side(11),
-        b: side(23),
-    };
+    let data = Data::paired(side(11), side(23)).unwrap();
     LiveSource::new(&data, seed, &Device::Cpu)
 }
 
@@ -291,10 +278,9 @@ fn samples_of_any_size() {
         .unwrap();
     let made = |sampler: &dyn Sampler, x: &Tensor, seed| {
         let mut draws = CounterRng::new(seed, &Device::Cpu);
-        let columns = translate(sampler, &Probe::Image(x.clone()), &mut draws).unwrap();
-        let [("real", real), ("fake", fake)] = &columns[..] else {
-            panic!("two columns were expected")
-        };
+        let columns = translate(sampler, &Probe::pictures(Side::A, x.clone()), &mut draws).unwrap();
+        let (real, fake) = (columns.get("real").unwrap(), columns.get("fake").unwrap());
+        assert_eq!(columns.len(), 2);
         assert_eq!((values(real), fake.dims()), (values(x), x.dims()));
         fake.clone()
     };
@@ -317,7 +303,7 @@ fn samples_of_any_size() {
     made(&*sampler, &odd, 1);
     let mut draws = CounterRng::new(1, &Device::Cpu);
     let said = sampler
-        .sample(&Probe::Image(odd), &mut draws)
+        .sample(&Probe::pictures(Side::A, odd), &mut draws)
         .unwrap_err()
         .to_string();
     assert!(said.contains("sides that are multiples of 64"), "{said}");
@@ -375,10 +361,10 @@ fn settings_that_cannot_be_are_refused() {
         ),
         (
             Config {
-                decay: 999,
+                decay: 1.5,
                 ..tiny()
             },
-            "decay is 999, expected 0 to 200",
+            "decay is 1.5, expected 0 to 1",
         ),
     ] {
         assert_eq!(said(config), want);

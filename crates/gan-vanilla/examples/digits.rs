@@ -3,8 +3,7 @@
 
 use gan_core::data::{Data, idx};
 use gan_core::rng::CounterRng;
-use gan_core::train::fixed_noise;
-use gan_core::{Algorithm, Context, Iter, LiveSource, Preset, Seen, image};
+use gan_core::{Algorithm, Context, Iter, LiveSource, Paper, Preset, Seen, fixed_noise, image};
 use gan_vanilla::{Config, Vanilla};
 use std::{path::Path, sync::Arc};
 
@@ -14,13 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("name a folder with MNIST's files and a picture to write".into());
     };
     let pictures = idx::folder(Path::new(folder), idx::Split::Train)?;
-    let (data, device) = (Data::Images(Arc::new(pictures)), candle_core::Device::Cpu);
+    let (data, device) = (Data::one(Arc::new(pictures)), candle_core::Device::Cpu);
     let (seed, info) = (1, data.info());
-    let cx = Context {
-        device,
-        seed,
-        data: info,
-    };
+    let cx = Context::new(&device, seed, info, 1);
     let mut gan = Vanilla::new(&Config::preset(Preset::Demo, &cx.data), &cx)?;
     let mut source = LiveSource::new(&data, seed, &cx.device);
     let mut seen = Seen::default();
@@ -32,8 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let sampler = gan.sampler(20_000);
     let z = fixed_noise(&sampler.takes(), 64, seed, &cx.device)?;
-    let fake = &sampler.sample(&z, &mut CounterRng::new(seed, &cx.device))?[0].1;
-    std::fs::write(png, image::grid(fake, 8)?.png()?)?;
+    let columns = sampler.sample(&z, &mut CounterRng::new(seed, &cx.device))?;
+    std::fs::write(png, image::grid(columns.get("fake")?, 8)?.png()?)?;
     println!("wrote {png}");
     Ok(())
 }

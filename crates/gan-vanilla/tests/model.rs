@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use candle_core::{DType, Device, Tensor};
-use gan_core::{Context, DataInfo, Net, Params, Preset, init};
+use gan_core::{Context, DataInfo, Net, Paper, Params, Preset, init};
 use gan_vanilla::{Config, Discriminator, Generator};
 
 fn keys(params: &Params) -> Vec<(String, Vec<usize>)> {
@@ -13,25 +13,15 @@ fn keys(params: &Params) -> Vec<(String, Vec<usize>)> {
 
 #[test]
 fn keys_shapes_and_counts() {
-    let data = DataInfo {
-        channels: 1,
-        height: 28,
-        width: 28,
-        classes: Some(10),
-        len: 9000,
-    };
-    let cx = Context {
-        device: Device::Cpu,
-        seed: 1,
-        data: data.clone(),
-    };
+    let data = DataInfo::picture(1, 28, 28).labelled(10).of(9000);
+    let cx = Context::new(&Device::Cpu, 1, data.clone(), 1);
     let config = Config::preset(Preset::Paper, &data);
     let d = Net::new(&cx, "d", init::as_layers, |vb| {
         Discriminator::new(data.pixels(), config.hidden_d, vb)
     })
     .unwrap();
     let g = Net::new(&cx, "g", init::as_layers, |vb| {
-        Generator::new(config.z_dim, config.hidden_g, &data, vb)
+        Generator::new(config.z_dim, config.hidden_g, [1, 28, 28], vb)
     })
     .unwrap();
     let want = |prefix: &str, i: usize, h: usize, o: usize| {

@@ -2,7 +2,7 @@
 //! `cargo run -p gan-wgan-gp --example critic -- assets/mnist`
 
 use gan_core::data::{Data, idx};
-use gan_core::{Algorithm, Context, Iter, LiveSource, Preset, Seen};
+use gan_core::{Algorithm, Context, Iter, LiveSource, Paper, Preset, Seen};
 use gan_wgan_gp::{Config, WganGp};
 use std::{path::Path, sync::Arc};
 
@@ -11,13 +11,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("name a folder with MNIST's files".into());
     };
     let pictures = idx::folder(Path::new(&folder), idx::Split::Train)?;
-    let (data, device) = (Data::Images(Arc::new(pictures)), candle_core::Device::Cpu);
+    let (data, device) = (Data::one(Arc::new(pictures)), candle_core::Device::Cpu);
     let (seed, info) = (1, data.info());
-    let cx = Context {
-        device,
-        seed,
-        data: info,
-    };
+    let cx = Context::new(&device, seed, info, 1);
     let mut gan = WganGp::new(&Config::preset(Preset::Smoke, &cx.data), &cx)?;
     let mut source = LiveSource::new(&data, seed, &cx.device);
     let mut seen = Seen::default();

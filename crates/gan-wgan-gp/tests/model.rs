@@ -3,22 +3,15 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use candle_core::{DType, Device, Result, Tensor};
-use gan_core::data::{Data, InMemory};
-use gan_core::nn::strided::Norm;
-use gan_core::{Algorithm, Context, DataInfo, Iter, LiveSource, Net, Preset, Seen, init};
+use gan_core::data::{Data, Held};
+use gan_core::nn::maps::Norm;
+use gan_core::{Algorithm, Context, DataInfo, Iter, LiveSource, Net, Paper, Preset, Seen, init};
 use gan_wgan_gp::{Config, Critic, Generator, WganGp};
 use std::sync::Arc;
 
 fn context(size: usize) -> Context {
-    let data = DataInfo {
-        len: 64,
-        ..DataInfo::unlabelled(3, size)
-    };
-    Context {
-        device: Device::Cpu,
-        seed: 1,
-        data,
-    }
+    let data = DataInfo::unlabelled(3, size).of(64);
+    Context::new(&Device::Cpu, 1, data, 1)
 }
 
 #[test]
@@ -46,8 +39,8 @@ fn norm(lambda_gp: f64) -> Result<f32> {
         let (picture, place) = (i / cx.data.pixels(), i % cx.data.pixels());
         ((picture * 37) % 200 + place % 16 * 3) as u8
     });
-    let pictures = InMemory::new(cx.data.clone(), bytes.collect(), None);
-    let data = Data::Images(Arc::new(pictures.map_err(candle_core::Error::msg)?));
+    let pictures = Held::new(cx.data.clone(), bytes.collect(), None);
+    let data = Data::one(Arc::new(pictures.map_err(candle_core::Error::msg)?));
     let config = Config {
         lambda_gp,
         lr: 1e-3,

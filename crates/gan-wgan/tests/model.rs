@@ -5,17 +5,13 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 use gan_core::loss::bce_with_logits;
-use gan_core::nn::{Linear, Mode, leaky_relu, linear, strided::Norm};
-use gan_core::{Context, DataInfo, Net, Optimizer, Preset, Rule, init};
+use gan_core::nn::{Linear, Mode, leaky_relu, linear, maps::Norm};
+use gan_core::{Context, DataInfo, Net, Optimizer, Paper, Preset, Rule, init};
 use gan_wgan::{Config, Critic, Generator};
 
 fn context() -> Context {
     let data = DataInfo::unlabelled(3, 64);
-    Context {
-        device: Device::Cpu,
-        seed: 1,
-        data,
-    }
+    Context::new(&Device::Cpu, 1, data, 1)
 }
 
 /// DCGAN's networks without the sigmoid: the same counts.

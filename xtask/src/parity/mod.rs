@@ -210,11 +210,7 @@ fn replay(
     device: &Device,
 ) -> Result<Report> {
     let (config, data) = recipe.reference(paper, &recording.meta("config")?)?;
-    let cx = Context {
-        device: device.clone(),
-        seed: 1,
-        data,
-    };
+    let cx = Context::new(&device, 1, data, 1);
     let mut algorithm = recipe.build(&config, &cx)?;
     let tape = Rc::new(RefCell::new(Tape::default()));
     let draws = recording

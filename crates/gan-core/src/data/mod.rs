@@ -148,6 +148,13 @@ pub trait Pictures: Debug + Send + Sync {
     /// # Errors
     /// A part that lies outside; a file that cannot be read.
     fn read(&self, i: usize, part: Part, into: &mut Vec<u8>) -> Result<(), FileError>;
+    /// Appends all of picture `i`, as [`Pictures::read`].
+    ///
+    /// # Errors
+    /// As [`Pictures::read`].
+    fn whole(&self, i: usize, into: &mut Vec<u8>) -> Result<(), FileError> {
+        self.read(i, Part::whole(self.size(i)), into)
+    }
     /// The class of picture `i`.
     fn label(&self, i: usize) -> Option<u32>;
     /// SHA-256 in hexadecimal, by which sets are told apart: of sizes, pictures and labels, or of the names

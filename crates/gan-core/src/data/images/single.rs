@@ -3,6 +3,7 @@
 use super::decode::{self, Opened};
 use super::{Entry, Files, is_picture};
 use crate::FileError;
+use candle_core::{Device, Result as Made, Tensor, bail};
 use std::path::Path;
 
 /// A picture of its own size.
@@ -72,6 +73,21 @@ impl Single {
         self
     }
 
+    /// The picture as `[1, channels, h, w]` in [−1, 1], grey or in colour as `channels`, 1 or 3, says.
+    ///
+    /// # Errors
+    /// Other channels.
+    pub fn tensor(self, channels: usize, device: &Device) -> Made<Tensor> {
+        let picture = match channels {
+            1 => self.grey(),
+            3 => self.rgb(),
+            _ => bail!("pictures have 1 or 3 channels, not {channels}"),
+        };
+        let values = picture.bytes.iter().map(|&x| f32::from(x) / 127.5 - 1.);
+        let dims = (1, channels, picture.height, picture.width);
+        Tensor::from_vec(values.collect::<Vec<_>>(), dims, device)
+    }
+
     /// The rectangle of this height and width that begins at (top, left); what lies outside is left out.
     pub fn part(&self, (top, left): (usize, usize), (height, width): (usize, usize)) -> Self {
         let height = height.min(self.height.saturating_sub(top));
@@ -97,6 +113,18 @@ impl Single {
             self.part((0, 0), size),
             self.part((0, self.width - half), size),
         )
+    }
+}
+
+/// A PNG or JPEG file's contents as pictures `[1, channels, h, w]` in [−1, 1], for a generator that takes
+/// them; [`crate::image::single`] and its `png` are the way back.
+///
+/// # Errors
+/// What is damaged or no such picture; channels other than 1 or 3.
+pub fn tensor(file: &[u8], channels: usize, device: &Device) -> Made<Tensor> {
+    match Single::decode(file) {
+        Ok(single) => single.tensor(channels, device),
+        Err((problem, remedy)) => bail!("the picture {problem}; {remedy}"),
     }
 }
 
