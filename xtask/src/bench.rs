@@ -1,15 +1,17 @@
 //! `bench`: the time of a registered training step, in the form of the reference's own benchmark.
 
 use crate::cli::BenchArgs;
-use crate::settings::{self, nearest};
+use crate::job::Job;
+use crate::settings::{self, Settings, nearest};
 use crate::{Usage, ops, process};
-use anyhow::{Context as _, Result, bail};
-use candle_core::{DType, Device, Tensor};
+use anyhow::{Result, bail};
+use candle_core::{Device, Tensor};
 use cpu_time::ProcessTime;
+use gan_core::data::{Range, What};
 use gan_core::rng::CounterRng;
 use gan_core::{
-    Context, DataInfo, Draws, Iter, Preset, Range, Recipe, Seen, Source, StateReader, StateWriter,
-    Stateful, Want,
+    Ask, DataInfo, Draws, Iter, Preset, Recipe, Seen, Source, StateReader, StateWriter, Stateful,
+    View,
 };
 use gan_kernels::profile;
 use serde_json::json;
@@ -79,8 +81,13 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
     let device = process::device(&args.device)?;
     let config = recipe.preset(Preset::Bench, data)?;
     let config = settings::apply(recipe, &config, &args.set)?;
-    let cx = Context::new(&device, 1, data.clone(), 1);
-    let mut algorithm = recipe.build(&config, &cx)?;
+    let steps = recipe.steps(&config, Preset::Bench, data)?;
+    let job = Job::new(
+        recipe,
+        Settings::bare(recipe, config.clone(), steps),
+        &device,
+    )?;
+    let mut algorithm = job.build(data)?;
     let mut source = Made {
         rng: CounterRng::new(1, &device),
         data: data.clone(),
@@ -121,7 +128,7 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
         "min_s": round(middle(0)),
         "min_cpu_s": round(cpus.first().copied().unwrap_or_default()),
         "iterations": iterations,
-        "peak_rss_mib": peak_rss_mib()?,
+        "peak_rss_mib": process::peak_rss_mib()?,
         "threads": process::threads(),
         "device": process::describe(&device),
     });
@@ -153,14 +160,6 @@ fn print_profile(seen: &[profile::Entry], total: f64, iterations: usize) {
     );
 }
 
-/// The largest resident memory of this process so far.
-fn peak_rss_mib() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    Ok(kib.context("/proc/self/status has no VmHWM")? / 1024)
-}
-
 /// Pictures made once, noise made anew.
 struct Made {
     rng: CounterRng,
@@ -169,52 +168,40 @@ struct Made {
     made: HashMap<String, Vec<Tensor>>,
 }
 
-impl Made {
-    fn pictures(
-        &mut self,
-        role: &str,
-        b: usize,
-        res: Option<usize>,
-        range: Range,
-    ) -> Result<Tensor, candle_core::Error> {
-        let h = res.unwrap_or(self.data.height);
-        let w = self.data.width * h / self.data.height.max(1);
-        let unit = self.rng.uniform(role, &[b, self.data.channels, h, w])?;
-        match range {
-            Range::Unit => Ok(unit),
-            Range::Signed => unit.affine(2., -1.),
-        }
-    }
-}
-
 impl Source for Made {
     fn begin(&mut self, t: u64) {
         self.rng.begin(t);
     }
 
-    fn batch(&mut self, roles: &[&str], want: Want) -> candle_core::Result<Vec<Tensor>> {
-        let key = format!("{roles:?} {want:?}");
+    fn batch(
+        &mut self,
+        b: usize,
+        view: &View,
+        asks: &[Ask<'_>],
+    ) -> candle_core::Result<Vec<Tensor>> {
+        let key = format!("{b} {view:?} {asks:?}");
         if let Some(made) = self.made.get(&key) {
             return Ok(made.clone());
         }
-        let role = roles.first().copied().unwrap_or("real");
-        let made = match want {
-            Want::Images { b, res, range } => vec![self.pictures(role, b, res, range)?],
-            Want::One { b, size, range, .. } => {
-                vec![self.pictures(role, b, Some(size), range)?]
-            }
-            Want::Pairs { b, size, range, .. } => roles
-                .iter()
-                .map(|role| self.pictures(role, b, Some(size), range))
-                .collect::<Result<_, _>>()?,
-            Want::Labelled { b, range } => {
-                let classes = self.data.classes.unwrap_or(10);
-                let labels = self.rng.choices("labels", b, classes)?;
+        let [c, h, w] = view.picture(&self.data);
+        let made = asks.iter().map(|ask| match ask.what {
+            What::Labels => {
+                let labels = self
+                    .rng
+                    .choices(ask.role, b, self.data.classes.unwrap_or(10))?;
                 let labels: Vec<u32> = labels.into_iter().map(|label| label as u32).collect();
-                let labels = Tensor::from_vec(labels, b, &self.device)?.to_dtype(DType::U32)?;
-                vec![self.pictures(role, b, None, range)?, labels]
+                Tensor::from_vec(labels, b, &self.device)
             }
-        };
+            What::Pictures { range, shrink, .. } => {
+                let k = shrink.map_or(1, |(factor, _)| factor.max(1));
+                let unit = self.rng.uniform(ask.role, &[b, c, h / k, w / k])?;
+                match range {
+                    Range::Unit => Ok(unit),
+                    Range::Signed => unit.affine(2., -1.),
+                }
+            }
+        });
+        let made = made.collect::<candle_core::Result<Vec<_>>>()?;
         self.made.insert(key, made.clone());
         Ok(made)
     }

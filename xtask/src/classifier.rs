@@ -4,7 +4,7 @@ use crate::cli::ClassifierArgs;
 use crate::{dataset, process};
 use anyhow::{Result, bail};
 use gan_core::FileError;
-use gan_core::data::{Data, Pictures, Split};
+use gan_core::data::{Pictures, Split};
 use gan_eval::lenet::{self, Training};
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub fn classifier(args: &ClassifierArgs) -> Result<()> {
         say!("  epoch {epoch:3}  loss {loss:.4}");
     })?;
     let test = digits(Split::Test)?;
-    let (pictures, labels) = dataset::pictures(&*test, 0..test.info().len, None)?;
+    let (pictures, labels) = dataset::held(&test, 0..test.info().len)?;
     let labels = labels.unwrap_or_default();
     let accuracy = classifier.accuracy(&pictures.to_device(&device)?, &labels)?;
     classifier.params().write_weights(&args.out)?;
@@ -58,10 +58,5 @@ pub fn classifier(args: &ClassifierArgs) -> Result<()> {
 }
 
 fn digits(split: Split) -> Result<Arc<dyn Pictures>> {
-    match dataset::open("mnist", split)? {
-        Data::Images(set) => Ok(set),
-        Data::Unpaired { .. } | Data::Paired { .. } => {
-            bail!("the embedded digits are one set of pictures")
-        }
-    }
+    Ok(dataset::open("mnist", split)?.0.a)
 }

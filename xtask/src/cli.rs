@@ -60,7 +60,9 @@ pub enum Command {
     cargo xtask train vanilla\n  \
     cargo xtask train vanilla --steps 2000 --out runs/quick\n  \
     cargo xtask train vanilla --out runs/quick --resume --steps 4000\n  \
-    cargo xtask train vanilla --config runs/quick/config.toml --seed 2\n\n\
+    cargo xtask train vanilla --config runs/quick/config.toml --seed 2\n  \
+    cargo xtask train dcgan --data photos/ --set size=64 --skip-small\n  \
+    cargo xtask train cyclegan --resume --steps 5400 --stretch\n\n\
     Ctrl-C finishes the iteration, saves, and says how to go on; a second one ends at once.")]
 pub struct TrainArgs {
     /// The paper; `list` shows them
@@ -68,12 +70,33 @@ pub struct TrainArgs {
     /// Choice of settings [default: demo]
     #[arg(long, value_enum)]
     pub preset: Option<PresetArg>,
-    /// A data set's name (`data ls`), a folder or a zip file [default: mnist]
+    /// A data set's name (`data ls`), a folder or a zip file [default: the paper's, which `info PAPER` names]
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
-    /// Iterations of the whole run [default: the preset's]
+    /// Enlarges pictures that are smaller than the run needs; without this or --skip-small they stop the start
+    #[arg(long, conflicts_with = "skip_small")]
+    pub enlarge: bool,
+    /// Leaves out pictures that are smaller than the run needs
+    #[arg(long)]
+    pub skip_small: bool,
+    /// MiB of decoded pictures held in memory; larger sets go to a temporary file in TMPDIR [default: 1024]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
+    pub memory: Option<u64>,
+    /// Iterations of the whole run, from which schedules are reckoned [default: the preset's]
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
+    /// The same in passes over the data
+    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    pub epochs: Option<u64>,
+    /// Stops after this many iterations; the run stays as long as it is and can be gone on with
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub until: Option<u64>,
+    /// With --resume and another length: reckons the schedule of the learning rate anew
+    #[arg(long, requires = "resume", conflicts_with = "constant")]
+    pub stretch: bool,
+    /// With --resume and a greater length: keeps the learning rate where it is
+    #[arg(long, requires = "resume")]
+    pub constant: bool,
     /// Seed of weights, noise and order [default: 1]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub seed: Option<u64>,
@@ -95,7 +118,7 @@ pub struct TrainArgs {
     /// Iterations between two records of the scalars; 0: never [default: 50]
     #[arg(long, value_name = "N")]
     pub log_every: Option<u64>,
-    /// Iterations between two grids; 0: never [default: one epoch]
+    /// Iterations between two grids; 0: never [default: a fortieth of the run]
     #[arg(long, value_name = "N")]
     pub sample_every: Option<u64>,
     /// Iterations between two checkpoints; 0: at the end only [default: a twentieth of the run]
@@ -182,7 +205,7 @@ pub struct EvalArgs {
     /// Moments: start (the untrained network), an iteration, last [default: start and all checkpoints]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     pub at: Vec<String>,
-    /// Pictures to measure [default: as many as are held out, up to 1000]
+    /// Pictures to measure [default: as many as are held out, up to 1000; of each side up to 500]
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub n: Option<u32>,
     /// Seed of noise, places, directions and choice of pictures

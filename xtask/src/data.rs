@@ -8,6 +8,7 @@ use gan_core::FileError;
 use gan_core::data::{Data, Pictures, Split};
 use gan_core::image::grid;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 100;
@@ -31,7 +32,7 @@ pub fn data(args: &DataArgs) -> Result<()> {
 fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
     say!("{}", dataset::locate(name)?.display());
     for (part, split) in [("train", Split::Train), ("test", Split::Test)] {
-        let (data, notes) = match dataset::open_for(name, split, None) {
+        let (data, notes) = match dataset::open(name, split) {
             Ok(opened) => opened,
             Err(error) if part == "test" => {
                 say!("  test   not usable: {error}");
@@ -39,21 +40,20 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
             }
             Err(error) => return Err(error),
         };
-        match &data {
-            Data::Images(set) => {
-                counts(part, &**set);
-                if set.info().width == 2 * set.info().height {
+        match &data.b {
+            None => {
+                counts(part, &*data.a);
+                if data.a.info().width == 2 * data.a.info().height {
                     say!("         twice as wide as high: A|B for papers that learn from pairs");
                 }
             }
-            Data::Unpaired { a, b } => {
-                say!("  {part:6} two sides without a correspondence");
-                counts("  A", &**a);
-                counts("  B", &**b);
-            }
-            Data::Paired { a, b } => {
-                say!("  {part:6} pairs");
-                counts("  A", &**a);
+            Some(b) => {
+                let kind = match data.paired {
+                    true => "pairs",
+                    false => "two sides without a correspondence",
+                };
+                say!("  {part:6} {kind}");
+                counts("  A", &*data.a);
                 counts("  B", &**b);
             }
         }
@@ -88,25 +88,26 @@ fn counts(part: &str, set: &dyn Pictures) {
             *count += 1;
         }
     }
+    let name = |class: usize| info.names.get(class).cloned().unwrap_or(class.to_string());
     let counts: Vec<_> = counts
         .iter()
         .enumerate()
-        .map(|(class, n)| format!("{class}: {n}"))
+        .map(|(class, n)| format!("{}: {n}", name(class)))
         .collect();
     say!("         {classes} classes ({})", counts.join(", "));
 }
 
 /// The first pictures of a set as one grid; of two sides, a row of A above each row of B.
 fn sheet(data: &Data, path: &Path) -> Result<()> {
-    let first = |set: &dyn Pictures, n: usize| {
+    let first = |set: &Arc<dyn Pictures>, n: usize| {
         let n = set.info().len.min(n);
-        dataset::pictures(set, 0..n, None).map(|(pictures, _)| pictures)
+        dataset::held(set, 0..n).map(|(pictures, _)| pictures)
     };
-    let pictures = match data {
-        Data::Images(set) => first(&**set, SHEET)?,
-        Data::Unpaired { a, b } | Data::Paired { a, b } => {
-            let n = a.info().len.min(b.info().len).min(SHEET / 2);
-            let (a, b) = (first(&**a, n)?, first(&**b, n)?);
+    let pictures = match &data.b {
+        None => first(&data.a, SHEET)?,
+        Some(b) => {
+            let n = data.a.info().len.min(b.info().len).min(SHEET / 2);
+            let (a, b) = (first(&data.a, n)?, first(b, n)?);
             let mut rows = Vec::new();
             for from in (0..n).step_by(ROW) {
                 let length = ROW.min(n - from);
@@ -117,7 +118,7 @@ fn sheet(data: &Data, path: &Path) -> Result<()> {
         }
     };
     let columns = match pictures.dim(0)? / 2 {
-        few if few < ROW && !matches!(data, Data::Images(_)) => few,
+        few if few < ROW && data.b.is_some() => few,
         _ => ROW,
     };
     let png = grid(&pictures, columns)?.png()?;

@@ -4,9 +4,11 @@ use crate::settings::nearest;
 use crate::{Usage, made};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::data::images::sides::{self, Sides};
-use gan_core::data::{Data, Fit, Pictures, Shape, Split, batch, idx, images};
-use gan_core::{FileError, Jitter, Range, Side, Task};
+use gan_core::data::images::{Survey, sides};
+use gan_core::data::{
+    Block, Data, Pictures, Progress, Reading, Small, Split, batch, bring, idx, images, pictures,
+};
+use gan_core::{Ask, DataInfo, FileError, Side, Sides, View};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -131,61 +133,148 @@ pub fn locate(name: &str) -> Result<PathBuf> {
     ))
 }
 
-/// Opens a data set by name, folder (MNIST's format, or pictures) or zip file of pictures, as what it is:
-/// pairs, two sides, or one set.
-///
-/// # Errors
-/// Those of [`locate`] and of reading.
-pub fn open(name: &str, split: Split) -> Result<Data> {
-    Ok(open_for(name, split, None)?.0)
+/// How pictures are read, besides how a run sees them.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// What becomes of pictures that are too small; embedded ones are enlarged.
+    pub small: Small,
+    /// Bytes of decoded pictures that may be held in memory.
+    pub memory: u64,
 }
 
-/// Opens a data set as a task wants it where that is possible, and as what it is where it is not. Beside it,
-/// what was done to pictures that were not as they should be: a sentence each.
+impl Default for How {
+    fn default() -> Self {
+        Self {
+            small: Small::Refuse,
+            memory: gan_core::data::DEFAULT_MEMORY,
+        }
+    }
+}
+
+/// A data set that was looked at, so that a run's settings can be made for it.
+pub enum Looked {
+    /// People's own files.
+    Files(Survey),
+    /// Files of an embedded set.
+    Embedded(Survey),
+    /// A set that is held already.
+    Made(Data),
+}
+
+impl Looked {
+    /// Counts, channels, classes and sizes.
+    pub fn info(&self) -> DataInfo {
+        match self {
+            Looked::Files(survey) | Looked::Embedded(survey) => survey.info(),
+            Looked::Made(data) => data.info(),
+        }
+    }
+
+    /// The pictures as a run sees them; beside them, what was changed: a sentence each.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read(self, view: View, how: &How, progress: &Progress) -> Result<(Data, Vec<String>)> {
+        let mut reading = Reading::new(view);
+        (reading.small, reading.memory, reading.progress) = (how.small, how.memory, progress);
+        let info = self.info();
+        let (data, notes) = match self {
+            Looked::Files(survey) => return Ok(survey.read(&reading)?),
+            Looked::Embedded(survey) => {
+                reading.small = Small::Enlarge;
+                survey.read(&reading)?
+            }
+            Looked::Made(data) => {
+                let a = bring(data.a.clone(), &reading)?;
+                let b = data.b.clone().map(|b| bring(b, &reading)).transpose()?;
+                let data = match (b, data.paired) {
+                    (None, _) => Data::one(a),
+                    (Some(b), false) => Data::apart(a, b),
+                    (Some(b), true) => Data::paired(a, b).map_err(anyhow::Error::msg)?,
+                };
+                (data, Vec::new())
+            }
+        };
+        // Of an embedded set nothing else is to be said that `data ls` does not.
+        let notes = match (data.a.size(0), (info.height, info.width)) {
+            (to, from) if to != from && info.smallest.is_none() => vec![format!(
+                "pictures of {}x{} are brought to {}x{}",
+                from.0, from.1, to.0, to.1
+            )],
+            _ => notes
+                .into_iter()
+                .filter(|note| note.contains("temporary file"))
+                .collect(),
+        };
+        Ok((data, notes))
+    }
+}
+
+/// Opens a data set by name, folder (MNIST's format, or pictures) or zip file of pictures, as what it is:
+/// pairs, two sides, or one set; its pictures as they are, or brought to one size where they differ.
 ///
 /// # Errors
 /// Those of [`locate`] and of reading.
-pub fn open_for(name: &str, split: Split, task: Option<Task>) -> Result<(Data, Vec<String>)> {
-    let path = locate(name)?;
-    let two = |sides: Sides, paired| {
-        let (a, b): (Arc<dyn Pictures>, Arc<dyn Pictures>) = (Arc::new(sides.a), Arc::new(sides.b));
-        let data = match paired {
-            true => Data::Paired { a, b },
-            false => Data::Unpaired { a, b },
-        };
-        (data, sides.notes)
-    };
-    let one = |(set, notes)| (Data::Images(Arc::new(set)), notes);
-    let kind = embedded(name).map(|set| set.kind);
-    Ok(match (kind, task) {
-        (Some(Kind::Whole) | None, _) if idx::is_folder(&path) => {
-            one((idx::folder(&path, split)?, Vec::new()))
-        }
-        (Some(Kind::Outline), task) => {
-            let b = sides::side(&path, split, Side::B)?;
-            let a: Arc<dyn Pictures> = Arc::new(made::outlines(&b)?);
-            let b: Arc<dyn Pictures> = Arc::new(b);
-            let data = match task {
-                Some(Task::Unpaired) => Data::Unpaired { a, b },
-                _ => Data::Paired { a, b },
+pub fn open(name: &str, split: Split) -> Result<(Data, Vec<String>)> {
+    let looked = look(name, split, None, &|_, _, _| {})?;
+    let info = looked.info();
+    let (view, how) = match info.smallest {
+        None => (View::whole(), How::default()),
+        Some((h, w)) => {
+            let small = Small::Enlarge;
+            let how = How {
+                small,
+                ..How::default()
             };
-            (data, Vec::new())
+            (View::square(info.side().max(h.min(w))), how)
+        }
+    };
+    looked.read(view, &how, &|_, _, _| {})
+}
+
+/// Looks at a data set as a paper wants it where that is possible, and as what it is where it is not.
+///
+/// # Errors
+/// Those of [`locate`] and of reading.
+pub fn look(
+    name: &str,
+    split: Split,
+    wanted: Option<Sides>,
+    progress: &Progress,
+) -> Result<Looked> {
+    let path = locate(name)?;
+    let kind = embedded(name).map(|set| set.kind);
+    let files = |survey| match kind {
+        Some(_) => Looked::Embedded(survey),
+        None => Looked::Files(survey),
+    };
+    let one_side = || sides::side(&path, split, Side::B, progress);
+    Ok(match (kind, wanted) {
+        (Some(Kind::Whole) | None, _) if idx::is_folder(&path) => {
+            Looked::Made(Data::one(Arc::new(idx::folder(&path, split)?)))
+        }
+        (Some(Kind::Outline), wanted) => {
+            let b = one_side()?.read(&Reading::new(View::whole()))?.0.a;
+            let a: Arc<dyn Pictures> = Arc::new(made::outlines(&*b)?);
+            Looked::Made(match wanted {
+                Some(Sides::Apart) => Data::apart(a, b),
+                _ => Data::paired(a, b).map_err(anyhow::Error::msg)?,
+            })
         }
         (Some(Kind::Textured), _) => {
             let made::Textured { a, b, .. } = textured(split)?;
-            (Data::Unpaired { a, b }, Vec::new())
+            Looked::Made(Data::apart(a, b))
         }
-        // Its notes say nothing that `data ls` does not.
-        (Some(Kind::Squares), _) => one((sides::squares(&path, split)?.0, Vec::new())),
-        (_, Some(Task::Paired)) => two(sides::paired(&path, split)?, true),
-        (_, Some(Task::Unpaired)) => two(sides::unpaired(&path, split)?, false),
-        (Some(Kind::Sides), _) => one((sides::side(&path, split, Side::B)?, Vec::new())),
-        (_, Some(Task::Images | Task::Labelled)) => one(images::open(&path, split)?),
-        (_, None) => match sides::kind(&path)? {
-            sides::Kind::One => one(images::open(&path, split)?),
-            sides::Kind::Paired => two(sides::paired(&path, split)?, true),
-            sides::Kind::Unpaired => two(sides::unpaired(&path, split)?, false),
-        },
+        (Some(Kind::Squares), _) => files(images::open(&path, split, progress)?),
+        (_, Some(Sides::Paired)) => files(sides::paired(&path, split, progress)?),
+        (_, Some(Sides::Apart)) => files(sides::apart(&path, split, progress)?),
+        (Some(Kind::Sides), _) => files(one_side()?),
+        (_, Some(Sides::One)) => files(images::open(&path, split, progress)?),
+        (_, None) => files(match sides::kind(&path)? {
+            sides::Kind::One => images::open(&path, split, progress)?,
+            sides::Kind::Paired => sides::paired(&path, split, progress)?,
+            sides::Kind::Unpaired => sides::apart(&path, split, progress)?,
+        }),
     })
 }
 
@@ -203,67 +292,60 @@ pub struct Truth {
     pub labels: Option<Vec<u32>>,
 }
 
-/// The truth about the data set of this name, where it is known.
+/// The truth about the data set of this name, where it is known, as a run sees it.
 ///
 /// # Errors
 /// Those of [`open`].
-pub fn truth(name: &str, split: Split) -> Result<Option<Truth>> {
-    match embedded(name).map(|set| set.kind) {
+pub fn truth(name: &str, split: Split, view: View) -> Result<Option<Truth>> {
+    let (partners, labels): (Arc<dyn Pictures>, _) = match embedded(name).map(|set| set.kind) {
         Some(Kind::Textured) => {
             let made::Textured {
                 partners, labels, ..
             } = textured(split)?;
-            let labels = Some(labels);
-            Ok(Some(Truth { partners, labels }))
+            (partners, Some(labels))
         }
         Some(Kind::Outline | Kind::Sides) => {
-            let partners = Arc::new(sides::side(&locate(name)?, split, Side::B)?);
-            let labels = None;
-            Ok(Some(Truth { partners, labels }))
+            let survey = sides::side(&locate(name)?, split, Side::B, &|_, _, _| {})?;
+            (survey.read(&Reading::new(View::whole()))?.0.a, None)
         }
-        _ => Ok(None),
+        _ => return Ok(None),
+    };
+    let partners = bring(partners, &Reading::new(view))?;
+    Ok(Some(Truth { partners, labels }))
+}
+
+/// Some pictures of a side as a run sees them without chance, `[n, c, h, w]` in [−1, 1].
+///
+/// # Errors
+/// Those of reading; a size that pictures cannot be brought to.
+pub fn seen(
+    data: &Data,
+    which: impl Iterator<Item = usize>,
+    view: View,
+    ask: Ask<'_>,
+) -> Result<Tensor> {
+    let mut blocks = batch(data, which, &view.still(), &[ask.what])?.into_iter();
+    match blocks.next() {
+        Some(Block::Pictures { values, dims }) => {
+            Ok(Tensor::from_vec(values, &dims[..], &Device::Cpu)?)
+        }
+        _ => bail!("{} is no picture", ask.role),
     }
 }
 
-/// Some pictures of a set as squares `[n, c, size, size]` in [−1, 1]: what is left of the sides is cut off.
+/// Some pictures of one side as they are held, `[n, c, h, w]` in [−1, 1], and their classes where they have
+/// some.
 ///
 /// # Errors
-/// Those of reading; a size that pictures cannot be brought to.
-pub fn squares(
-    set: &dyn Pictures,
+/// Those of reading; pictures of different sizes.
+pub fn held(
+    set: &Arc<dyn Pictures>,
     which: impl Iterator<Item = usize>,
-    size: usize,
-) -> Result<Tensor> {
-    let fit = Fit::Square {
-        size,
-        jitter: Jitter::none(size),
-    };
-    Ok(fitted(set, which, fit)?.0)
-}
-
-/// Some pictures of a set, `[n, c, h, w]` in [−1, 1], brought to a height, and their labels.
-///
-/// # Errors
-/// Those of reading; a size that pictures cannot be brought to.
-pub fn pictures(
-    set: &dyn Pictures,
-    which: impl Iterator<Item = usize>,
-    res: Option<usize>,
 ) -> Result<(Tensor, Option<Vec<u32>>)> {
-    fitted(set, which, res.map_or(Fit::Whole, Fit::Height))
-}
-
-fn fitted(
-    set: &dyn Pictures,
-    which: impl Iterator<Item = usize>,
-    fit: Fit,
-) -> Result<(Tensor, Option<Vec<u32>>)> {
-    let shape = Shape {
-        b: 0,
-        fit,
-        range: Range::Signed,
-    };
-    let batch = batch(set, which, shape)?;
-    let pictures = Tensor::from_vec(batch.values, &batch.dims[..], &Device::Cpu)?;
-    Ok((pictures, batch.labels))
+    let which: Vec<usize> = which.collect();
+    let data = Data::one(set.clone());
+    let tensor = seen(&data, which.iter().copied(), View::whole(), pictures("x"))?;
+    let labels = which.iter().map(|&i| set.label(i)).collect();
+    let labels: Option<Vec<u32>> = labels;
+    Ok((tensor, labels.filter(|_| set.info().classes.is_some())))
 }

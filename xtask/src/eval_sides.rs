@@ -1,17 +1,17 @@
-//! `eval` for papers that learn from two sides: translations beside what they should be, and what they came
-//! from beside what comes back.
+//! `eval` for generators that take pictures: what they make of held-out ones beside what it should be, and what
+//! those came from beside what comes back.
 
+use crate::Usage;
 use crate::cli::EvalArgs;
 use crate::dataset::{self, Truth};
-use crate::eval::{Judging, Row};
-use crate::heldout::{self, HeldOut, other};
-use crate::settings::Settings;
-use crate::translate::{self, Translation};
-use crate::{Usage, eval};
+use crate::heldout::{HeldOut, which};
+use crate::job::Job;
+use crate::judging::{Judging, Row};
+use crate::translation::{Translation, each, enlarged};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::data::{Data, Pictures, Split};
-use gan_core::{Sampler, Side, Takes, Task};
+use gan_core::data::{Data, Split, pictures};
+use gan_core::{Port, Sampler, Side, View};
 use gan_eval::Measure;
 use gan_eval::lenet::{self, Classifier};
 use gan_eval::pairs::{gradient, l1, psnr};
@@ -19,9 +19,11 @@ use gan_eval::sliced::{self, Protocol, SlicedWasserstein};
 
 /// Pictures of a side that are translated, where as many are held out.
 const USUAL: usize = 500;
+/// Pictures read at once.
+const BATCH: usize = 100;
 
 /// What translations are compared with.
-pub struct Sides {
+pub struct Translations {
     seed: u64,
     device: Device,
     /// The direction that truths are known of, and both where both are translated.
@@ -32,6 +34,8 @@ pub struct Sides {
 /// One direction.
 struct Way {
     from: Side,
+    /// Height and width of what is made.
+    shown_at: (usize, usize),
     input: Tensor,
     /// What the input should become, picture by picture.
     partners: Option<Partners>,
@@ -52,57 +56,38 @@ struct Partners {
     plain: f64,
 }
 
-impl Sides {
+impl Translations {
     /// For a generator of pictures and the data of its run.
     ///
     /// # Errors
     /// Data without a test part, a generator that takes noise, too many pictures asked for.
-    pub fn new(
-        sampler: &dyn Sampler,
-        settings: &Settings,
-        task: Task,
-        train: &Data,
-        args: &EvalArgs,
-        device: &Device,
-    ) -> Result<Self> {
-        let takes = sampler.takes();
-        let (Some(_), Data::Paired { a, b } | Data::Unpaired { a, b }) =
-            (translate::channels(&takes), train)
-        else {
-            bail!(Usage(format!(
-                "{}: its generator takes noise though its data have two sides; eval judges translations",
-                settings.paper
-            )))
-        };
+    pub fn new(port: Port, job: &Job<'_>, train: &Data, args: &EvalArgs) -> Result<Self> {
+        let (settings, device) = (&job.settings, &job.device);
         // The error says why there are none.
-        dataset::open_for(&settings.data, Split::Test, Some(task))?;
-        let Some(held_out) = HeldOut::open(settings, task, train) else {
-            bail!("{}: its held-out pictures have one side", settings.data)
-        };
-        let sides: &[Side] = match takes {
-            Takes::Sides { .. } => &[Side::A, Side::B],
-            _ => &[held_out.input()],
-        };
-        let of = |side| match side {
-            Side::A => &**a,
-            Side::B => &**b,
-        };
-        let truth = match held_out.paired() {
+        let quiet = |_: &str, _: usize, _: usize| {};
+        dataset::look(&settings.data, Split::Test, Some(job.learns.sides), &quiet)?;
+        let held_out = HeldOut::open(job, train);
+        if let Some(note) = &held_out.note {
+            bail!("{note}")
+        }
+        let truth = match held_out.paired() || port.scale > 1 {
             true => None,
-            false => dataset::truth(&settings.data, Split::Test)?,
+            false => dataset::truth(&settings.data, Split::Test, job.learns.view.still())?,
         };
-        let ways = sides.iter().map(|&from| {
+        let ways = port.sides.iter().map(|&from| {
             let n = args.n.map_or(USUAL.min(held_out.len(from)), |n| n as usize);
             if n > held_out.len(from) {
                 bail!(Usage(format!(
                     "-n {n}: side {} has {} pictures for testing",
-                    letter(from),
+                    from.letter(),
                     held_out.len(from)
                 )))
             }
             Way::new(
                 &held_out,
-                of(other(from)),
+                &port,
+                train,
+                job.learns.view,
                 from,
                 n,
                 truth.as_ref(),
@@ -152,7 +137,7 @@ impl Sides {
                     "share of {n} held-out pictures of side {}, translated, that the LeNet of \
                      assets/lenet-mnist.safetensors reads as the digit in them, of their luma (0.299 R + 0.587 G \
                      + 0.114 B)",
-                    letter(way.from)
+                    way.from.letter()
                 ),
             );
         }
@@ -189,7 +174,7 @@ impl Sides {
         if let Some((distance, count)) = &way.distance {
             let values = distance.distances(&made.narrow(0, 0, *count)?)?;
             for ((h, w), value) in distance.sizes().into_iter().zip(values) {
-                let held_out = letter(other(way.from));
+                let held_out = way.from.other().letter();
                 let protocol = format!(
                     "{}; held-out pictures of side {held_out}",
                     distance.protocol()
@@ -210,42 +195,59 @@ impl Sides {
         }
         Ok(Row {
             name: name.into(),
-            measures,
+            measures: bare(measures),
         })
     }
 }
 
 impl Way {
+    #[allow(clippy::too_many_arguments)]
     fn new(
         held_out: &HeldOut,
-        known: &dyn Pictures,
+        port: &Port,
+        train: &Data,
+        view: View,
         from: Side,
         n: usize,
         truth: Option<&Truth>,
         seed: u64,
     ) -> Result<Self> {
-        let input = held_out.pictures(from, n)?;
-        let goal = held_out.pictures(other(from), n)?;
+        let input = held_out.pictures(from, n, port.scale)?;
+        // Of one set alone, pictures become larger ones of the same.
+        let to = match &train.b {
+            Some(_) => from.other(),
+            None => from,
+        };
+        let goal = held_out.pictures(to, n, 1)?;
+        let known = |which: &mut dyn Iterator<Item = usize>| {
+            dataset::seen(train, which, view, pictures("known").of(to))
+        };
+        let len = train.side(to).map_or(0, |set| set.info().len);
         let n = input.dim(0)?;
         let (_, c, h, w) = goal.dims4()?;
         let truth = truth.filter(|_| from == Side::A);
         let labels = truth.and_then(|truth| truth.labels.as_ref());
         let labels = labels.map(|labels| {
-            let which = heldout::which(labels.len(), n);
-            which.filter_map(|i| labels.get(i).copied()).collect()
+            which(labels.len(), n)
+                .filter_map(|i| labels.get(i).copied())
+                .collect()
         });
-        let partners = match (held_out.paired(), truth) {
-            (true, _) => Some(goal.clone()),
-            (_, Some(truth)) => Some(heldout::spread(&*truth.partners, n, h)?),
+        let partners = match (held_out.truth(port, from, n)?, truth) {
+            (Some(truth), _) => Some(truth),
+            (None, Some(truth)) => {
+                let which = which(truth.partners.info().len, n);
+                Some(dataset::held(&truth.partners, which)?.0)
+            }
             _ => None,
         };
         let partners = match partners {
             Some(truth) => {
-                let mean = eval::mean(known, h)?
+                let mean = mean(&known, len)?
                     .broadcast_as(truth.dims())?
                     .contiguous()?;
+                let (_, _, h, w) = truth.dims4()?;
                 Some(Partners {
-                    copy: l1(&input, &truth)?,
+                    copy: l1(&enlarged(&input, (h, w))?, &truth)?,
                     plain: l1(&mean, &truth)?,
                     truth,
                     mean,
@@ -253,25 +255,27 @@ impl Way {
             }
             None => None,
         };
-        let count = goal.dim(0)?.min(n).min(known.info().len);
+        let count = goal.dim(0)?.min(n).min(len);
         // A paired set has a truth for each picture, which says more than a distance of sets.
-        let distance = match !held_out.paired() && h.min(w) >= sliced::LEAST && count > 1 {
-            true => {
-                let protocol = Protocol {
-                    seed,
-                    ..Protocol::default()
-                };
-                let goal = goal.narrow(0, 0, count)?.contiguous()?;
-                Some((SlicedWasserstein::new(&goal, protocol)?, count))
-            }
-            false => None,
-        };
-        let mut shown = heldout::spread(known, n, h)?;
+        let distance =
+            match !held_out.paired() && port.scale == 1 && h.min(w) >= sliced::LEAST && count > 1 {
+                true => {
+                    let protocol = Protocol {
+                        seed,
+                        ..Protocol::default()
+                    };
+                    let goal = goal.narrow(0, 0, count)?.contiguous()?;
+                    Some((SlicedWasserstein::new(&goal, protocol)?, count))
+                }
+                false => None,
+            };
+        let mut shown = known(&mut which(len, n))?;
         if shown.dim(1)? < c {
             shown = shown.repeat((1, c, 1, 1))?;
         }
         Ok(Self {
             from,
+            shown_at: (h, w),
             input,
             partners,
             labels,
@@ -295,10 +299,10 @@ impl Way {
     }
 }
 
-impl Judging for Sides {
+impl Judging for Translations {
     /// What translations stand beside.
     fn yardsticks(&self) -> Result<Vec<Row>> {
-        let mut rows = vec![self.row("input", |way| Some(way.input.clone()))?];
+        let mut rows = vec![self.row("input", |way| enlarged(&way.input, way.shown_at).ok())?];
         let partners = |of: fn(&Partners) -> &Tensor| {
             move |way: &Way| way.partners.as_ref().map(|partners| of(partners).clone())
         };
@@ -312,7 +316,7 @@ impl Judging for Sides {
                 (same && way.distance.is_some()).then(|| way.known.clone())
             })?;
             // They belong to no input.
-            row.measures.retain(|measure| {
+            row.measures.retain(|(measure, _)| {
                 let name = &measure.name;
                 name.contains("swd") || name.contains("gradient")
             });
@@ -324,7 +328,7 @@ impl Judging for Sides {
     fn rows(&self, sampler: &dyn Sampler, name: &str, _: u64) -> Result<Vec<Row>> {
         let mut measures = Vec::new();
         for way in &self.ways {
-            let made = heldout::all(sampler, &way.input, way.from, self.seed, &self.device)?;
+            let made = each(sampler, &way.input, way.from, self.seed, &self.device)?;
             let Translation { translated, cycled } = made;
             measures.extend(self.measures(way, &translated)?);
             if let Some(cycled) = cycled {
@@ -335,12 +339,12 @@ impl Judging for Sides {
                     protocol: format!(
                         "mean |difference| in [−1, 1] of what comes back to where it came from, {n} held-out \
                          pictures of side {}",
-                        letter(way.from)
+                        way.from.letter()
                     ),
                 });
             }
         }
-        let name = name.to_string();
+        let (name, measures) = (name.to_string(), bare(measures));
         Ok(vec![Row { name, measures }])
     }
 
@@ -362,10 +366,29 @@ impl Judging for Sides {
     }
 }
 
-fn letter(side: Side) -> &'static str {
-    match side {
-        Side::A => "A",
-        Side::B => "B",
+fn bare(measures: Vec<Measure>) -> Vec<(Measure, Option<f64>)> {
+    measures
+        .into_iter()
+        .map(|measure| (measure, None))
+        .collect()
+}
+
+/// The mean of all `len` pictures that `read` gives, `[1, c, h, w]`.
+fn mean(
+    read: &dyn Fn(&mut dyn Iterator<Item = usize>) -> Result<Tensor>,
+    len: usize,
+) -> Result<Tensor> {
+    let mut sum: Option<Tensor> = None;
+    for from in (0..len).step_by(BATCH) {
+        let part = read(&mut (from..len.min(from + BATCH)))?.sum_keepdim(0)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + part)?,
+            None => part,
+        });
+    }
+    match sum {
+        Some(sum) => Ok((sum / len as f64)?),
+        None => bail!("there are no pictures"),
     }
 }
 

@@ -70,7 +70,7 @@ impl RunFolder {
     /// Writes `config.toml`, whole or not at all.
     pub fn write_config(&self, text: &str) -> Result<()> {
         let write = |file: &Path| std::fs::write(file, text);
-        Ok(gan_core::checkpoint::write_whole(&self.config(), write)?)
+        Ok(gan_core::whole::write_whole(&self.config(), write)?)
     }
 }
 

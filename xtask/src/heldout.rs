@@ -1,15 +1,13 @@
-//! Held-out pictures for a paper that learns from two sides: what its grids show, and its last translations.
+//! Held-out pictures for a generator that takes pictures: what its grids show, and its last translations.
 
-use crate::dataset;
-use crate::settings::Settings;
-use crate::translate::{self, Translation, strips};
+use crate::dataset::{self, How};
+use crate::job::Job;
+use crate::translation::{Translation, each, strips};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use gan_core::data::{Data, Pictures, Split};
-use gan_core::rng::CounterRng;
-use gan_core::{FileError, Probe, Sampler, Side, Takes, Task};
+use gan_core::data::{Data, Small, Split, pictures};
+use gan_core::{FileError, Learns, Port, Probe, Sampler, Side};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Pictures in the grids of a run.
 const SHOWN: usize = 8;
@@ -18,83 +16,65 @@ const LAST: usize = 64;
 /// Strips beside each other then.
 const ACROSS: usize = 4;
 
-/// Both sides of a data set's test part; of its training part where it has none.
+/// A data set's test part; its training part where it has none.
 #[derive(Debug)]
 pub struct HeldOut {
-    a: Arc<dyn Pictures>,
-    b: Arc<dyn Pictures>,
-    paired: bool,
-    /// The side that a generator of one direction takes.
-    input: Side,
-    /// Side of the squares that the network is made for.
-    size: usize,
-    /// And their channels.
+    data: Data,
+    learns: Learns,
+    /// Channels of the pictures that the network is made for.
     channels: usize,
     /// Why the pictures are not held out, if they are not.
     pub note: Option<String>,
 }
 
 impl HeldOut {
-    /// The held-out pictures of a run with these settings and this training part; nothing for one set.
-    pub fn open(settings: &Settings, task: Task, train: &Data) -> Option<Self> {
-        let (data, note) = match dataset::open_for(&settings.data, Split::Test, Some(task)) {
+    /// The held-out pictures of a job with this training part.
+    pub fn open(job: &Job<'_>, train: &Data) -> Self {
+        let learns = job.learns;
+        let how = How {
+            small: Small::Enlarge,
+            ..How::default()
+        };
+        let quiet = |_: &str, _: usize, _: usize| {};
+        let looked = dataset::look(&job.settings.data, Split::Test, Some(learns.sides), &quiet);
+        let read = looked.and_then(|looked| looked.read(learns.view.still(), &how, &quiet));
+        let (data, note) = match read {
             Ok((data, _)) => (data, None),
             Err(error) => {
                 let note = format!("grids show training pictures, there are no others: {error}");
                 (train.clone(), Some(note))
             }
         };
-        let (a, b, paired) = match data {
-            Data::Paired { a, b } => (a, b, true),
-            Data::Unpaired { a, b } => (a, b, false),
-            Data::Images(_) => return None,
-        };
-        let of = |key: &str| settings.config.get(key);
-        let size = of("size").and_then(|size| usize::try_from(size.as_u64()?).ok());
-        let direction = of("direction").and_then(|direction| direction.as_str());
-        Some(Self {
-            size: size.unwrap_or(train.info().height),
-            channels: train.info().channels,
-            input: match direction {
-                Some(direction) if direction.starts_with('b') => Side::B,
-                _ => Side::A,
-            },
-            a,
-            b,
-            paired,
+        Self {
+            channels: train.a.info().channels,
+            data,
+            learns,
             note,
-        })
+        }
     }
 
-    /// Whether each picture has its true partner.
+    /// Whether each picture has its true partner in the other side.
     pub fn paired(&self) -> bool {
-        self.paired
-    }
-
-    /// The side that a generator of one direction takes.
-    pub fn input(&self) -> Side {
-        self.input
+        self.data.paired
     }
 
     /// Pictures of a side.
     pub fn len(&self, side: Side) -> usize {
-        self.side(side).info().len
+        self.data.side(side).map_or(0, |set| set.info().len)
     }
 
-    fn side(&self, side: Side) -> &dyn Pictures {
-        match side {
-            Side::A => &*self.a,
-            Side::B => &*self.b,
-        }
-    }
-
-    /// Up to `n` pictures of a side as `[n, c, size, size]`, spread evenly over it. Of a pair both sides
-    /// give the same.
+    /// Up to `n` pictures of a side as the run sees them, `scale` times smaller, spread evenly over it. Of a
+    /// pair both sides give the same.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn pictures(&self, side: Side, n: usize) -> Result<Tensor> {
-        let pictures = spread(self.side(side), n, self.size)?;
+    pub fn pictures(&self, side: Side, n: usize, scale: usize) -> Result<Tensor> {
+        let which = which(self.len(side), n);
+        let ask = match scale {
+            1 => pictures("held out").of(side),
+            _ => pictures("held out").of(side).shrunk(scale),
+        };
+        let pictures = dataset::seen(&self.data, which, self.learns.view, ask)?;
         // The held-out part may be grey where the other has colours.
         match pictures.dim(1)? < self.channels {
             true => Ok(pictures.repeat((1, self.channels, 1, 1))?),
@@ -102,24 +82,39 @@ impl HeldOut {
         }
     }
 
-    /// What the grids of a run show, and the true partners.
+    /// What pictures of this side should become, where that is known: their partners, or they themselves in
+    /// full size.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn shown(&self, takes: &Takes, device: &Device) -> Result<(Probe, Option<Tensor>)> {
-        let pictures = |side, n| Ok::<_, anyhow::Error>(self.pictures(side, n)?.to_device(device)?);
-        let fewest = self.a.info().len.min(self.b.info().len).min(SHOWN);
-        Ok(match takes {
-            Takes::Sides { .. } => {
-                let (x, y) = (pictures(Side::A, fewest)?, pictures(Side::B, fewest)?);
-                (Probe::Sides { x, y }, None)
-            }
-            _ => {
-                let probe = Probe::Image(pictures(self.input, SHOWN)?);
-                let truth = self.paired.then(|| pictures(other(self.input), SHOWN));
-                (probe, truth.transpose()?)
-            }
+    pub fn truth(&self, port: &Port, side: Side, n: usize) -> Result<Option<Tensor>> {
+        Ok(match (self.paired(), port.scale) {
+            (true, 1) => Some(self.pictures(side.other(), n, 1)?),
+            (_, 1) => None,
+            _ => Some(self.pictures(side, n, 1)?),
         })
+    }
+
+    /// What the grids of a run show, and what should become of it.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn shown(&self, port: &Port, device: &Device) -> Result<(Probe, Option<Tensor>)> {
+        let fewest = port.sides.iter().map(|&side| self.len(side)).min();
+        let n = fewest.unwrap_or(0).min(SHOWN);
+        let mut probe = Probe::default();
+        for &side in port.sides {
+            let given = self.pictures(side, n, port.scale)?;
+            probe = probe.with(side, given.to_device(device)?);
+        }
+        let truth = match port.sides {
+            [side] => self.truth(port, *side, n)?,
+            _ => None,
+        };
+        Ok((
+            probe,
+            truth.map(|truth| truth.to_device(device)).transpose()?,
+        ))
     }
 
     /// Writes strips of up to 64 held-out pictures: `held-out.png`, or one file a direction. Gives their
@@ -130,22 +125,24 @@ impl HeldOut {
     pub fn write(
         &self,
         sampler: &dyn Sampler,
+        port: &Port,
         dir: &Path,
         seed: u64,
         device: &Device,
     ) -> Result<Vec<PathBuf>> {
-        let ways: &[(Side, &str)] = match sampler.takes() {
-            Takes::Sides { .. } => &[(Side::A, "held-out-a2b.png"), (Side::B, "held-out-b2a.png")],
-            _ => &[(self.input, "held-out.png")],
-        };
         let mut paths = Vec::new();
-        for (side, name) in ways {
-            let input = self.pictures(*side, LAST)?;
-            let Translation { translated, cycled } = all(sampler, &input, *side, seed, device)?;
+        for &side in port.sides {
+            let name = match (port.both_ways(), side) {
+                (false, _) => "held-out.png",
+                (true, Side::A) => "held-out-a2b.png",
+                (true, Side::B) => "held-out-b2a.png",
+            };
+            let input = self.pictures(side, LAST, port.scale)?;
+            let Translation { translated, cycled } = each(sampler, &input, side, seed, device)?;
             let mut columns = vec![input, translated];
             columns.extend(cycled);
-            if self.paired && matches!(sampler.takes(), Takes::Image { .. }) {
-                columns.push(self.pictures(other(*side), LAST)?);
+            if !port.both_ways() {
+                columns.extend(self.truth(port, side, LAST)?);
             }
             let path = dir.join(name);
             let png = strips(&columns, ACROSS)?.png()?;
@@ -156,56 +153,8 @@ impl HeldOut {
     }
 }
 
-/// The side that is not this one.
-pub fn other(side: Side) -> Side {
-    match side {
-        Side::A => Side::B,
-        Side::B => Side::A,
-    }
-}
-
-/// Up to `n` pictures of a set as `[n, c, size, size]`, spread evenly over it.
-///
-/// # Errors
-/// Those of reading.
-pub fn spread(set: &dyn Pictures, n: usize, size: usize) -> Result<Tensor> {
-    dataset::squares(set, which(set.info().len, n), size)
-}
-
 /// Up to `n` of `len` numbers, spread evenly.
 pub fn which(len: usize, n: usize) -> impl Iterator<Item = usize> {
     let n = n.min(len);
     (0..n).map(move |i| i * len / n)
-}
-
-/// Translates `[n, c, h, w]` picture by picture, as a network with statistics of the batch is used; the
-/// i-th picture's randomness depends on the seed and i alone. On the CPU whatever the device.
-///
-/// # Errors
-/// Those of the generator.
-pub fn all(
-    sampler: &dyn Sampler,
-    pictures: &Tensor,
-    side: Side,
-    seed: u64,
-    device: &Device,
-) -> Result<Translation> {
-    let mut draws = CounterRng::new(seed, device);
-    let (mut translated, mut cycled) = (Vec::new(), Vec::new());
-    for i in 0..pictures.dim(0)? {
-        draws.begin(i as u64);
-        let one = pictures.narrow(0, i, 1)?.to_device(device)?;
-        let made = translate::translate(sampler, &one, side, &mut draws)?;
-        translated.push(made.translated.to_device(&Device::Cpu)?);
-        if let Some(back) = made.cycled {
-            cycled.push(back.to_device(&Device::Cpu)?);
-        }
-    }
-    Ok(Translation {
-        translated: Tensor::cat(&translated, 0)?,
-        cycled: match cycled.is_empty() {
-            true => None,
-            false => Some(Tensor::cat(&cycled, 0)?),
-        },
-    })
 }

@@ -2,11 +2,10 @@
 
 use crate::Usage;
 use crate::cli::{DirectionArg, SampleArgs};
-use crate::heldout;
-use crate::translate::{self, Translation};
+use crate::translation::{Translation, each, strips};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::data::images::{Album, Single};
+use gan_core::data::images::Album;
 use gan_core::image::single;
 use gan_core::{FileError, Sampler, Side, Takes};
 use std::collections::BTreeMap;
@@ -18,23 +17,17 @@ use std::path::{Path, PathBuf};
 /// Pictures for a generator that takes noise, none for one that takes pictures, a direction for one that has
 /// no choice, options of noise for pictures.
 pub fn check(takes: &Takes, args: &SampleArgs) -> Result<()> {
-    let problem = match (takes, &args.input) {
-        (Takes::Latent { .. } | Takes::Labelled { .. }, Some(_)) => {
-            "--input: this generator takes noise, not pictures; leave it out"
-        }
-        (Takes::Latent { .. } | Takes::Labelled { .. }, None) => {
-            match (args.direction.is_some(), args.strip) {
-                (true, _) => "--direction: this generator takes noise and has one direction",
-                (_, true) => {
-                    "--strip: this generator takes noise, there is nothing to compare with"
-                }
-                _ => return Ok(()),
-            }
-        }
-        (_, None) => {
+    let problem = match (&takes.port, &args.input) {
+        (None, Some(_)) => "--input: this generator takes noise, not pictures; leave it out",
+        (None, None) => match (args.direction.is_some(), args.strip) {
+            (true, _) => "--direction: this generator takes noise and has one direction",
+            (_, true) => "--strip: this generator takes noise, there is nothing to compare with",
+            _ => return Ok(()),
+        },
+        (Some(_), None) => {
             "this generator takes pictures: name one, a folder or a zip file of them with --input"
         }
-        (Takes::Image { .. }, Some(_)) if args.direction.is_some() => {
+        (Some(port), Some(_)) if args.direction.is_some() && !port.both_ways() => {
             "--direction: this generator translates one way only; leave it out"
         }
         _ => match (args.n, args.class, args.interpolate) {
@@ -56,15 +49,15 @@ pub fn sample(
     device: &Device,
     usual: PathBuf,
 ) -> Result<()> {
-    let takes = sampler.takes();
-    let Some(channels) = translate::channels(&takes) else {
+    let Some(port) = sampler.takes().port else {
         bail!("this generator takes no pictures")
     };
-    let side = match args.direction {
-        Some(DirectionArg::B2a) => Side::B,
+    let side = match (args.direction, port.sides) {
+        (_, [side]) => *side,
+        (Some(DirectionArg::B2a), _) => Side::B,
         _ => Side::A,
     };
-    let mut album = Album::open(input)?;
+    let album = Album::open(input)?;
     let names = album.names();
     let out = args.out.clone().unwrap_or(usual);
     let is_file = out
@@ -113,15 +106,14 @@ pub fn sample(
         }
     }
     for (name, path) in names.iter().zip(&paths) {
-        let picture = tensor(album.read(name)?, channels)?;
+        let picture = album.read(name)?.tensor(port.channels, &Device::Cpu)?;
         let Translation { translated, cycled } =
-            heldout::all(sampler, &picture, side, args.seed, device)
-                .with_context(|| name.clone())?;
+            each(sampler, &picture, side, args.seed, device).with_context(|| name.clone())?;
         let made = match args.strip {
             true => {
                 let columns = [Some(picture), Some(translated), cycled];
                 let columns: Vec<Tensor> = columns.into_iter().flatten().collect();
-                translate::strips(&columns, 1)?
+                strips(&columns, 1)?
             }
             false => single(&translated)?,
         };
@@ -156,21 +148,6 @@ fn outputs(names: &[String]) -> Vec<String> {
         _ => format!("{name}.png"),
     };
     names.iter().map(one).collect()
-}
-
-/// A picture as `[1, c, h, w]` in [−1, 1] with the channels that the network has.
-fn tensor(picture: Single, channels: usize) -> Result<Tensor> {
-    let picture = match channels {
-        1 => picture.grey(),
-        _ => picture.rgb(),
-    };
-    let values: Vec<f32> = picture
-        .bytes
-        .iter()
-        .map(|&x| f32::from(x) / 127.5 - 1.)
-        .collect();
-    let dims = (1, picture.channels, picture.height, picture.width);
-    Ok(Tensor::from_vec(values, dims, &Device::Cpu)?)
 }
 
 #[cfg(test)]

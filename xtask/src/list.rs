@@ -4,7 +4,7 @@ use crate::cli::InfoArgs;
 use crate::dataset;
 use crate::settings;
 use anyhow::Result;
-use gan_core::data::idx;
+use gan_core::data::Split;
 use gan_core::{Preset, Recipe};
 
 /// Runs `list`.
@@ -26,7 +26,7 @@ pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
 pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     let recipe = settings::paper(papers, &args.paper)?;
     let info = recipe.info();
-    let data = dataset::open(info.data, idx::Split::Train)?.info();
+    let data = dataset::look(info.data, Split::Train, None, &|_, _, _| {})?.info();
     let [demo, paper] = [Preset::Demo, Preset::Paper].map(|preset| recipe.preset(preset, &data));
     let (demo, paper) = (demo?, paper?);
     say!("{}: {}", info.name, info.title);
@@ -37,14 +37,16 @@ pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
         format!("demo on {}", info.data)
     );
     for (key, about) in settings::keys(recipe) {
-        let value =
-            |config: &serde_json::Value| config.get(&key).map_or("—".into(), ToString::to_string);
+        let value = |config: &serde_json::Value| match config.get(&key) {
+            None | Some(serde_json::Value::Null) => "—".into(),
+            Some(value) => value.to_string(),
+        };
         say!("  {key:26} {:15} {:8} {about}", value(&demo), value(&paper));
     }
-    let pace = recipe.pace(&demo, &data)?;
+    let steps = recipe.steps(&demo, Preset::Demo, &data)?;
     say!(
         "\nThe demo has {} iterations:\n  cargo xtask train {}",
-        pace.steps,
+        steps,
         info.name
     );
     Ok(())

@@ -25,7 +25,7 @@ pub fn outlines(pictures: &dyn Pictures) -> Result<Held> {
     let mut picture = Vec::with_capacity(info.pixels());
     for i in 0..info.len {
         picture.clear();
-        pictures.read(i, &mut picture)?;
+        pictures.whole(i, &mut picture)?;
         let mut steepest = vec![0f32; h * w];
         for plane in picture.chunks_exact(h * w) {
             let plane: Vec<f32> = plane.iter().map(|&x| f32::from(x) / 127.5 - 1.).collect();
@@ -42,10 +42,8 @@ pub fn outlines(pictures: &dyn Pictures) -> Result<Held> {
         });
         bytes.extend(ink.collect::<Vec<_>>().repeat(info.channels));
     }
-    let info = DataInfo {
-        classes: None,
-        ..info.clone()
-    };
+    let mut info = info.clone();
+    (info.classes, info.names) = (None, Vec::new());
     set(info, bytes)
 }
 
@@ -87,7 +85,7 @@ pub fn textured(digits: &dyn Pictures, photos: &Path, split: Split) -> Result<Te
     let (mut a, mut partners, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for ((i, which), place) in (0..len).step_by(2).zip(which).zip(places.chunks_exact(2)) {
         let mut digit = Vec::with_capacity(SIDE * SIDE);
-        digits.read(i, &mut digit)?;
+        digits.whole(i, &mut digit)?;
         let (Some(label), Some(photo), [y, x]) = (digits.label(i), photos.get(which), place) else {
             bail!("textured digits want digits with labels and photographs")
         };
@@ -103,7 +101,7 @@ pub fn textured(digits: &dyn Pictures, photos: &Path, split: Split) -> Result<Te
     // One in nine is left out: 4,000 of 4,500 train.
     for i in (1..len).step_by(2).filter(|i| i / 2 % 9 != 8) {
         let mut digit = Vec::with_capacity(SIDE * SIDE);
-        digits.read(i, &mut digit)?;
+        digits.whole(i, &mut digit)?;
         b.extend(digit.repeat(3));
     }
     let rgb = |bytes: Vec<u8>| {
@@ -120,7 +118,7 @@ pub fn textured(digits: &dyn Pictures, photos: &Path, split: Split) -> Result<Te
 
 /// The photographs of a folder, each at half its size.
 fn halved(path: &Path, folder: &str) -> Result<Vec<Single>> {
-    let mut album = Album::open(path)?;
+    let album = Album::open(path)?;
     let mut photos = Vec::new();
     for name in album.names().iter().filter(|name| name.starts_with(folder)) {
         let photo = album.read(name)?;
@@ -167,13 +165,12 @@ mod tests {
     use super::*;
     use crate::dataset;
     use candle_core::Tensor;
-    use gan_core::data::Data;
     use gan_eval::lenet::Classifier;
     use gan_eval::pairs::l1;
 
     fn bytes(set: &dyn Pictures, i: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        set.read(i, &mut bytes).unwrap();
+        set.whole(i, &mut bytes).unwrap();
         bytes
     }
 
@@ -195,10 +192,7 @@ mod tests {
     #[test]
     fn textured_digits_are_the_same_for_everyone() {
         let made = |split| {
-            let digits = match dataset::open("mnist", split).unwrap() {
-                Data::Images(set) => set,
-                _ => panic!("digits have one side"),
-            };
+            let digits = dataset::open("mnist", split).unwrap().0.a;
             let photos = dataset::locate("photos").unwrap();
             textured(&*digits, &photos, split).unwrap()
         };
@@ -218,8 +212,8 @@ mod tests {
         assert_ne!(a, plain);
 
         // What the classifier reads, and how far the input is from its partner.
-        let all = |set: &dyn Pictures| dataset::pictures(set, 0..500, None).unwrap().0;
-        let (a, partners) = (all(&*test.a), all(&*test.partners));
+        let all = |set: Arc<dyn Pictures>| dataset::held(&set, 0..500).unwrap().0;
+        let (a, partners) = (all(test.a.clone()), all(test.partners.clone()));
         let reader = Classifier::embedded(&candle_core::Device::Cpu).unwrap();
         let grey = |x: &Tensor| {
             let plane = |i, share: f64| (x.narrow(1, i, 1).unwrap() * share).unwrap();

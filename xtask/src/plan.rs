@@ -1,24 +1,17 @@
 //! What `train` is about to do, in words.
 
+use crate::job::Job;
 use crate::observers::thousands;
 use crate::process;
-use crate::settings::Settings;
-use candle_core::Device;
-use gan_core::{DataInfo, Recipe};
+use gan_core::DataInfo;
 use std::path::Path;
 
 /// What will be done, in a few lines.
-pub fn plan(
-    recipe: &dyn Recipe,
-    settings: &Settings,
-    info: &DataInfo,
-    device: &Device,
-    from: u64,
-    out: &Path,
-) -> String {
-    let paper = recipe.info();
+pub fn plan(job: &Job<'_>, info: &DataInfo, from: u64, out: &Path) -> String {
+    let (settings, paper) = (&job.settings, job.recipe.info());
     let config = settings.config.as_object().into_iter().flatten();
     let config: Vec<_> = config
+        .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     let every = |n: u64| match n {
@@ -29,9 +22,18 @@ pub fn plan(
         0 => thousands(settings.steps),
         from => format!("{} to {}", thousands(from), thousands(settings.steps)),
     };
+    let sizes = match info.smallest {
+        None => String::new(),
+        Some((h, w)) => format!(" (the median; the smallest has {h}x{w})"),
+    };
+    let counts = match info.len_b {
+        None => thousands(info.len as u64),
+        Some(b) if b == info.len => thousands(info.len as u64),
+        Some(b) => format!("{} and {}", thousands(info.len as u64), thousands(b as u64)),
+    };
     format!(
         "{}: {} ({}, arXiv {})\n  \
-         data    {}: {} pictures of {}x{}x{}\n  \
+         data    {}: {counts} pictures of {}x{}x{}{sizes}\n  \
          preset  {}: {}\n  \
          steps   {steps}; scalars {}, grids {}, checkpoints {}\n  \
          device  {}\n  \
@@ -42,7 +44,6 @@ pub fn plan(
         paper.year,
         paper.arxiv,
         settings.data,
-        thousands(info.len as u64),
         info.channels,
         info.height,
         info.width,
@@ -51,7 +52,7 @@ pub fn plan(
         every(settings.log_every),
         every(settings.sample_every),
         every(settings.save_every),
-        process::describe(device),
+        process::describe(&job.device),
         settings.seed,
         out.display()
     )

@@ -106,3 +106,14 @@ pub fn describe(device: &Device) -> String {
         other => format!("{:?}", other.location()).to_lowercase(),
     }
 }
+
+/// The largest resident memory of this process so far, in MiB.
+///
+/// # Errors
+/// A system that does not say.
+pub fn peak_rss_mib() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    Ok(kib.context("/proc/self/status has no VmHWM")? / 1024)
+}

@@ -4,23 +4,34 @@ use crate::Usage;
 use crate::cli::TrainArgs;
 use crate::dataset;
 use crate::folder::{self, RunFolder};
-use crate::observers::thousands;
+use crate::job::Job;
+use crate::observers::{progress_bar, thousands};
 use crate::settings::{self, Settings};
-use crate::train::{Start, absolute, usage};
+use crate::start::{self, Start, absolute};
 use anyhow::{Result, bail};
-use gan_core::data::{Data, idx};
-use gan_core::{Checkpoint, FileError, Preset, Recipe, Store};
+use candle_core::Device;
+use gan_core::data::{Data, Split};
+use gan_core::{Checkpoint, FileError, Learns, Length, Preset, Recipe, Store};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The settings of a run that goes on: its own, but for what may change.
-pub fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Result<Start> {
+/// A run that goes on: its own settings, but for what may change.
+///
+/// # Errors
+/// Options that would make it another run; checkpoints and data that are not its own.
+pub fn resumed<'a>(
+    recipe: &'a dyn Recipe,
+    args: &TrainArgs,
+    file: Option<&Path>,
+    device: &Device,
+) -> Result<Start<'a>> {
     let path = match (&args.out, file) {
         (Some(out), _) => out.clone(),
         (None, Some(file)) => run_of(file)?,
         (None, None) => folder::newest(&args.paper)?,
     };
     let folder = RunFolder::open(&path)?;
-    let mut settings = folder::settings(&path)?;
+    let settings = folder::settings(&path)?;
     if settings.paper != args.paper {
         bail!(FileError::new(
             &folder.config(),
@@ -28,41 +39,103 @@ pub fn resumed(recipe: &dyn Recipe, args: &TrainArgs, file: Option<&Path>) -> Re
             "name the paper of the run"
         ))
     }
+    let mut settings = settings.complete(recipe).map_err(|error| {
+        let problem = format!("its settings: {}", crate::one_line(&error));
+        FileError::new(&folder.config(), problem, "restore the file")
+    })?;
     refuse_changes(recipe, args, &settings)?;
-    settings.steps = args.steps.unwrap_or(settings.steps);
     settings.log_every = args.log_every.unwrap_or(settings.log_every);
     settings.sample_every = args.sample_every.unwrap_or(settings.sample_every);
     settings.save_every = args.save_every.unwrap_or(settings.save_every);
     settings.keep = args.keep.unwrap_or(settings.keep);
-    settings.config = recipe.check(&settings.config).map_err(|e| {
-        FileError::new(
-            &folder.config(),
-            usage("its settings", &e).0,
-            "restore the file",
-        )
-    })?;
-    let task = recipe.task(&settings.config)?;
-    let (data, notes) = dataset::open_for(&settings.data, idx::Split::Train, Some(task))?;
+    let learns = recipe.learns(&settings.config)?;
+    let progress = progress_bar(args.quiet);
+    let looked = dataset::look(&settings.data, Split::Train, Some(learns.sides), &progress)?;
+    let info = looked.info();
+    let (data, mut notes) = start::read(recipe, looked, &learns, settings.small, args)?;
     let checkpoint = match file {
         Some(file) => Some(Checkpoint::read(file)?),
         None => newest(&folder)?,
     };
     if let Some(checkpoint) = &checkpoint {
-        check(checkpoint, &settings, &data)?;
-        if checkpoint.header.iteration >= settings.steps {
-            bail!(Usage(format!(
-                "{}: all {} iterations are done; add --steps N to train on",
-                path.display(),
-                thousands(checkpoint.header.iteration)
-            )))
-        }
+        notes.extend(check(recipe, checkpoint, &settings, &data)?);
+    }
+    let from = checkpoint
+        .as_ref()
+        .map_or(0, |checkpoint| checkpoint.header.iteration);
+    let wanted = start::steps(args, &learns, &data).unwrap_or(settings.steps);
+    notes.extend(lengthen(&mut settings, &learns, args, wanted, from)?);
+    if from >= settings.steps {
+        bail!(Usage(format!(
+            "{}: all {} iterations are done; add --steps N{} to train on",
+            path.display(),
+            thousands(from),
+            if learns.scheduled {
+                " and --stretch or --constant"
+            } else {
+                ""
+            }
+        )))
     }
     Ok(Start {
-        settings,
+        job: Job::new(recipe, settings, device)?,
+        info,
         data,
         notes,
         run: Some((folder, checkpoint)),
     })
+}
+
+/// Another length of the run, and what is to be said of it.
+fn lengthen(
+    settings: &mut Settings,
+    learns: &Learns,
+    args: &TrainArgs,
+    wanted: u64,
+    from: u64,
+) -> Result<Option<String>> {
+    let before = settings.steps;
+    if wanted == before {
+        return match args.stretch || args.constant {
+            true => bail!(Usage(
+                "--stretch and --constant are for another length of the run: add --steps N".into()
+            )),
+            false => Ok(None),
+        };
+    }
+    settings.steps = wanted;
+    if !learns.scheduled {
+        settings.schedule = None;
+        return Ok(None);
+    }
+    let length = format!(
+        "the run has {} iterations now, not {}",
+        thousands(wanted),
+        thousands(before)
+    );
+    if args.stretch {
+        settings.schedule = None;
+        return Ok(Some(format!(
+            "{length}; the schedule of the learning rate is reckoned anew from iteration {} on",
+            thousands(from)
+        )));
+    }
+    if args.constant && from > 0 {
+        let length_before = settings.schedule.unwrap_or(Length::of(before));
+        settings.schedule = Some(Length {
+            held_from: Some(length_before.held_from.unwrap_or(from).min(from)),
+            ..length_before
+        });
+        return Ok(Some(format!(
+            "{length}; the learning rate stays where it is from iteration {} on",
+            thousands(from)
+        )));
+    }
+    bail!(Usage(format!(
+        "--steps {wanted}: the learning rate of this run falls towards its end at {} iterations; --stretch \
+         reckons it anew, --constant keeps it where it is (--until N only stops earlier)",
+        thousands(before)
+    )))
 }
 
 /// The run's folder of a checkpoint `RUN/checkpoints/step-….safetensors`.
@@ -119,6 +192,9 @@ fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) ->
     {
         changed.push("--data".into());
     }
+    if start::small(args).is_some_and(|small| small != settings.small) {
+        changed.push("--enlarge or --skip-small".into());
+    }
     if args.seed.is_some_and(|seed| seed != settings.seed) {
         changed.push("--seed".into());
     }
@@ -137,41 +213,60 @@ fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) ->
     Ok(())
 }
 
-/// Refuses a checkpoint of another paper, configuration, seed or data set.
-fn check(checkpoint: &Checkpoint, settings: &Settings, data: &Data) -> Result<()> {
+/// Refuses a checkpoint of another paper, configuration, seed or data set; gives what is to be said of one
+/// of an earlier version.
+fn check(
+    recipe: &dyn Recipe,
+    checkpoint: &Checkpoint,
+    settings: &Settings,
+    data: &Data,
+) -> Result<Option<String>> {
     let header = &checkpoint.header;
+    let mut saved = header.config.clone();
+    if header.is_old() {
+        settings::modernise(recipe, &mut saved);
+    }
+    let info = data.info();
+    let other_data = match header.is_old() {
+        true => (header.data.channels, header.data.len) != (info.channels, info.epoch()),
+        false => header.data_sha256 != data.sha256(),
+    };
     let difference = if header.paper != settings.paper {
         format!(
             "is a checkpoint of {}, not of {}",
             header.paper, settings.paper
         )
-    } else if header.config != settings.config {
-        let keys = settings.config.as_object().into_iter().flatten();
-        let keys: Vec<_> = keys
-            .filter(|(key, value)| header.config.get(key) != Some(value))
-            .map(|(key, value)| {
-                let saved = header
-                    .config
-                    .get(key)
-                    .map_or("nothing".into(), ToString::to_string);
-                format!("{key} is {saved} in it, {value} in config.toml")
-            })
-            .collect();
-        format!("was saved with other settings ({})", keys.join(", "))
+    } else if let differ = differences(&saved, &settings.config)
+        && !differ.is_empty()
+    {
+        format!("was saved with other settings ({})", differ.join(", "))
     } else if header.seed != settings.seed {
         format!("was saved with seed {}, not {}", header.seed, settings.seed)
-    } else if header.data_sha256 != data.sha256() {
-        let info = &data.info();
+    } else if other_data {
         format!(
-            "was saved with other data ({:?}; now {:?}, with other contents)",
-            header.data, info
+            "was saved with other data ({:?}; now {info:?}, with other contents)",
+            header.data
         )
     } else {
-        return Ok(());
+        let note = "this run was begun by an earlier version: whether its data are the same cannot be told, \
+                    and pictures that are resized are so once now, so it goes on to other bits than then";
+        return Ok(header.is_old().then(|| note.to_string()));
     };
     bail!(FileError::new(
         &checkpoint.path,
         difference,
         "resume it in its own run's folder"
     ))
+}
+
+/// Settings of a checkpoint that are others now.
+fn differences(saved: &Value, now: &Value) -> Vec<String> {
+    let keys = now.as_object().into_iter().flatten();
+    let differ = keys.filter(|(key, value)| saved.get(key).unwrap_or(&Value::Null) != *value);
+    differ
+        .map(|(key, value)| {
+            let saved = saved.get(key).map_or("nothing".into(), ToString::to_string);
+            format!("{key} is {saved} in it, {value} in config.toml")
+        })
+        .collect()
 }

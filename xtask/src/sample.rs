@@ -1,13 +1,13 @@
 //! `sample`: pictures of a trained run or a weights file, as one grid; or translations of given ones.
 
 use crate::cli::SampleArgs;
+use crate::job::Job;
 use crate::{Usage, folder, inputs, process, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::fixed_noise;
 use gan_core::image::grid;
 use gan_core::rng::CounterRng;
-use gan_core::{Context, FileError, Law, Probe, Recipe, Sampler, Store, Takes, Weights};
+use gan_core::{FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise};
 use std::path::{Path, PathBuf};
 
 /// Runs `sample`.
@@ -48,19 +48,9 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
         ))
     };
     // All that sampling needs is in the checkpoint; the training data may be elsewhere by now.
-    let cx = Context::new(
-        &device,
-        checkpoint.header.seed,
-        checkpoint.header.data.clone(),
-        1,
-    );
     let file = || checkpoint.path.display().to_string();
-    let mut algorithm = recipe
-        .build(&checkpoint.header.config, &cx)
-        .with_context(file)?;
-    checkpoint
-        .restore(&mut *algorithm, None)
-        .with_context(file)?;
+    let job = Job::of(recipe, &checkpoint, &device).with_context(file)?;
+    let algorithm = job.restored(&checkpoint).with_context(file)?;
     let t = checkpoint.header.iteration;
     let sampler = algorithm.sampler(t);
     let name = match args.interpolate {
@@ -77,10 +67,7 @@ fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathB
     if let Some(input) = &args.input {
         return inputs::sample(sampler, args, input, device, usual);
     }
-    let classes = match &takes {
-        Takes::Labelled { classes, .. } => Some(*classes),
-        _ => None,
-    };
+    let classes = takes.classes;
     let noise = |n| fixed_noise(&takes, n, args.seed, device);
     let (probe, columns) = match (args.interpolate, classes) {
         (Some(steps), _) => {
@@ -107,9 +94,7 @@ fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathB
     };
     let mut draws = CounterRng::new(args.seed, device);
     let made = sampler.sample(&probe, &mut draws)?;
-    let Some((_, pictures)) = made.last() else {
-        bail!("the generator made no pictures")
-    };
+    let pictures = made.last()?;
     let path = args.out.clone().unwrap_or(usual);
     let png = grid(pictures, columns)?.png()?;
     std::fs::write(&path, png).map_err(|e| FileError::writing(&path, &e))?;
@@ -124,16 +109,16 @@ fn square(n: usize) -> usize {
 
 /// The same noise, all of one class.
 fn of_class(probe: Probe, class: u32, classes: Option<usize>) -> Result<Probe> {
-    match (probe, classes) {
-        (Probe::Labelled { z, .. }, Some(classes)) if (class as usize) < classes => {
-            let labels = Tensor::full(class, z.dim(0)?, z.device())?;
-            Ok(Probe::Labelled { z, labels })
+    match classes {
+        Some(classes) if (class as usize) < classes => {
+            let labels = Tensor::full(class, probe.count()?, &probe.device())?;
+            Ok(probe.labelled(labels))
         }
-        (_, Some(classes)) => bail!(Usage(format!(
+        Some(classes) => bail!(Usage(format!(
             "--class {class}: this generator has the classes 0 to {}",
             classes - 1
         ))),
-        (_, None) => bail!(Usage(format!(
+        None => bail!(Usage(format!(
             "--class {class}: this generator knows no classes"
         ))),
     }
@@ -141,15 +126,17 @@ fn of_class(probe: Probe, class: u32, classes: Option<usize>) -> Result<Probe> {
 
 /// `steps` latent vectors from each even row of `ends` to the odd one after it; both ends' class is the first's.
 fn between(takes: &Takes, ends: Probe, steps: usize) -> Result<Probe> {
-    let (shape, law, z, labels) = match (takes, ends) {
-        (Takes::Latent { shape, law }, Probe::Latent(z)) => (shape, law, z, None),
-        (Takes::Labelled { shape, law, .. }, Probe::Labelled { z, labels }) => {
-            (shape, law, z, Some(labels.to_vec1::<u32>()?))
-        }
-        _ => bail!(Usage(
+    let Some(Noise { shape, law }) = &takes.noise else {
+        bail!(Usage(
             "--interpolate: this generator takes pictures, not noise".into()
-        )),
+        ))
     };
+    let z = ends.z()?;
+    let labels = ends
+        .labels
+        .as_ref()
+        .map(Tensor::to_vec1::<u32>)
+        .transpose()?;
     let width: usize = shape.iter().product();
     let values = z.flatten_all()?.to_vec1::<f32>()?;
     let mut path = Vec::new();
@@ -180,10 +167,10 @@ fn between(takes: &Takes, ends: Probe, steps: usize) -> Result<Probe> {
     let n = path.len() / width;
     let z = Tensor::from_vec(path, [&[n], &shape[..]].concat(), z.device())?;
     let Some(labels) = labels else {
-        return Ok(Probe::Latent(z));
+        return Ok(Probe::noise(z));
     };
     let labels = labels.iter().step_by(2);
     let labels: Vec<u32> = labels.flat_map(|&label| vec![label; steps]).collect();
     let labels = Tensor::from_vec(labels, n, z.device())?;
-    Ok(Probe::Labelled { z, labels })
+    Ok(Probe::noise(z).labelled(labels))
 }

@@ -2,7 +2,8 @@
 
 use crate::Usage;
 use anyhow::{Context, Result, bail};
-use gan_core::{FileError, Recipe};
+use gan_core::data::Small;
+use gan_core::{FileError, Header, Length, Recipe};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -12,6 +13,9 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// Version of the file; 1 where it does not say.
+    #[serde(default = "first_format")]
+    pub format: u32,
     /// The paper's name.
     pub paper: String,
     /// The preset that the paper's settings started from.
@@ -20,8 +24,15 @@ pub struct Settings {
     pub data: String,
     /// Seed of weights, noise and order.
     pub seed: u64,
+    /// What becomes of pictures that are too small.
+    #[serde(default)]
+    pub small: Small,
     /// Iterations of the whole run.
     pub steps: u64,
+    /// What schedules are reckoned from, where that is not the whole run: it was made longer and its rates
+    /// stay where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Length>,
     /// Iterations between two records of the scalars.
     pub log_every: u64,
     /// Iterations between two grids.
@@ -35,6 +46,31 @@ pub struct Settings {
     /// What the run was made with; for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_with: Option<MadeWith>,
+}
+
+/// The version of `config.toml` that is written.
+pub const FORMAT: u32 = 2;
+
+fn first_format() -> u32 {
+    1
+}
+
+/// Brings a paper's settings of before format 2 into today's form: the length of the run was one of them, a
+/// decay was a number of iterations, nothing but pairs and sides was mirrored. Gives the length that
+/// schedules were reckoned from, where there was one.
+pub fn modernise(recipe: &dyn Recipe, config: &mut Value) -> Option<u64> {
+    let known = keys(recipe);
+    let has = |key: &str| known.iter().any(|(known, _)| known == key);
+    let table = config.as_object_mut()?;
+    let length = table.remove("iterations").and_then(|n| n.as_u64());
+    table.remove("epochs");
+    if let (Some(decay), Some(n)) = (table.get("decay").and_then(Value::as_u64), length) {
+        table.insert("decay".into(), (decay as f64 / n.max(1) as f64).into());
+    }
+    if has("flip") && !table.contains_key("flip") {
+        table.insert("flip".into(), false.into());
+    }
+    length
 }
 
 /// Versions and machine of a run.
@@ -68,6 +104,64 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The settings that a checkpoint's run had as far as its networks depend on them.
+    ///
+    /// # Errors
+    /// As [`Settings::complete`].
+    pub fn of(recipe: &dyn Recipe, header: &Header) -> Result<Self> {
+        let length = header.length.unwrap_or(Length::of(header.iteration));
+        let settings = Self {
+            format: if header.is_old() { 1 } else { FORMAT },
+            seed: header.seed,
+            schedule: header.length,
+            ..Self::bare(recipe, header.config.clone(), length.steps)
+        };
+        settings.complete(recipe)
+    }
+
+    /// Settings of a run of this many iterations that nobody looks at and that saves nothing.
+    pub fn bare(recipe: &dyn Recipe, config: Value, steps: u64) -> Self {
+        Self {
+            format: FORMAT,
+            paper: recipe.info().name.into(),
+            preset: String::new(),
+            data: recipe.info().data.into(),
+            small: Small::default(),
+            seed: 1,
+            steps,
+            schedule: None,
+            log_every: 0,
+            sample_every: 0,
+            save_every: 0,
+            keep: 1,
+            config,
+            made_with: None,
+        }
+    }
+
+    /// What schedules are reckoned from.
+    pub fn length(&self) -> Length {
+        self.schedule.unwrap_or(Length::of(self.steps))
+    }
+
+    /// Brings settings of an earlier version into today's form, and checks the paper's own.
+    ///
+    /// # Errors
+    /// A version that is not known; a setting that is unknown, missing or out of range.
+    pub fn complete(mut self, recipe: &dyn Recipe) -> Result<Self> {
+        match self.format {
+            FORMAT => {}
+            1 => {
+                let length = modernise(recipe, &mut self.config);
+                self.schedule = length.filter(|n| *n != self.steps).map(Length::of);
+                self.format = FORMAT;
+            }
+            other => bail!("format {other} is not known, expected 1 or {FORMAT}"),
+        }
+        self.config = recipe.check(&self.config)?;
+        Ok(self)
+    }
+
     /// The settings as TOML, each of the paper's keys under its own description.
     pub fn to_toml(&self, recipe: &dyn Recipe) -> Result<String> {
         let mut text = String::from(
@@ -83,11 +177,14 @@ impl Settings {
         };
         // serde_json sorts keys; the order of the fields reads better.
         for key in [
+            "format",
             "paper",
             "preset",
             "data",
+            "small",
             "seed",
             "steps",
+            "schedule",
             "log_every",
             "sample_every",
             "save_every",
@@ -99,7 +196,7 @@ impl Settings {
         }
         writeln!(text, "\n[config]")?;
         for (key, about) in keys(recipe) {
-            if let Some(value) = self.config.get(&key) {
+            if let Some(value) = self.config.get(&key).filter(|value| !value.is_null()) {
                 writeln!(text, "# {about}\n{key} = {}", toml_value(value)?)?;
             }
         }

@@ -1,6 +1,6 @@
 //! `eval`'s values for people, as a table with their protocols, and for programs, as JSON.
 
-use crate::eval::{Judging, Row};
+use crate::judging::{Judging, Row};
 use crate::settings::Settings;
 use gan_eval::Measure;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The rows under each other, then what each column is.
 pub fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
     let mut heads: Vec<&Measure> = Vec::new();
-    for measure in rows.iter().flat_map(|row| &row.measures) {
+    for (measure, _) in rows.iter().flat_map(|row| &row.measures) {
         if !heads.iter().any(|head| head.name == measure.name) {
             heads.push(measure);
         }
@@ -31,16 +31,10 @@ pub fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
         heads.iter().map(|head| head.name.clone()).collect(),
     )];
     for row in rows {
-        let cells = heads.iter().enumerate().map(|(i, head)| {
-            let found = row
-                .measures
-                .iter()
-                .find(|measure| measure.name == head.name);
-            match (found, judge.ratio(i, found.map_or(0., |m| m.value))) {
-                (Some(measure), Some(ratio)) => format!("{:.4} ({ratio:.2})", measure.value),
-                (Some(measure), None) => format!("{:.3}", measure.value),
-                (None, _) => String::new(),
-            }
+        let cells = heads.iter().map(|head| match find(row, head) {
+            Some((measure, Some(ratio))) => format!("{:.4} ({ratio:.2})", measure.value),
+            Some((measure, None)) => format!("{:.3}", measure.value),
+            None => String::new(),
         });
         lines.push(line(&row.name, cells.collect()));
     }
@@ -56,6 +50,11 @@ pub fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
     lines
 }
 
+fn find<'a>(row: &'a Row, head: &Measure) -> Option<&'a (Measure, Option<f64>)> {
+    let mut measures = row.measures.iter();
+    measures.find(|(measure, _)| measure.name == head.name)
+}
+
 /// A line a measure, a column a moment, then what each measure is.
 fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
     let width = heads.iter().map(|head| head.name.len()).max().unwrap_or(0);
@@ -68,11 +67,10 @@ fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
     let mut lines = vec![format!("  {:width$}{names}", "")];
     for head in heads {
         let mut cells = rows.iter().map(|row| {
-            let found = row
-                .measures
-                .iter()
-                .find(|measure| measure.name == head.name);
-            found.map_or(String::new(), |measure| format!("{:.3}", measure.value))
+            let found = find(row, head);
+            found.map_or(String::new(), |(measure, _)| {
+                format!("{:.3}", measure.value)
+            })
         });
         let line = format!("  {:width$}{}", head.name, columns(&mut cells));
         lines.push(line.trim_end().to_string());
@@ -85,19 +83,18 @@ fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
 }
 
 /// The same as JSON.
-pub fn as_json(settings: &Settings, run: &Path, rows: &[Row], judge: &dyn Judging) -> Value {
+pub fn as_json(settings: &Settings, run: &Path, rows: &[Row]) -> Value {
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
             let measures: Vec<Value> = row
                 .measures
                 .iter()
-                .enumerate()
-                .map(|(i, measure)| {
+                .map(|(measure, ratio)| {
                     json!({
                         "name": measure.name,
                         "value": measure.value,
-                        "of_baseline": judge.ratio(i, measure.value),
+                        "of_baseline": ratio,
                         "protocol": measure.protocol,
                     })
                 })

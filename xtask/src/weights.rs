@@ -4,7 +4,7 @@ use crate::cli::{WeightsArgs, WeightsCommand};
 use crate::observers::thousands;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use gan_core::{Checkpoint, Recipe, Weights};
+use gan_core::{Checkpoint, Noise, Recipe, Takes, Weights};
 use std::path::Path;
 
 /// Runs `weights`.
@@ -33,7 +33,7 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
         for recipe in papers {
             let name = recipe.info().name;
             match recipe.open(&weights, &Device::Cpu) {
-                Ok(_) => fits.push(name),
+                Ok(sampler) => fits.push((name, sampler.takes())),
                 Err(error) => {
                     let text = error.to_string();
                     reasons.push(format!(
@@ -47,7 +47,11 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
             say!("  no generator that this program knows");
             reasons.iter().for_each(|reason| say!("    {reason}"));
         } else {
-            say!("  generator of {}", fits.join(", "));
+            let names: Vec<_> = fits.iter().map(|(name, _)| *name).collect();
+            say!("  generator of {}", names.join(", "));
+            if let Some((_, takes)) = fits.first() {
+                say!("  takes {}", wanted(takes));
+            }
         }
     }
     let numbers: usize = weights.iter().map(|(_, t)| t.elem_count()).sum();
@@ -60,6 +64,27 @@ fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
         say!("  {key:40} {}", shape(tensor));
     }
     Ok(())
+}
+
+/// What a generator takes, in words.
+fn wanted(takes: &Takes) -> String {
+    let mut words = Vec::new();
+    if let Some(Noise { shape, law }) = &takes.noise {
+        words.push(format!("noise {shape:?} ({law:?})").to_lowercase());
+    }
+    words.extend(takes.classes.map(|n| format!("a class of {n}")));
+    if let Some(port) = &takes.port {
+        let colour = if port.channels == 1 { "grey" } else { "colour" };
+        let reach = match port.reach {
+            Some(pixels) => format!("{pixels} pixels to each side"),
+            None => "the whole picture".into(),
+        };
+        words.push(format!(
+            "pictures in {colour} from {0}x{0}, made {1} times as large, each pixel by {reach}",
+            port.least, port.scale
+        ));
+    }
+    words.join(", ")
 }
 
 fn shape(tensor: &Tensor) -> String {

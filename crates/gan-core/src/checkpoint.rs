@@ -369,6 +369,14 @@ impl Store {
         Ok(path)
     }
 
+    /// Iteration and file of each checkpoint that is there, oldest first.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn kept(&self) -> std::result::Result<Vec<(u64, PathBuf)>, FileError> {
+        Self::list(&self.dir)
+    }
+
     /// Iteration and file of each checkpoint in the folder, oldest first.
     pub fn list(dir: &Path) -> std::result::Result<Vec<(u64, PathBuf)>, FileError> {
         let entries = std::fs::read_dir(dir).map_err(|e| FileError::reading(dir, &e))?;

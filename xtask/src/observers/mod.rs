@@ -1,11 +1,14 @@
 //! Whoever watches a run from here: the terminal and the files of the run's folder.
 
 pub mod csv;
+pub mod notes;
 pub mod pictures;
 pub mod progress;
 pub mod strips;
 pub mod tensorboard;
 pub mod terminal;
+
+pub use terminal::progress_bar;
 
 use gan_core::FileError;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use super::writing;
 use candle_core::{Error, Result};
 use gan_core::{Event, Observer};
 use image::codecs::gif::{GifEncoder, Repeat};
+use image::imageops::{FilterType, resize};
 use image::{Delay, Frame};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,15 +55,25 @@ impl Progress {
         let last = grids.len().saturating_sub(1);
         // Counted from the end, so that the last grid is always among them.
         let shown = |i: &usize| (last - i).is_multiple_of(stride);
-        let mut frames = Vec::new();
+        let mut pictures = Vec::new();
         for (i, path) in grids.iter().enumerate().filter(|(i, _)| shown(i)) {
             // A grid that someone has changed since is no reason for a run to fail.
-            let Ok(grid) = image::open(path) else {
-                continue;
+            if let Ok(grid) = image::open(path) {
+                pictures.push((i, grid.to_rgba8()));
+            }
+        }
+        // All frames are as large as the largest; of a network that grows, pixels can be seen to do so.
+        let largest = pictures.iter().map(|(_, grid)| grid.dimensions()).max();
+        let (width, height) = largest.unwrap_or_default();
+        let frames = pictures.into_iter().map(|(i, grid)| {
+            let grid = match grid.dimensions() == (width, height) {
+                true => grid,
+                false => resize(&grid, width, height, FilterType::Nearest),
             };
             let delay = Delay::from_saturating_duration(SHOWN[usize::from(i == last)]);
-            frames.push(Frame::from_parts(grid.to_rgba8(), 0, 0, delay));
-        }
+            Frame::from_parts(grid, 0, 0, delay)
+        });
+        let frames: Vec<Frame> = frames.collect();
         if frames.len() < 2 {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! `samples/step-*-strips.png`: held-out pictures and what has become of them, side by side.
 
 use super::{picture_name, writing};
-use crate::translate::strips;
+use crate::translation::strips;
 use candle_core::{Result, Tensor};
 use gan_core::{Event, Observer};
 use std::path::{Path, PathBuf};

@@ -5,10 +5,13 @@ use candle_core::Result;
 use gan_core::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Plain lines of a whole run, at most.
 const LINES: u64 = 25;
+/// How long the work before a run goes on without a line.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Shows progress on the standard error output.
 pub struct Terminal {
@@ -122,6 +125,10 @@ impl Observer for Terminal {
                     None => {}
                 }
             }
+            Event::Noted { text, .. } => match &self.bar {
+                Some(bar) => bar.suspend(|| say!("  note    {text}")),
+                None => say!("  note    {text}"),
+            },
             Event::Ended { .. } => {
                 if let Some(bar) = &self.bar {
                     bar.abandon();
@@ -130,6 +137,44 @@ impl Observer for Terminal {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// A bar for the work before a run, on a terminal, or now and then a line; nothing where it is to be quiet.
+pub fn progress_bar(quiet: bool) -> impl Fn(&str, usize, usize) + Sync {
+    let bar = std::io::stderr().is_terminal().then(|| {
+        let style =
+            ProgressStyle::with_template("{msg}  {bar:30} {human_pos}/{human_len}  ETA {eta}");
+        let bar = ProgressBar::new(0);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
+    });
+    let last = Mutex::new(Instant::now());
+    move |what: &str, done: usize, all: usize| {
+        if quiet {
+            return;
+        }
+        match &bar {
+            Some(bar) => {
+                bar.set_length(all as u64);
+                bar.set_position(done as u64);
+                bar.set_message(what.to_string());
+                if done == all {
+                    bar.finish_and_clear();
+                }
+            }
+            None => {
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                if last.elapsed() > SILENCE {
+                    *last = Instant::now();
+                    warn!(
+                        "{what}: {} of {}",
+                        thousands(done as u64),
+                        thousands(all as u64)
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -8,13 +8,15 @@
 mod layers;
 mod metrics;
 mod optim;
+mod reading;
 mod recorded;
+mod resize;
 
 use crate::cli::ParityArgs;
 use crate::process;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use gan_core::{Context, FileError, Iter, Recipe, Seen, Update, Weights, checkpoint};
+use gan_core::{Context, FileError, Iter, Preset, Recipe, Seen, Update, Weights, checkpoint};
 use recorded::Recorded;
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,11 +24,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 const FORMAT: &str = "gan-reference/1";
-
-/// Recordings whose code does not exist yet; each leaves this list with the code that it checks.
-const LATER: [&str; 1] = ["resize"];
 
 /// One group of tensors of a recording.
 #[derive(Debug)]
@@ -119,24 +119,18 @@ pub fn check(papers: &[&dyn Recipe], file: &Path, device: &Device) -> Result<Rep
         "optim" => return optim::replay(&recording, device),
         "layers" => return layers::replay(&recording, device),
         "metrics" => return metrics::replay(&recording),
+        "resize" => return resize::replay(&recording),
         _ => {}
     }
-    if LATER.contains(&recording.name.as_str()) {
-        bail!(NotYet(format!(
-            "recordings of {} cannot be replayed yet",
-            recording.name
-        )))
-    }
     let paper: String = recording.meta("paper")?;
-    let recipe = papers
-        .iter()
-        .find(|recipe| recipe.info().fixtures.contains(&paper.as_str()))
-        .ok_or_else(|| {
-            anyhow!(NotYet(format!(
-                "recordings of {paper} cannot be replayed yet"
-            )))
-        })?;
-    replay(*recipe, &paper, &recording, device)
+    for recipe in papers {
+        if let Some(reading) = recipe.info().recordings.iter().find(|r| r.name == paper) {
+            return replay(*recipe, reading, &recording, device);
+        }
+    }
+    bail!(NotYet(format!(
+        "recordings of {paper} cannot be replayed yet"
+    )))
 }
 
 struct Recording {
@@ -203,14 +197,27 @@ struct Tape {
     values: BTreeMap<String, Tensor>,
 }
 
+/// What a feature network's weights are called among the first weights.
+const FEATURES: &str = "init.vgg.";
+
 fn replay(
     recipe: &dyn Recipe,
-    paper: &str,
+    reading: &gan_core::Recording,
     recording: &Recording,
     device: &Device,
 ) -> Result<Report> {
-    let (config, data) = recipe.reference(paper, &recording.meta("config")?)?;
-    let cx = Context::new(&device, 1, data, 1);
+    let config = recording.meta("config")?;
+    let (config, data) = reading::settings(recipe, reading, &config)
+        .with_context(|| recording.path.display().to_string())?;
+    let steps = recipe.steps(&config, Preset::Paper, &data)?;
+    let mut cx = Context::new(device, 1, data, steps);
+    let features: BTreeMap<String, Tensor> = recording
+        .with_prefix(FEATURES)
+        .map(|(key, tensor)| (key.to_string(), tensor.clone()))
+        .collect();
+    if !features.is_empty() {
+        cx.features = Some(Arc::new(Weights::from_tensors(&recording.path, features)));
+    }
     let mut algorithm = recipe.build(&config, &cx)?;
     let tape = Rc::new(RefCell::new(Tape::default()));
     let draws = recording
@@ -227,7 +234,11 @@ fn replay(
         }
     }
     let mut state = checkpoint::state(&mut *algorithm, &source)?;
-    for (key, value) in recording.with_prefix("init.") {
+    let features = FEATURES.trim_start_matches("init.");
+    let first = recording
+        .with_prefix("init.")
+        .filter(|(key, _)| !key.starts_with(features));
+    for (key, value) in first {
         if !state.contains_key(key) {
             bail!(
                 "{}: the recording starts with {key}, this paper has no such weight",

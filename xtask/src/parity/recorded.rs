@@ -2,7 +2,8 @@
 
 use super::Tape;
 use candle_core::{DType, Device, Tensor};
-use gan_core::{Draws, Source, StateReader, StateWriter, Stateful, Want};
+use gan_core::data::What;
+use gan_core::{Ask, Draws, Source, StateReader, StateWriter, Stateful, View};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -104,22 +105,13 @@ impl Source for Recorded {
         self.tape.borrow_mut().events.push(format!("iteration.{t}"));
     }
 
-    fn batch(&mut self, roles: &[&str], want: Want) -> candle_core::Result<Vec<Tensor>> {
-        match (roles, want) {
-            ([role], Want::Images { b, .. } | Want::One { b, .. }) => {
-                Ok(vec![self.pictures(role, b)?])
-            }
-            // Recordings hold batches as they were, whatever was done to their pictures.
-            ([x, y], Want::Pairs { b, .. }) => Ok(vec![self.pictures(x, b)?, self.pictures(y, b)?]),
-            ([x, y], Want::Labelled { b, .. }) => {
-                let pictures = self.pictures(x, b)?;
-                Ok(vec![
-                    pictures,
-                    self.take(y, Some(&[b]))?.to_dtype(DType::U32)?,
-                ])
-            }
-            _ => candle_core::bail!("{roles:?} do not fit {want:?}"),
-        }
+    /// Recordings hold batches as they were, whatever was done to their pictures.
+    fn batch(&mut self, b: usize, _: &View, asks: &[Ask<'_>]) -> candle_core::Result<Vec<Tensor>> {
+        let tensors = asks.iter().map(|ask| match ask.what {
+            What::Labels => self.take(ask.role, Some(&[b]))?.to_dtype(DType::U32),
+            What::Pictures { .. } => self.pictures(ask.role, b),
+        });
+        tensors.collect()
     }
 }
 

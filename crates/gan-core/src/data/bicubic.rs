@@ -15,9 +15,13 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
+/// A side of this length, scaled: ⌈length·scale⌉.
+fn scaled(length: usize, scale: f64) -> usize {
+    (length as f64 * scale).ceil() as usize
+}
+
 /// For each new pixel, the old ones that it is made of and their weights.
-fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
-    let scale = to as f64 / from as f64;
+fn taps(from: usize, scale: f64) -> Vec<Vec<(usize, f64)>> {
     let widen = scale.min(1.);
     let reach = 2. / widen;
     let mirrored = |i: i64| {
@@ -25,7 +29,7 @@ fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
         let i = i.rem_euclid(period);
         i.min(period - 1 - i) as usize
     };
-    (0..to)
+    (0..scaled(from, scale))
         .map(|i| {
             // Pixel centres are at whole numbers plus a half.
             let centre = (i as f64 + 0.5) / scale - 0.5;
@@ -42,10 +46,11 @@ fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
         .collect()
 }
 
-/// A plane of `from` = (h, w) brought to another height and width; neither clipped nor rounded.
-pub fn resized(plane: &[f64], from: (usize, usize), to: (usize, usize)) -> Vec<f64> {
-    let rows = taps(from.0, to.0);
-    let columns = taps(from.1, to.1);
+/// A plane of `from` = (h, w) scaled by a factor, its sides rounded up; neither clipped nor rounded. Gives
+/// the new height and width, too.
+pub fn resized(plane: &[f64], from: (usize, usize), scale: f64) -> (Vec<f64>, (usize, usize)) {
+    let to = (scaled(from.0, scale), scaled(from.1, scale));
+    let (rows, columns) = (taps(from.0, scale), taps(from.1, scale));
     let row = |y: usize| plane.chunks_exact(from.1.max(1)).nth(y).unwrap_or(&[]);
     let mut values = Vec::with_capacity(to.0 * to.1);
     for taps in &rows {
@@ -62,14 +67,14 @@ pub fn resized(plane: &[f64], from: (usize, usize), to: (usize, usize)) -> Vec<f
             terms.sum::<f64>()
         }));
     }
-    values
+    (values, to)
 }
 
 /// A plane of bytes made smaller by a whole factor; clipped and rounded to whole values, as the published
 /// low pictures are, which are files of 8 bits.
 pub(super) fn shrunk(plane: &[u8], (h, w): (usize, usize), factor: usize) -> Vec<f32> {
     let plane: Vec<f64> = plane.iter().map(|&x| f64::from(x)).collect();
-    let small = resized(&plane, (h, w), (h / factor, w / factor));
+    let (small, _) = resized(&plane, (h, w), 1. / factor as f64);
     small
         .into_iter()
         .map(|x| (x + 0.5).floor().clamp(0., 255.) as f32)
@@ -82,10 +87,13 @@ mod tests {
 
     #[test]
     fn constants_and_ramps_stay() {
-        let flat = resized(&[7.; 30], (5, 6), (10, 3));
-        assert!(flat.iter().all(|x| (x - 7.).abs() < 1e-12), "{flat:?}");
+        for (scale, size) in [(2., (10, 12)), (0.5, (3, 3)), (1. / 3., (2, 2))] {
+            let (flat, to) = resized(&[7.; 30], (5, 6), scale);
+            assert_eq!((to, flat.len()), (size, size.0 * size.1));
+            assert!(flat.iter().all(|x| (x - 7.).abs() < 1e-12), "{flat:?}");
+        }
         let ramp: Vec<f64> = (0..32).map(f64::from).collect();
-        let half = resized(&ramp, (1, 32), (1, 16));
+        let (half, _) = resized(&ramp, (1, 32), 0.5);
         for (i, x) in half.iter().enumerate().skip(3).take(10) {
             assert!((x - (2. * i as f64 + 0.5)).abs() < 1e-12, "{i}: {x}");
         }

@@ -88,7 +88,8 @@ impl DataInfo {
     pub fn sized(mut self, sizes: &[(usize, usize)]) -> Self {
         let mut sorted = sizes.to_vec();
         sorted.sort_by_key(|&(h, w)| (h * w, h));
-        let middle = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        let middle = sorted.len().saturating_sub(1) / 2;
+        let middle = sorted.get(middle).copied().unwrap_or_default();
         (self.height, self.width) = middle;
         let smallest = sizes
             .iter()

@@ -168,6 +168,15 @@ impl View {
         }
     }
 
+    /// The same without chance: squares from the middle, nothing mirrored.
+    pub fn still(self) -> Self {
+        let fit = match self.fit {
+            Fit::Square { size, .. } => Fit::Square { size, load: size },
+            other => other,
+        };
+        Self { fit, flip: false }
+    }
+
     /// Whether a batch depends on chance: where squares are cut, and what is mirrored.
     pub fn is_random(&self) -> bool {
         let crops = match self.fit {

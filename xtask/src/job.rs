@@ -1,0 +1,218 @@
+//! A run as a value: what it is made of, resolved and checked, and what came of it. No command line, no
+//! folder and no printing, so that any command can make one and run it.
+
+use crate::process;
+use crate::settings::Settings;
+use anyhow::Result;
+use candle_core::Device;
+use cpu_time::ProcessTime;
+use gan_core::data::Data;
+use gan_core::{
+    Algorithm, Checkpoint, Context, DataInfo, Header, Learns, LiveSource, Observer, Outcome, Plan,
+    Probe, Recipe, Source, Store, train,
+};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// A paper with settings that were checked, and where it runs.
+pub struct Job<'a> {
+    /// The paper.
+    pub recipe: &'a dyn Recipe,
+    /// The settings, complete.
+    pub settings: Settings,
+    /// What the paper learns from with these settings.
+    pub learns: Learns,
+    /// Where it runs.
+    pub device: Device,
+}
+
+/// How a job is watched while it runs.
+#[derive(Default)]
+pub struct Watch<'a> {
+    /// Iterations to stop after, where that is before its end.
+    pub until: Option<u64>,
+    /// What is to be said when it begins.
+    pub notes: Vec<String>,
+    /// What its generator is shown each time.
+    pub probe: Option<Probe>,
+    /// Where its checkpoints go.
+    pub store: Option<&'a mut Store>,
+}
+
+/// What came of a run, or of the part of it that this process did.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// Why it ended.
+    pub outcome: Outcome,
+    /// Iterations done by this process.
+    pub iterations: u64,
+    /// Seconds that they took.
+    pub seconds: f64,
+    /// Processor seconds of all threads.
+    pub cpu_seconds: f64,
+    /// Seconds that the run waited for pictures.
+    pub waited: f64,
+    /// The largest resident memory of the process so far, in MiB; 0 where the system does not say.
+    pub peak_rss_mib: u64,
+    /// Checkpoints that are there in the end, oldest first.
+    pub checkpoints: Vec<std::path::PathBuf>,
+}
+
+impl Ran {
+    /// The share of the time that was spent waiting for pictures.
+    pub fn waiting(&self) -> f64 {
+        self.waited / self.seconds.max(f64::MIN_POSITIVE)
+    }
+}
+
+impl<'a> Job<'a> {
+    /// A job of these settings.
+    ///
+    /// # Errors
+    /// A setting that is unknown, missing or out of range.
+    pub fn new(recipe: &'a dyn Recipe, mut settings: Settings, device: &Device) -> Result<Self> {
+        settings.config = recipe.check(&settings.config)?;
+        Ok(Self {
+            learns: recipe.learns(&settings.config)?,
+            recipe,
+            settings,
+            device: device.clone(),
+        })
+    }
+
+    /// The job that a checkpoint belongs to, as the checkpoint has it.
+    ///
+    /// # Errors
+    /// Settings that this version does not know.
+    pub fn of(recipe: &'a dyn Recipe, checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        Self::new(recipe, Settings::of(recipe, &checkpoint.header)?, device)
+    }
+
+    /// Networks and optimizers, untrained, for data like this.
+    ///
+    /// # Errors
+    /// Settings that cannot be built, or that do not fit the data.
+    pub fn build(&self, data: &DataInfo) -> Result<Box<dyn Algorithm>, candle_core::Error> {
+        let Settings {
+            seed,
+            steps,
+            ref config,
+            ..
+        } = self.settings;
+        let mut cx = Context::new(&self.device, seed, data.clone(), steps);
+        cx.length = self.settings.length();
+        self.recipe.build(config, &cx)
+    }
+
+    /// The training as it was at a checkpoint, without its data.
+    ///
+    /// # Errors
+    /// A checkpoint of other settings.
+    pub fn restored(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<Box<dyn Algorithm>, candle_core::Error> {
+        let mut algorithm = self.build(&checkpoint.header.data)?;
+        checkpoint.restore(&mut *algorithm, None)?;
+        Ok(algorithm)
+    }
+
+    /// The header of its checkpoints.
+    pub fn header(&self, data: &Data) -> Header {
+        let Settings {
+            paper,
+            seed,
+            config,
+            ..
+        } = &self.settings;
+        Header::new(paper, *seed, self.settings.length(), config, data)
+    }
+
+    /// Ready to run on these data, from the beginning.
+    ///
+    /// # Errors
+    /// Settings that cannot be built, or that do not fit the data.
+    pub fn start(&self, data: &Data) -> Result<Running<'_>, candle_core::Error> {
+        Ok(Running {
+            algorithm: self.build(&data.info())?,
+            source: LiveSource::new(data, self.settings.seed, &self.device),
+            from: 0,
+            job: self,
+        })
+    }
+}
+
+/// A job under way.
+pub struct Running<'a> {
+    job: &'a Job<'a>,
+    /// The training.
+    pub algorithm: Box<dyn Algorithm>,
+    source: LiveSource,
+    /// Iterations done before.
+    pub from: u64,
+}
+
+impl Running<'_> {
+    /// Goes on from a checkpoint.
+    ///
+    /// # Errors
+    /// A checkpoint of another state.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), candle_core::Error> {
+        self.from = checkpoint.header.iteration;
+        checkpoint.restore(&mut *self.algorithm, Some(&mut self.source))
+    }
+
+    /// Runs it to its end, or until `stop` is set.
+    ///
+    /// # Errors
+    /// Those of the step, of reading, of an observer, of writing a checkpoint.
+    pub fn run(
+        &mut self,
+        watch: Watch<'_>,
+        stop: &AtomicBool,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Ran> {
+        let settings = &self.job.settings;
+        let plan = Plan {
+            from: self.from,
+            steps: settings.steps,
+            until: watch.until,
+            notes: watch.notes,
+            log_every: settings.log_every,
+            sample_every: settings.sample_every,
+            save_every: settings.save_every,
+            probe: watch.probe,
+            seed: settings.seed,
+            stop,
+        };
+        let (wall, cpu, waited) = (Instant::now(), ProcessTime::now(), self.source.waited());
+        let mut store = watch.store;
+        let outcome = train(
+            &mut *self.algorithm,
+            &mut self.source,
+            &plan,
+            store.as_deref_mut(),
+            observers,
+        )?;
+        let done = match outcome {
+            Outcome::Done => settings.steps,
+            Outcome::Paused(t) | Outcome::Interrupted(t) => t,
+        };
+        let iterations = done.saturating_sub(self.from);
+        self.from = done;
+        let waited: Duration = self.source.waited() - waited;
+        let checkpoints = match &store {
+            Some(store) => store.kept()?.into_iter().map(|(_, path)| path).collect(),
+            None => Vec::new(),
+        };
+        Ok(Ran {
+            outcome,
+            iterations,
+            seconds: wall.elapsed().as_secs_f64(),
+            cpu_seconds: cpu.elapsed().as_secs_f64(),
+            waited: waited.as_secs_f64(),
+            peak_rss_mib: process::peak_rss_mib().unwrap_or(0),
+            checkpoints,
+        })
+    }
+}

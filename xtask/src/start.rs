@@ -1,0 +1,190 @@
+//! What a run starts with: its settings, from a preset or a file and the command line, and its data.
+
+use crate::Usage;
+use crate::cli::TrainArgs;
+use crate::dataset::{self, How};
+use crate::folder::RunFolder;
+use crate::job::Job;
+use crate::observers::progress_bar;
+use crate::settings::{self, FORMAT, Settings};
+use anyhow::{Result, bail};
+use candle_core::Device;
+use gan_core::data::{Data, DataInfo, Small, Split};
+use gan_core::{Checkpoint, FileError, Learns, Preset, Recipe, Sides};
+
+/// What a run starts with.
+pub struct Start<'a> {
+    /// The paper, its settings, where it runs.
+    pub job: Job<'a>,
+    /// The data set as it is.
+    pub info: DataInfo,
+    /// The data set as the run sees it.
+    pub data: Data,
+    /// What was done to pictures, and what else is to be said.
+    pub notes: Vec<String>,
+    /// The folder of the run to go on with, and its checkpoint if it got as far as one.
+    pub run: Option<(RunFolder, Option<Checkpoint>)>,
+}
+
+/// A mistake in the settings of a paper, as the user's.
+pub fn usage(paper: &str, error: &candle_core::Error) -> Usage {
+    let text = error.to_string();
+    Usage(format!(
+        "{paper}: {}",
+        text.lines().next().unwrap_or_default()
+    ))
+}
+
+/// A folder's name without the current directory in it, so that a run goes on from anywhere.
+pub fn absolute(name: &str) -> String {
+    match std::fs::canonicalize(name) {
+        Ok(path) if !dataset::EMBEDDED.iter().any(|set| set.name == name) => {
+            path.display().to_string()
+        }
+        _ => name.to_string(),
+    }
+}
+
+/// The data of a run: looked at, then read once its settings are known.
+///
+/// # Errors
+/// Those of looking and reading; data that are not what the paper learns from.
+pub fn read(
+    recipe: &dyn Recipe,
+    looked: dataset::Looked,
+    learns: &Learns,
+    small: Small,
+    args: &TrainArgs,
+) -> Result<(Data, Vec<String>)> {
+    let how = How {
+        small,
+        memory: args.memory.map_or(How::default().memory, |mib| mib << 20),
+    };
+    let (data, notes) = looked.read(learns.view, &how, &progress_bar(args.quiet))?;
+    let problem = match (learns.sides, &data.b, data.paired) {
+        (Sides::One, None, _) | (Sides::Apart, Some(_), false) | (Sides::Paired, Some(_), true) => {
+            match (learns.labels, data.a.info().classes) {
+                (true, None) => "pictures with labels",
+                _ => return Ok((data, notes)),
+            }
+        }
+        (Sides::Apart, ..) => "two sets of pictures, A and B",
+        (Sides::Paired, ..) => "pairs of pictures, A and B",
+        (Sides::One, ..) => "one set of pictures",
+    };
+    bail!(Usage(format!(
+        "{} learns from {problem}, which this data set does not have; choose another with --data",
+        recipe.info().name
+    )))
+}
+
+/// A new run: preset or file, then what the command line overrides.
+///
+/// # Errors
+/// Settings and data that do not fit.
+pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> Result<Start<'a>> {
+    let base = args.config.as_deref().map(Settings::read).transpose()?;
+    if let (Some(base), Some(path)) = (&base, &args.config) {
+        if base.paper != args.paper {
+            bail!(FileError::new(
+                path,
+                format!("belongs to {}, not to {}", base.paper, args.paper),
+                "name the paper it belongs to"
+            ))
+        }
+        if args.preset.is_some() {
+            bail!(Usage(
+                "--preset and --config exclude each other: the file holds all settings".into()
+            ))
+        }
+    }
+    let complete = |base: Settings| match base.complete(recipe) {
+        Ok(base) => Ok(base),
+        Err(error) => Err(Usage(format!(
+            "the file's settings: {}",
+            crate::one_line(&error)
+        ))),
+    };
+    let base = base.map(complete).transpose()?;
+    let base = base.as_ref();
+    let name = match (&args.data, base) {
+        (Some(name), _) => absolute(name),
+        (None, Some(base)) => base.data.clone(),
+        (None, None) => recipe.info().data.into(),
+    };
+    let preset = args.preset.map_or(Preset::Demo, Preset::from);
+    // What it learns from has to be known before its data can be looked at and its preset be made for them.
+    let likely = match base {
+        Some(base) => base.config.clone(),
+        None => recipe.preset(preset, &DataInfo::square(28 * 28)?)?,
+    };
+    let sides = recipe.learns(&likely)?.sides;
+    let looked = dataset::look(&name, Split::Train, Some(sides), &progress_bar(args.quiet))?;
+    let info = looked.info();
+    let config = match base {
+        Some(base) => base.config.clone(),
+        None => recipe.preset(preset, &info)?,
+    };
+    let config = settings::apply(recipe, &config, &args.set)?;
+    let learns = recipe.learns(&config)?;
+    let small = small(args).or(base.map(|b| b.small)).unwrap_or_default();
+    let (data, notes) = read(recipe, looked, &learns, small, args)?;
+    let steps = match (steps(args, &learns, &data), base) {
+        (Some(steps), _) => steps,
+        (None, Some(base)) => base.steps,
+        (None, None) => recipe.steps(&config, preset, &info)?,
+    };
+    if steps == 0 {
+        bail!(Usage("--steps 0: a run has at least one iteration".into()))
+    }
+    let settings = Settings {
+        format: FORMAT,
+        paper: args.paper.clone(),
+        preset: base.map_or(preset.name().into(), |b| b.preset.clone()),
+        data: name,
+        small,
+        seed: args.seed.or(base.map(|b| b.seed)).unwrap_or(1),
+        steps,
+        schedule: base.filter(|b| b.steps == steps).and_then(|b| b.schedule),
+        log_every: args
+            .log_every
+            .or(base.map(|b| b.log_every))
+            .unwrap_or((steps / 10).clamp(1, 50)),
+        sample_every: args
+            .sample_every
+            .or(base.filter(|b| b.steps == steps).map(|b| b.sample_every))
+            .unwrap_or(steps.div_ceil(40)),
+        save_every: args
+            .save_every
+            .or(base.map(|b| b.save_every))
+            .unwrap_or((steps / 20).max(1)),
+        keep: args.keep.or(base.map(|b| b.keep)).unwrap_or(3),
+        config,
+        made_with: None,
+    };
+    Ok(Start {
+        job: Job::new(recipe, settings, device)?,
+        info,
+        data,
+        notes,
+        run: None,
+    })
+}
+
+/// What the command line says of small pictures.
+pub fn small(args: &TrainArgs) -> Option<Small> {
+    match (args.enlarge, args.skip_small) {
+        (true, _) => Some(Small::Enlarge),
+        (_, true) => Some(Small::Skip),
+        _ => None,
+    }
+}
+
+/// The length of the run that the command line asks for.
+pub fn steps(args: &TrainArgs, learns: &Learns, data: &Data) -> Option<u64> {
+    let of_epochs = |epochs: u64| {
+        let pictures = epochs.saturating_mul(data.info().epoch() as u64);
+        pictures.div_ceil(learns.batch.max(1) as u64)
+    };
+    args.steps.or(args.epochs.map(of_epochs))
+}
