@@ -104,11 +104,7 @@ fn wrong_usage_is_code_2_and_names_the_nearest() {
         (smoke(&["--set", "lr=fast"]), "invalid type"),
         (smoke(&["--set", "batch=-1"]), "batch=-1"),
         (smoke(&["--set", "batch=0"]), "batch is 0"),
-        (smoke(&["--set", "epochs=0"]), "epochs is 0"),
-        (
-            smoke(&["--set", "epochs=9223372036854775807"]),
-            "epochs is 9223372036854775807",
-        ),
+        (smoke(&["--set", "epochs=2"]), "has no setting \"epochs\""),
         (smoke(&["--set", "z_dim=1048576"]), "z_dim is 1048576"),
         (smoke(&["--set", "lr=0"]), "lr is 0"),
         (smoke(&["--set", "beta1=1"]), "beta1 is 1"),

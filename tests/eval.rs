@@ -1,7 +1,6 @@
 //! Judging runs: every paper's generator has values, each with its protocol; what cannot be judged is said.
 
-use crate::program::{bytes, checkpoint, fails, ok, run};
-use gan_core::{DataInfo, Preset, Task};
+use crate::program::{bytes, checkpoint, fails, ok, port, run};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -48,11 +47,7 @@ fn every_paper_is_judged_at_its_start_and_at_each_checkpoint() {
                 .unwrap_or_else(|| panic!("{paper} {name}\n{said}"));
             row["measures"].as_array().unwrap().clone()
         };
-        let preset = recipe.preset(Preset::Smoke, &DataInfo::square(784).unwrap());
-        let two_sides = matches!(
-            recipe.task(&preset.unwrap()).unwrap(),
-            Task::Paired | Task::Unpaired
-        );
+        let two_sides = port(*recipe).is_some();
         let yardsticks = match two_sides {
             true => ["input", "truth"],
             false => ["training pictures", "mean + noise"],

@@ -97,7 +97,16 @@ fn trained(steps: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let args = [
         &TRAIN[..],
-        &["--out", "r", "--save-every", "2", "--steps", steps],
+        &[
+            "--out",
+            "r",
+            "--save-every",
+            "2",
+            "--sample-every",
+            "36",
+            "--steps",
+            steps,
+        ],
     ]
     .concat();
     ok("", dir.path(), &args);

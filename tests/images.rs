@@ -62,8 +62,15 @@ fn pictures_that_cannot_be_used_are_named_and_nothing_is_made() {
     save(&set.join("3.png"), 8, 3);
     fs::write(set.join("2.png"), "a text file").unwrap();
     refused("./set", &["set/2.png", "no PNG or JPEG", "replace it"]);
-    save(&set.join("2.png"), 9, 2);
-    refused("./set", &["set/2.png", "9x9 colour, 1.png is 8x8 colour"]);
+    save(&set.join("2.png"), 7, 2);
+    let words = [
+        "set: holds 1 picture ",
+        "2.png (7x7)",
+        "8 pixels",
+        "--enlarge",
+        "--skip-small",
+    ];
+    refused("./set", &words);
 
     // A JPEG in the middle that has lost its end.
     let photos = dir.path().join("photos");

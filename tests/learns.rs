@@ -4,11 +4,11 @@
 //! of the mean digit with noise of each pixel's deviation; CGAN by a classifier's reading of its classes.
 
 use candle_core::{Device, Tensor};
-use gan_core::data::{Data, idx};
-use gan_core::fixed_noise;
+use gan_core::data::{Data, Reading, bring, idx};
 use gan_core::rng::CounterRng;
 use gan_core::{
-    Algorithm, Context, Iter, LiveSource, Preset, Probe, Range, Recipe, Seen, Source, Want,
+    Algorithm, Columns, Context, Iter, LiveSource, Paper, Preset, Probe, Recipe, Seen, Source,
+    View, fixed_noise, pictures,
 };
 use gan_eval::baseline::PixelLaws;
 use gan_eval::classes;
@@ -17,13 +17,21 @@ use gan_eval::sliced::{Protocol, SlicedWasserstein};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use xtask::job::{Job, Watch};
+use xtask::settings::Settings;
 
 /// Pictures of a judgement.
 const JUDGED: usize = 500;
 
 fn digits(split: idx::Split) -> Data {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/mnist");
-    Data::Images(Arc::new(idx::folder(&root, split).unwrap()))
+    Data::one(Arc::new(idx::folder(&root, split).unwrap()))
+}
+
+/// Digits as a run sees them.
+fn brought(data: &Data, view: View) -> Data {
+    Data::one(bring(data.a.clone(), &Reading::new(view)).unwrap())
 }
 
 /// Trains the smoke preset with these settings changed; shows the generator before and after.
@@ -34,23 +42,23 @@ fn train(
     seed: u64,
     look: &mut dyn FnMut(&dyn Algorithm),
 ) {
-    let data = digits(idx::Split::Train);
-    let cx = Context::new(&Device::Cpu, seed, data.info(), 1);
-    let mut config = recipe.preset(Preset::Smoke, &cx.data).unwrap();
+    let digits = digits(idx::Split::Train);
+    let mut config = recipe.preset(Preset::Smoke, &digits.info()).unwrap();
     for (key, value) in set {
         config[*key] = value.clone();
     }
-    let mut gan = recipe.build(&config, &cx).unwrap();
-    let mut source = LiveSource::new(&data, seed, &cx.device);
-    let mut seen = Seen::default();
-    look(&*gan);
-    for t in 0..steps {
-        gan.step(&mut Iter::new(t, &mut source, &mut seen)).unwrap();
-    }
-    look(&*gan);
+    let mut settings = Settings::bare(recipe, config, steps);
+    settings.seed = seed;
+    let job = Job::new(recipe, settings, &Device::Cpu).unwrap();
+    let data = brought(&digits, job.learns.view);
+    let mut running = job.start(&data).unwrap();
+    look(&*running.algorithm);
+    let stop = AtomicBool::new(false);
+    running.run(Watch::default(), &stop, &mut []).unwrap();
+    look(&*running.algorithm);
 }
 
-fn samples(gan: &dyn Algorithm, probe: &Probe) -> Vec<(&'static str, Tensor)> {
+fn samples(gan: &dyn Algorithm, probe: &Probe) -> Columns {
     let mut draws = CounterRng::new(5, &Device::Cpu);
     gan.sampler(0).sample(probe, &mut draws).unwrap()
 }
@@ -63,13 +71,13 @@ fn sliced(
     seed: u64,
 ) -> [f64; 3] {
     let real = |split| {
-        let mut source = LiveSource::new(&digits(split), 99, &Device::Cpu);
-        let want = Want::Images {
-            b: JUDGED,
-            res: Some(16),
-            range: Range::Signed,
-        };
-        source.batch(&["real"], want).unwrap().remove(0)
+        let view = View::square(16);
+        let data = brought(&digits(split), view);
+        let mut source = LiveSource::new(&data, 99, &Device::Cpu);
+        source
+            .batch(JUDGED, &view, &[pictures("real")])
+            .unwrap()
+            .remove(0)
     };
     let measure = SlicedWasserstein::new(&real(idx::Split::Test), Protocol::default()).unwrap();
     let mut laws = PixelLaws::new(1, 16, 16);
@@ -78,8 +86,9 @@ fn sliced(
     let mut found = Vec::new();
     train(recipe, set, steps, seed, &mut |gan| {
         let z = fixed_noise(&gan.sampler(0).takes(), JUDGED, 5, &Device::Cpu).unwrap();
-        let fake = samples(gan, &z).remove(0).1;
-        found.push(measure.distances(&fake).unwrap()[0]);
+        let columns = samples(gan, &z);
+        let fake = columns.get("fake").unwrap();
+        found.push(measure.distances(fake).unwrap()[0]);
     });
     [found[0], found[1], measure.distances(&noise).unwrap()[0]]
 }
@@ -107,14 +116,12 @@ fn cgan(design: &str, steps: u64, seed: u64) -> [[f64; 3]; 2] {
     let mut found = Vec::new();
     train(&gan_cgan::RECIPE, &set, steps, seed, &mut |gan| {
         let probe = fixed_noise(&gan.sampler(0).takes(), JUDGED, 5, &Device::Cpu).unwrap();
-        let Probe::Labelled { labels, .. } = &probe else {
-            panic!("a generator of classes was expected")
-        };
-        let labels = labels.to_vec1::<u32>().unwrap();
+        let labels = probe.labels().unwrap().to_vec1::<u32>().unwrap();
         let columns = samples(gan, &probe);
-        let accuracy = |i: usize| reader.accuracy(&columns[i].1, &labels).unwrap();
-        let within = classes::deviation_within(&columns[1].1, &labels).unwrap();
-        found.push([accuracy(0), accuracy(1), within]);
+        let [clean, dropped] = ["undropped", "fake"].map(|name| columns.get(name).unwrap());
+        let accuracy = |pictures| reader.accuracy(pictures, &labels).unwrap();
+        let within = classes::deviation_within(dropped, &labels).unwrap();
+        found.push([accuracy(clean), accuracy(dropped), within]);
     });
     [found[0], found[1]]
 }
@@ -180,23 +187,19 @@ fn distance(a: &Tensor, b: &Tensor) -> f32 {
 /// The distance to real digits before and after 1,000 iterations of the demo's setting.
 fn vanilla(seed: u64) -> (f32, f32) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/mnist");
-    let data = Data::Images(Arc::new(idx::folder(&root, idx::Split::Train).unwrap()));
+    let data = Data::one(Arc::new(idx::folder(&root, idx::Split::Train).unwrap()));
     let cx = Context::new(&Device::Cpu, seed, data.info(), 1);
     let config = gan_vanilla::Config::preset(Preset::Demo, &cx.data);
     let mut gan = gan_vanilla::Vanilla::new(&config, &cx).unwrap();
     let mut source = LiveSource::new(&data, 99, &cx.device);
-    let want = Want::Images {
-        b: 512,
-        res: None,
-        range: Range::Signed,
-    };
-    let real = source.batch(&["real"], want).unwrap().remove(0);
+    let real = source.batch(512, &View::whole(), &[pictures("real")]);
+    let real = real.unwrap().remove(0);
     let measure = |gan: &dyn Algorithm| {
         let sampler = gan.sampler(0);
         let z = fixed_noise(&sampler.takes(), 512, 5, &Device::Cpu).unwrap();
         let mut draws = CounterRng::new(5, &Device::Cpu);
         let columns = sampler.sample(&z, &mut draws).unwrap();
-        distance(&columns[0].1, &real)
+        distance(columns.get("fake").unwrap(), &real)
     };
     let before = measure(&gan);
     let mut source = LiveSource::new(&data, seed, &cx.device);

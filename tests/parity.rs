@@ -4,10 +4,11 @@ use crate::program::{bytes, error_line, fails, ok, run};
 use candle_core::{Device, Result};
 use gan_core::loss::bce;
 use gan_core::{
-    Algorithm, Context, DataInfo, Draws, Erased, Iter, Net, Optimizer, Pace, Paper, PaperInfo,
-    Preset, Range, Recipe, Rule, Sampler, Stateful, Task, Weights, init,
+    Algorithm, Context, DataInfo, Draws, Erased, Iter, Learns, Net, Optimizer, Paper, PaperInfo,
+    Preset, Recipe, Rule, Sampler, Stateful, Weights, init, pictures,
 };
-use gan_vanilla::{Config, Discriminator, Generator, Vanilla};
+use gan_vanilla::{Config, Discriminator, Generator};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use xtask::registry::PAPERS;
 
@@ -48,8 +49,8 @@ fn every_recording_is_met() {
     }
     for name in PAPERS
         .iter()
-        .flat_map(|recipe| recipe.info().fixtures)
-        .chain(&["optim", "layers", "metrics-swd"])
+        .flat_map(|recipe| recipe.info().recordings.iter().map(|r| r.name))
+        .chain(["optim", "layers", "metrics-swd", "resize"])
     {
         assert!(
             seen.contains(&name.to_string()),
@@ -140,9 +141,9 @@ struct Mutant<const MISTAKE: u8> {
 
 impl<const MISTAKE: u8> Algorithm for Mutant<MISTAKE> {
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
-        let x = it
-            .images("real", self.config.batch, Range::Signed)?
-            .flatten_from(1)?;
+        let view = self.config.learns().view;
+        let [x] = it.batch(self.config.batch, view, [pictures("real")])?;
+        let x = x.flatten_from(1)?;
         let z = it.normal("z", &[self.config.batch, self.config.z_dim])?;
         let fake = self.g.live.forward(&z)?;
         let d_real = bce(&self.d.live.forward(&x)?, 1.)?;
@@ -177,27 +178,32 @@ impl<const MISTAKE: u8> Algorithm for Mutant<MISTAKE> {
     }
 }
 
-impl<const MISTAKE: u8> Paper for Mutant<MISTAKE> {
-    type Config = Config;
-    const INFO: PaperInfo = Vanilla::INFO;
+/// The vanilla GAN's settings, of which a mutant is built.
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+struct Mistaken<const MISTAKE: u8>(Config);
 
-    fn task(config: &Config) -> Task {
-        Vanilla::task(config)
+impl<const MISTAKE: u8> Paper for Mistaken<MISTAKE> {
+    const INFO: PaperInfo = Config::INFO;
+
+    fn preset(preset: Preset, data: &DataInfo) -> Self {
+        Self(Config::preset(preset, data))
     }
 
-    fn preset(preset: Preset, data: &DataInfo) -> Config {
-        Vanilla::preset(preset, data)
+    fn steps(&self, preset: Preset, data: &DataInfo) -> u64 {
+        self.0.steps(preset, data)
     }
 
-    fn pace(config: &Config, data: &DataInfo) -> Pace {
-        Vanilla::pace(config, data)
+    fn check(&self) -> Result<()> {
+        self.0.check()
     }
 
-    fn reference(fixture: &str, config: &serde_json::Value) -> Result<(Config, DataInfo)> {
-        Vanilla::reference(fixture, config)
+    fn learns(&self) -> Learns {
+        self.0.learns()
     }
 
-    fn build(config: &Config, cx: &Context) -> Result<Box<dyn Algorithm>> {
+    fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
+        let config = &self.0;
         let discriminator = || {
             Net::new(cx, "d", init::as_layers, |vb| {
                 Discriminator::new(cx.data.pixels(), config.hidden_d, vb)
@@ -205,13 +211,19 @@ impl<const MISTAKE: u8> Paper for Mutant<MISTAKE> {
         };
         let (d, old_d) = (discriminator()?, discriminator()?);
         let g = Net::new(cx, "g", init::as_layers, |vb| {
-            Generator::new(config.z_dim, config.hidden_g, &cx.data, vb)
+            let DataInfo {
+                channels,
+                height,
+                width,
+                ..
+            } = cx.data;
+            Generator::new(config.z_dim, config.hidden_g, [channels, height, width], vb)
         })?;
         let beta1 = if MISTAKE == BETA1 { 0.5 } else { config.beta1 };
         let adam = |net: &gan_core::Params| {
             Optimizer::new(Rule::adam(beta1, config.beta2), config.lr, &[net])
         };
-        Ok(Box::new(Self {
+        Ok(Box::new(Mutant::<MISTAKE> {
             opt_d: adam(&d.params)?,
             opt_g: adam(&g.params)?,
             config: config.clone(),
@@ -222,13 +234,13 @@ impl<const MISTAKE: u8> Paper for Mutant<MISTAKE> {
     }
 
     fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        Vanilla::open(weights, device)
+        Config::open(weights, device)
     }
 }
 
 /// The group that is furthest over its limit, and how far.
 fn verdict<const MISTAKE: u8>() -> (String, f64) {
-    let recipe: Erased<Mutant<MISTAKE>> = Erased::NEW;
+    let recipe: Erased<Mistaken<MISTAKE>> = Erased::NEW;
     let papers: &[&dyn Recipe] = &[&recipe];
     let report = xtask::parity::check(papers, &fixture("vanilla"), &Device::Cpu).unwrap();
     let ratios = report

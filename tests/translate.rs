@@ -69,7 +69,7 @@ fn pairs_of_a_folder_train_are_shown_translated_and_judged() {
         &[
             "4 pictures of 3x64x64",
             "1 of 8 pictures have transparency and are drawn on white",
-            "4 are brought to 64x64",
+            "6 of 8 pictures are brought to a shorter side of 72",
             "held-out.png",
             "sample r --input PATH",
         ],
@@ -141,8 +141,8 @@ fn two_sides_train_both_ways() {
     .concat();
     let said = ok("", dir, &train);
     let words = [
-        "5 pictures of 3x20x20",
-        "5 of 8 pictures are cut",
+        "5 and 3 pictures of 3x20x24 (the median; the smallest has 20x20)",
+        "8 of 8 pictures are brought to a shorter side of 18, from which squares of 16 are cut at random",
         "grids show training pictures",
     ];
     says(&said, &words);
@@ -170,14 +170,18 @@ fn two_sides_train_both_ways() {
     let said = fails(dir, &["eval", "r"], 1);
     says(&said, &["no pictures in testA/"]);
     let larger = ["--set", "size=24", "--dry-run"];
-    let said = ok(
-        "",
-        dir,
-        &[&["train", "cyclegan", "--data", "./two"][..], &larger].concat(),
+    let larger = [&["train", "cyclegan", "--data", "./two"][..], &larger].concat();
+    says(
+        &fails(dir, &larger, 1),
+        &[
+            "8 pictures whose shorter side is below the 24 pixels",
+            "--enlarge",
+        ],
     );
+    let said = ok("", dir, &[&larger[..], &["--enlarge"]].concat());
     says(
         &said,
-        &["pictures of 20x20 are enlarged for a network of 24x24"],
+        &["8 of 8 pictures are smaller than 24 pixels and are enlarged"],
     );
     let train = [&["train", "cyclegan"][..], &STEPS, &["t"]].concat();
     ok("", dir, &train);

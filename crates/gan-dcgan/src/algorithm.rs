@@ -36,10 +36,10 @@ impl Dcgan {
         let g = Net::new(cx, "g", init::convolutions_normal, |vb| {
             Generator::new(config.z_dim, &config.generator(), vb)
         })?;
-        let adam = Rule::adam(config.beta1, config.beta2);
+        let rule = Rule::adam(config.beta1, config.beta2);
         Ok(Self {
-            opt_d: Optimizer::new(adam, config.lr, &[&d.params])?,
-            opt_g: Optimizer::new(adam, config.lr, &[&g.params])?,
+            opt_d: Optimizer::new(rule, config.lr, &[&d.params])?,
+            opt_g: Optimizer::new(rule, config.lr, &[&g.params])?,
             config: config.clone(),
             d,
             g,

@@ -37,13 +37,13 @@ impl Vanilla {
         let g = Net::new(cx, "g", init::as_layers, |vb| {
             Generator::new(config.z_dim, config.hidden_g, picture, vb)
         })?;
-        let adam = Rule::adam(config.beta1, config.beta2);
+        let rule = Rule::adam(config.beta1, config.beta2);
         Ok(Self {
             batch: config.batch,
             view,
             z_dim: config.z_dim,
-            opt_d: Optimizer::new(adam, config.lr, &[&d.params])?,
-            opt_g: Optimizer::new(adam, config.lr, &[&g.params])?,
+            opt_d: Optimizer::new(rule, config.lr, &[&d.params])?,
+            opt_g: Optimizer::new(rule, config.lr, &[&g.params])?,
             d,
             g,
         })

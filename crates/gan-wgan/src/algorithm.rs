@@ -34,13 +34,13 @@ impl Wgan {
         let g = Net::new(cx, "g", init::convolutions_normal, |vb| {
             Generator::new(config.z_dim, &config.generator(), vb)
         })?;
-        let rms_prop = Rule::RmsProp {
+        let rule = Rule::RmsProp {
             alpha: config.alpha,
             eps: 1e-8,
         };
         Ok(Self {
-            opt_d: Optimizer::new(rms_prop, config.lr, &[&d.params])?,
-            opt_g: Optimizer::new(rms_prop, config.lr, &[&g.params])?,
+            opt_d: Optimizer::new(rule, config.lr, &[&d.params])?,
+            opt_g: Optimizer::new(rule, config.lr, &[&g.params])?,
             config: config.clone(),
             d,
             g,

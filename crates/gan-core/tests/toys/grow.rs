@@ -103,7 +103,7 @@ pub struct Grow {
 }
 
 paper!(Grow, GrowConfig, "toy-grow" on "mnist", |batch| {
-    Learns::pictures(View::square(8), batch)
+    Learns::pictures(View::square(32), batch)
 });
 
 impl Grow {

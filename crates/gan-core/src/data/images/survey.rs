@@ -486,3 +486,6 @@ impl Survey {
         notes
     }
 }
+
+#[cfg(test)]
+mod tests;
