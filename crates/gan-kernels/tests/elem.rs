@@ -3,6 +3,8 @@
 //!
 //! Some 780 lines because one table of cases runs through all of these checks.
 
+#![allow(clippy::unwrap_used)]
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_kernels::act::{self, Act};
 use gan_kernels::simd::{self, Level};

@@ -1,5 +1,7 @@
 //! The optimizers against PyTorch's, recorded in f64 (`optim.safetensors` of the workspace).
 
+#![allow(clippy::unwrap_used)]
+
 use candle_core::{DType, Device, Tensor, Var};
 use gan_kernels::optim::{
     self, Adam, AdamConfig, RmsProp, RmsPropConfig, Sgd, SgdConfig, adam, rms_prop, sgd,
