@@ -34,6 +34,7 @@
 mod config;
 mod joint;
 mod model;
+mod paper;
 mod split;
 
 pub use config::{Config, Design, OptimizerKind};

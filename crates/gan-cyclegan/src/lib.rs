@@ -32,6 +32,7 @@
 mod algorithm;
 mod config;
 mod model;
+mod paper;
 mod pool;
 
 pub use algorithm::CycleGan;

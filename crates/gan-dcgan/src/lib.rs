@@ -28,6 +28,7 @@
 
 mod algorithm;
 mod config;
+mod paper;
 
 pub use algorithm::Dcgan;
 pub use config::Config;

@@ -19,9 +19,9 @@
 //! each other's derivatives are read together.
 
 use crate::act::Act;
-use crate::direct::Shape;
 use crate::finish::{channel_sums, rectified_gradient};
 use crate::mode::{for_grad, wants_grad, wants_param_grad};
+use crate::shape::ConvShape;
 use crate::tile::Finish;
 use crate::{algorithm, plain, simd, tape};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Tensor, bail};
@@ -179,7 +179,7 @@ pub(crate) fn check_types(
 }
 
 impl Conv2d {
-    fn shape(&self, x: &Tensor, weight: &Tensor) -> Result<Shape> {
+    fn shape(&self, x: &Tensor, weight: &Tensor) -> Result<ConvShape> {
         let ([b, ci, h, w], [co, wi, kh, kw]) = dims4("conv2d", x, weight)?;
         let (stride, padding) = (self.stride, self.padding);
         let shapes = || format!("input {:?}, weight {:?}", x.shape(), weight.shape());
@@ -200,7 +200,7 @@ impl Conv2d {
         };
         match (out(h, kh), out(w, kw)) {
             (Some(oh), Some(ow)) => {
-                let s = Shape {
+                let s = ConvShape {
                     b,
                     ci,
                     h,
@@ -227,7 +227,7 @@ impl Conv2d {
 
 impl ConvTranspose2d {
     /// The convolution of which this is the input gradient: its x is this one's output.
-    fn shape(&self, x: &Tensor, weight: &Tensor) -> Result<Shape> {
+    fn shape(&self, x: &Tensor, weight: &Tensor) -> Result<ConvShape> {
         let name = "conv_transpose2d";
         let ([b, co, oh, ow], [wo, ci, kh, kw]) = dims4(name, x, weight)?;
         let (stride, padding, extra) = (self.stride, self.padding, self.output_padding);
@@ -253,7 +253,7 @@ impl ConvTranspose2d {
         };
         match (out(oh, kh), out(ow, kw)) {
             (Some(h), Some(w)) => {
-                let s = Shape {
+                let s = ConvShape {
                     b,
                     ci,
                     h,
@@ -282,7 +282,7 @@ fn too_large(name: &str, shapes: &str) -> candle_core::Error {
 }
 
 /// Whether all buffers of a convolution can be addressed, padding included.
-fn sizes_fit(s: &Shape) -> bool {
+fn sizes_fit(s: &ConvShape) -> bool {
     let product = |n: &[usize]| n.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
     let around = |n: usize, k: usize| n.checked_add(2 * s.padding).and_then(|n| n.checked_add(k));
     let limit = |n: Option<usize>| n.is_some_and(|n| n < isize::MAX as usize / 64);
@@ -312,7 +312,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Op {
     kind: Kind,
-    s: Shape,
+    s: ConvShape,
     gain: f64,
     /// Whether tensors have their first two axes only (a linear layer: the others are 1).
     flat: bool,
@@ -323,7 +323,7 @@ pub(crate) struct Op {
 impl Op {
     /// `y = gain * x w^T`: x `[rows, inputs]`, w `[out, inputs]`.
     pub(crate) fn linear(rows: usize, inputs: usize, out: usize, gain: f64) -> Self {
-        let s = Shape {
+        let s = ConvShape {
             b: rows,
             ci: inputs,
             h: 1,
@@ -342,7 +342,7 @@ impl Op {
         }
     }
 
-    fn new(kind: Kind, s: Shape, gain: f64) -> Self {
+    fn new(kind: Kind, s: ConvShape, gain: f64) -> Self {
         Self {
             kind,
             s,
@@ -585,7 +585,7 @@ fn native_conv2d(
     weight: &Tensor,
     bias: Option<&Tensor>,
     conv: &Conv2d,
-    s: &Shape,
+    s: &ConvShape,
 ) -> Result<Tensor> {
     let used = |out: usize, k: usize| (out - 1) * s.stride + k;
     let (h, w) = (used(s.oh, s.kh), used(s.ow, s.kw));

@@ -4,10 +4,48 @@
 //! Some 520 lines because it holds them all.
 
 use super::*;
-use crate::direct;
-use crate::simd::{best, force};
+use crate::algorithm::{self, exactly};
+use crate::par::testing::with_threads;
+use crate::simd::{Level, best, force};
 use crate::testing::{Rng, error, first_order, levels, numbers, second_order, wide};
 use candle_core::{Device, Var};
+
+/// The three directions by whatever algorithm is chosen among those that do not transform.
+mod exact {
+    use super::*;
+
+    pub fn forward(
+        level: Level,
+        s: &ConvShape,
+        x: &[f32],
+        w: &[f32],
+        finish: Finish<'_>,
+        gain: f32,
+    ) -> Vec<f32> {
+        exactly(|| algorithm::forward(level, s, x, w, finish, gain))
+    }
+
+    pub fn input_gradient(
+        level: Level,
+        s: &ConvShape,
+        dy: &[f32],
+        w: &[f32],
+        finish: Finish<'_>,
+        gain: f32,
+    ) -> Vec<f32> {
+        exactly(|| algorithm::input_gradient(level, s, dy, w, finish, gain))
+    }
+
+    pub fn weight_gradient(
+        level: Level,
+        s: &ConvShape,
+        x: &[f32],
+        dy: &[f32],
+        gain: f32,
+    ) -> Vec<f32> {
+        exactly(|| algorithm::weight_gradient(level, s, x, dy, gain))
+    }
+}
 
 #[allow(clippy::too_many_arguments)]
 fn shape(
@@ -19,13 +57,13 @@ fn shape(
     k: (usize, usize),
     stride: usize,
     padding: usize,
-) -> Shape {
+) -> ConvShape {
     let (kh, kw) = k;
     let (oh, ow) = (
         (h + 2 * padding - kh) / stride + 1,
         (w + 2 * padding - kw) / stride + 1,
     );
-    Shape {
+    ConvShape {
         b,
         ci,
         h,
@@ -41,7 +79,7 @@ fn shape(
 }
 
 /// All three directions at every level against float64 loops.
-fn agrees(s: &Shape, seed: u64) {
+fn agrees(s: &ConvShape, seed: u64) {
     let mut rng = Rng(seed);
     let (x, y, w) = (
         rng.f32s(s.x_len()),
@@ -62,7 +100,7 @@ fn agrees(s: &Shape, seed: u64) {
     for level in levels() {
         let e = [
             error(
-                &wide(&direct::forward(
+                &wide(&exact::forward(
                     level,
                     s,
                     &x,
@@ -76,7 +114,7 @@ fn agrees(s: &Shape, seed: u64) {
                 &f,
             ),
             error(
-                &wide(&direct::input_gradient(
+                &wide(&exact::input_gradient(
                     level,
                     s,
                     &y,
@@ -89,7 +127,7 @@ fn agrees(s: &Shape, seed: u64) {
                 )),
                 &d,
             ),
-            error(&wide(&direct::weight_gradient(level, s, &x, &y, gain)), &g),
+            error(&wide(&exact::weight_gradient(level, s, &x, &y, gain)), &g),
         ];
         assert!(e.iter().all(|&e| e < 3e-6), "{s:?} {level:?}: {e:?}");
     }
@@ -167,17 +205,16 @@ fn the_same_bits_for_any_number_of_threads() {
         let run = || {
             let level = best();
             (
-                direct::forward(level, s, &x, &w, Finish::NONE, 1.0),
-                direct::input_gradient(level, s, &y, &w, Finish::NONE, 1.0),
-                direct::weight_gradient(level, s, &x, &y, 1.0),
+                exact::forward(level, s, &x, &w, Finish::NONE, 1.0),
+                exact::input_gradient(level, s, &y, &w, Finish::NONE, 1.0),
+                exact::weight_gradient(level, s, &x, &y, 1.0),
             )
         };
         let first = run();
         for threads in [1, 2, 8, 2] {
-            crate::set_threads(threads);
-            assert!(run() == first, "{s:?} with {threads} threads");
+            let again = with_threads(threads, run);
+            assert!(again == first, "{s:?} with {threads} threads");
         }
-        crate::set_threads(0);
     }
 }
 

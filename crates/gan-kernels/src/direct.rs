@@ -1,95 +1,27 @@
 //! Direct convolution on the CPU in f32: forward, input gradient and weight gradient.
 //!
-//! Some 1,000 lines because the three directions share their pieces.
+//! Some 700 lines because the three directions share their pieces.
 //!
 //! Implicit matrix products over plain NCHW. A convolution of stride s reads a zero-padded copy
 //! of its input that is split into s x s phases, so that every tap of neighbouring outputs is a
 //! run of neighbouring floats; the input gradient is s x s convolutions of stride 1, one an
-//! output phase, with the taps that reach it, so no zeros are multiplied. Layers with few output
-//! channels take a product over channels first and then add up the shifted taps.
+//! output phase, with the taps that reach it, so no zeros are multiplied.
 //!
 //! The functions take slices and check their lengths once; below that, offsets follow from the
 //! shape.
 
-use crate::few;
-use crate::matmul::{Matrix, matmul};
 use crate::memory::{Scratch, filled, scratch};
 use crate::par::{SendPtr, for_each_chunk, for_each_sized};
+use crate::shape::{ConvShape, Grid, Phases, pad};
 use crate::simd::Level;
-use crate::thin::{Thin, thin_product};
 use crate::tile::{
-    Columns, Correlate, Finish, PadPlane, Panel, Reduce, Run, Source, Tile, Weave, correlate,
-    correlate_tiles, pack_columns, pack_panel, pad_plane, panel, reduce, tiles, weave,
+    Columns, Correlate, Finish, Panel, Reduce, Run, Source, Tile, Weave, correlate,
+    correlate_tiles, pack_columns, pack_panel, panel, reduce, tiles, weave,
 };
 use crate::vector::lanes;
 
-/// A convolution: x `[b, ci, h, w]`, weight `[co, ci, kh, kw]`, y `[b, co, oh, ow]`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Shape {
-    pub b: usize,
-    pub ci: usize,
-    pub h: usize,
-    pub w: usize,
-    pub co: usize,
-    pub kh: usize,
-    pub kw: usize,
-    pub stride: usize,
-    pub padding: usize,
-    pub oh: usize,
-    pub ow: usize,
-}
-
-impl Shape {
-    pub(crate) fn x_len(&self) -> usize {
-        self.b * self.ci * self.h * self.w
-    }
-    pub(crate) fn y_len(&self) -> usize {
-        self.b * self.co * self.oh * self.ow
-    }
-    pub(crate) fn w_len(&self) -> usize {
-        self.co * self.ci * self.taps()
-    }
-    pub(crate) fn taps(&self) -> usize {
-        self.kh * self.kw
-    }
-    /// Multiply-adds of one direction.
-    pub(crate) fn work(&self) -> usize {
-        self.y_len() * self.ci * self.taps()
-    }
-    /// Whether the kernel covers the whole input, so that all directions are one matrix product.
-    fn is_product(&self) -> bool {
-        self.oh == 1 && self.ow == 1 && self.padding == 0 && self.kh == self.h && self.kw == self.w
-    }
-    fn thin_forward(&self) -> bool {
-        self.co <= THIN && self.stride == 1 && self.taps() > 1
-    }
-    fn thin_input_gradient(&self) -> bool {
-        self.ci <= THIN && self.taps() > 1
-    }
-    /// The convolution whose weight gradient is this one's with x and dy exchanged.
-    fn exchanged(&self) -> Option<Shape> {
-        let p = (self.kh == self.kw)
-            .then(|| (self.kh - 1).checked_sub(self.padding))
-            .flatten()?;
-        (self.co <= THIN && self.ci > self.co && self.stride == 1).then_some(Shape {
-            ci: self.co,
-            h: self.oh,
-            w: self.ow,
-            co: self.ci,
-            padding: p,
-            oh: self.h,
-            ow: self.w,
-            ..*self
-        })
-    }
-}
-
-/// Up to this many output channels, rows of taps fill a register tile better than im2col does.
-const THIN: usize = 8;
 /// Fewer tasks than this in a weight gradient, and the images are summed in chunks.
 const FEW_TASKS: usize = 8;
-/// Up to this many pixels in all images, the weights are the larger part of the work.
-const FEW_PIXELS: usize = 128;
 /// Up to this many panels, weights are packed tile by tile as they are used.
 const FEW_PANELS: usize = 4;
 /// About how many pixels a pass of the weight gradient sums: their part of dy stays in cache.
@@ -98,7 +30,7 @@ const PIXEL_BLOCK: usize = 160;
 /// y = gain * convolution(x, w), finished with one bias a channel of y.
 pub(crate) fn forward(
     level: Level,
-    s: &Shape,
+    s: &ConvShape,
     x: &[f32],
     w: &[f32],
     finish: Finish<'_>,
@@ -107,43 +39,6 @@ pub(crate) fn forward(
     assert_eq!((x.len(), w.len()), (s.x_len(), s.w_len()));
     assert!(finish.bias.is_none_or(|b| b.len() == s.co));
     let k = s.ci * s.taps();
-    if s.is_product() {
-        let (a, b) = (
-            Matrix {
-                data: x,
-                row: k,
-                column: 1,
-            },
-            Matrix {
-                data: w,
-                row: 1,
-                column: k,
-            },
-        );
-        return matmul(level, s.b, s.co, k, a, b, gain, finish);
-    }
-    if s.thin_forward() {
-        // Row (co, tap), column ci.
-        let rows = s.co * s.taps();
-        let a = pack_gathered(level, rows, s.ci, gain, |m, k| {
-            w[(m / s.taps() * s.ci + k) * s.taps() + m % s.taps()]
-        });
-        let at = |t: usize| {
-            let p = s.padding as isize;
-            (p - (t / s.kw) as isize, p - (t % s.kw) as isize)
-        };
-        let thin = Thin {
-            b: s.b,
-            m: s.co,
-            k: s.ci,
-            h: s.h,
-            w: s.w,
-            oh: s.oh,
-            ow: s.ow,
-            stride: 1,
-        };
-        return thin_product(level, &thin, &a, x, finish, s.taps(), at);
-    }
     let grid = Grid::of_input(s);
     let padded = pad(level, x, s.b * s.ci, s.h, s.w, &grid);
     let taps: Vec<usize> = (0..s.taps()).map(|t| grid.at(t / s.kw, t % s.kw)).collect();
@@ -177,7 +72,7 @@ pub(crate) fn forward(
 /// dx = gain * the transposed convolution of dy, finished with one bias a channel of x.
 pub(crate) fn input_gradient(
     level: Level,
-    s: &Shape,
+    s: &ConvShape,
     dy: &[f32],
     w: &[f32],
     finish: Finish<'_>,
@@ -185,50 +80,6 @@ pub(crate) fn input_gradient(
 ) -> Vec<f32> {
     assert_eq!((dy.len(), w.len()), (s.y_len(), s.w_len()));
     assert!(finish.bias.is_none_or(|b| b.len() == s.ci));
-    if s.is_product() {
-        let k = s.ci * s.taps();
-        let (a, b) = (
-            Matrix {
-                data: dy,
-                row: s.co,
-                column: 1,
-            },
-            Matrix {
-                data: w,
-                row: k,
-                column: 1,
-            },
-        );
-        let spread = |b: &[f32]| (0..k).map(|i| b[i / s.taps()]).collect();
-        let spread: Option<Vec<f32>> = finish.bias.map(spread);
-        let finish = Finish {
-            bias: spread.as_deref(),
-            ..finish
-        };
-        return matmul(level, s.b, k, s.co, a, b, gain, finish);
-    }
-    if s.thin_input_gradient() {
-        let rows = s.ci * s.taps();
-        let a = pack_gathered(level, rows, s.co, gain, |m, k| w[k * rows + m]);
-        let at = |t: usize| {
-            let p = s.padding as isize;
-            ((t / s.kw) as isize - p, (t % s.kw) as isize - p)
-        };
-        let thin = Thin {
-            b: s.b,
-            m: s.ci,
-            k: s.co,
-            h: s.oh,
-            w: s.ow,
-            oh: s.h,
-            ow: s.w,
-            stride: s.stride,
-        };
-        return thin_product(level, &thin, &a, dy, finish, s.taps(), at);
-    }
-    if s.b * s.oh * s.ow <= FEW_PIXELS && s.co >= 32 {
-        return few::input_gradient(level, s, dy, w, finish, gain);
-    }
     let (ys, xs) = (Phases::new(s, s.kh), Phases::new(s, s.kw));
     let (height, width) = (s.h.div_ceil(s.stride), s.w.div_ceil(s.stride));
     let grid = Grid {
@@ -269,42 +120,12 @@ pub(crate) fn input_gradient(
 /// dw = gain * the correlation of x and dy.
 pub(crate) fn weight_gradient(
     level: Level,
-    s: &Shape,
+    s: &ConvShape,
     x: &[f32],
     dy: &[f32],
     gain: f32,
 ) -> Vec<f32> {
     assert_eq!((x.len(), dy.len()), (s.x_len(), s.y_len()));
-    let (kk, k) = (s.taps(), s.ci * s.taps());
-    if s.is_product() {
-        let (a, b) = (
-            Matrix {
-                data: dy,
-                row: 1,
-                column: s.co,
-            },
-            Matrix {
-                data: x,
-                row: k,
-                column: 1,
-            },
-        );
-        return matmul(level, s.co, k, s.b, a, b, gain, Finish::NONE);
-    }
-    if let Some(exchanged) = s.exchanged() {
-        let t = weight_gradient_plain(level, &exchanged, dy, x, gain);
-        // Taps come out reversed, and the two channel axes exchanged.
-        return (0..s.w_len())
-            .map(|i| t[((i / kk % s.ci) * s.co + i / k) * kk + kk - 1 - i % kk])
-            .collect();
-    }
-    if s.b * s.oh * s.ow <= FEW_PIXELS && s.co >= 32 {
-        return few::weight_gradient(level, s, x, dy, gain);
-    }
-    weight_gradient_plain(level, s, x, dy, gain)
-}
-
-fn weight_gradient_plain(level: Level, s: &Shape, x: &[f32], dy: &[f32], gain: f32) -> Vec<f32> {
     let (lanes, pixels, kk) = (lanes(level), s.oh * s.ow, s.taps());
     let (columns, k) = (2 * lanes, s.ci * s.taps());
     let grid = Grid::of_input(s);
@@ -434,134 +255,6 @@ fn weight_gradient_plain(level: Level, s: &Shape, x: &[f32], dy: &[f32], gain: f
     dw
 }
 
-/// Where a padded copy of a plane begins and how large it is, split into phases by the stride.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Grid {
-    /// Phases an axis.
-    pub(crate) phases: usize,
-    /// The plane's coordinates of the copy's first element; outside the plane are zeros.
-    y0: isize,
-    x0: isize,
-    /// Size of one phase.
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-}
-
-impl Grid {
-    /// The padded input of a convolution.
-    pub(crate) fn of_input(s: &Shape) -> Self {
-        let p = -(s.padding as isize);
-        let rows = s.oh + (s.kh - 1) / s.stride;
-        Self {
-            phases: s.stride,
-            y0: p,
-            x0: p,
-            rows,
-            columns: s.ow + (s.kw - 1) / s.stride,
-        }
-    }
-    pub(crate) fn plane(&self) -> usize {
-        self.phases * self.phases * self.rows * self.columns
-    }
-    /// Offset of padded coordinate (y, x) for output (0, 0).
-    pub(crate) fn at(&self, y: usize, x: usize) -> usize {
-        let phase = y % self.phases * self.phases + x % self.phases;
-        (phase * self.rows + y / self.phases) * self.columns + x / self.phases
-    }
-}
-
-/// The padded copy, or the tensor itself where there is nothing to pad or to split.
-pub(crate) enum Padded<'a> {
-    Same(&'a [f32]),
-    Copy(Scratch),
-}
-
-impl Padded<'_> {
-    pub(crate) fn get(&self) -> &[f32] {
-        match self {
-            Padded::Same(x) => x,
-            Padded::Copy(x) => x,
-        }
-    }
-}
-
-pub(crate) fn pad<'a>(
-    level: Level,
-    x: &'a [f32],
-    planes: usize,
-    h: usize,
-    w: usize,
-    g: &Grid,
-) -> Padded<'a> {
-    if g.phases == 1 && (g.y0, g.x0, g.rows, g.columns) == (0, 0, h, w) {
-        return Padded::Same(x);
-    }
-    let plane = g.plane();
-    // A vector more than the planes, so that whole vectors can be read at the end.
-    let mut out = scratch(planes * plane + crate::vector::MAX_LANES);
-    let step = (4096 / plane.max(1)).max(1);
-    for_each_chunk(
-        &mut out[..planes * plane],
-        step * plane,
-        planes * plane,
-        |start, out| {
-            for (i, out) in out.chunks_exact_mut(plane).enumerate() {
-                let from = (start / plane + i) * h * w;
-                let call = PadPlane {
-                    src: x[from..from + h * w].as_ptr(),
-                    height: h,
-                    width: w,
-                    dst: out.as_mut_ptr(),
-                    phases: g.phases,
-                    y0: g.y0,
-                    x0: g.x0,
-                    rows: g.rows,
-                    columns: g.columns,
-                };
-                // SAFETY: src is a plane of x, dst a padded plane.
-                unsafe { pad_plane(level, &call) }
-            }
-        },
-    );
-    Padded::Copy(out)
-}
-
-/// Which taps reach an output phase of the input gradient, along one axis.
-///
-/// Output `y = stride * g + f` gets tap `i` of dy's row `g + (f + padding - i) / stride` where
-/// that is a whole number.
-pub(crate) struct Phases {
-    /// The smallest such shift, and how far the largest is from it.
-    pub(crate) first: isize,
-    extent: usize,
-    /// For each phase, (tap, shift - first).
-    pub(crate) taps: Vec<Vec<(usize, usize)>>,
-}
-
-impl Phases {
-    pub(crate) fn new(s: &Shape, k: usize) -> Self {
-        let stride = s.stride as isize;
-        let shift = |f: usize, i: usize| {
-            let e = (f + s.padding) as isize - i as isize;
-            (e.rem_euclid(stride) == 0).then(|| e.div_euclid(stride))
-        };
-        let all = || (0..s.stride).flat_map(|f| (0..k).filter_map(move |i| shift(f, i)));
-        let first = all().min().unwrap_or(0);
-        let last = all().max().unwrap_or(0);
-        let taps = (0..s.stride)
-            .map(|f| {
-                let pair = |i| shift(f, i).map(|e| (i, (e - first) as usize));
-                (0..k).filter_map(pair).collect()
-            })
-            .collect();
-        Self {
-            first,
-            extent: (last - first) as usize,
-            taps,
-        }
-    }
-}
-
 /// The weights of all output phases, packed.
 struct PackedPhases {
     a: Scratch,
@@ -573,7 +266,7 @@ struct PackedPhases {
 #[allow(clippy::too_many_arguments)]
 fn pack_phases(
     level: Level,
-    s: &Shape,
+    s: &ConvShape,
     ys: &Phases,
     xs: &Phases,
     grid: &Grid,
@@ -651,26 +344,6 @@ fn pack_rows(level: Level, tiles: &[Tile], w: &[f32], k: usize, gain: f32) -> Sc
         // SAFETY: `w` holds the tile's rows; every (tile, column) has `t.len` floats in `a`.
         unsafe { pack_columns(level, &columns, at.get()) }
     });
-    a
-}
-
-/// Packs a small matrix, given by its elements, as tiles.
-fn pack_gathered(
-    level: Level,
-    rows: usize,
-    k: usize,
-    gain: f32,
-    at: impl Fn(usize, usize) -> f32,
-) -> Scratch {
-    let mut a = scratch(rows * k);
-    for t in tiles(rows, level) {
-        let out = &mut a[t.start * k..(t.start + t.len) * k];
-        for (j, out) in out.chunks_exact_mut(t.len).enumerate() {
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = at(t.start + i, j) * gain;
-            }
-        }
-    }
     a
 }
 
@@ -899,7 +572,7 @@ impl Phase<'_> {
     unsafe fn interleaved(
         &self,
         level: Level,
-        s: &Shape,
+        s: &ConvShape,
         packed: &PackedPhases,
         out: SendPtr<f32>,
     ) {

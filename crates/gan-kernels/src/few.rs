@@ -1,9 +1,9 @@
 //! Convolution gradients where the pixels are few and the weights many (the inner layers of a
 //! U-Net at batch 1): the weights are read, or written, once and in place.
 
-use crate::direct::{Grid, Shape, pad};
 use crate::memory::{filled, scratch};
 use crate::par::{SendPtr, for_each_chunk, for_each_sized};
+use crate::shape::{ConvShape, Grid, pad};
 use crate::simd::Level;
 use crate::tile::{
     Bias, Columns, Finish, Panel, Run, Source, pack_columns, pack_panel, panel, rectify, tiles,
@@ -16,7 +16,7 @@ use crate::vector::lanes;
 /// panels' rows; then each channel's taps are added where they belong.
 pub(crate) fn input_gradient(
     level: Level,
-    s: &Shape,
+    s: &ConvShape,
     dy: &[f32],
     w: &[f32],
     finish: Finish<'_>,
@@ -124,7 +124,7 @@ pub(crate) fn input_gradient(
 /// of dy and the unrolled x, written once where it belongs.
 pub(crate) fn weight_gradient(
     level: Level,
-    s: &Shape,
+    s: &ConvShape,
     x: &[f32],
     dy: &[f32],
     gain: f32,

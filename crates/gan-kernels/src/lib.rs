@@ -5,6 +5,22 @@
 //! replacements for any candle user who trains on a CPU. On other devices the same functions use
 //! candle's own ops.
 //!
+//! ```
+//! use candle_core::{Device, Tensor, Var};
+//! use gan_kernels::conv::{Conv2d, conv2d};
+//!
+//! # fn main() -> candle_core::Result<()> {
+//! let device = Device::Cpu;
+//! let x = Tensor::randn(0f32, 1., (4, 3, 32, 32), &device)?;
+//! let w = Var::from_tensor(&(Tensor::randn(0f32, 1., (16, 3, 4, 4), &device)? * 0.02)?)?;
+//! let how = Conv2d { stride: 2, padding: 1, ..Default::default() };
+//! let y = conv2d(&x, &w, None, &how)?; // [4, 16, 16, 16]
+//! let gradients = y.sqr()?.mean_all()?.backward()?;
+//! assert_eq!(gradients.get(&w).map(|g| g.dims().to_vec()), Some(vec![16, 3, 4, 4]));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Architecture invariants
 //!
 //! - The crate depends on candle-core alone, and speaks of tensors, layers and losses, never of
@@ -22,10 +38,11 @@
 //!   `Plain` it is not, so that networks without a gradient penalty pay nothing.
 //! - A public function applies its op through [`tape`], which records it where that is asked for.
 //! - An op's backward returns nothing for arguments without a graph (`!arg.track_op()`).
-//! - Wrong shapes are errors that name the shapes. No input makes the crate panic.
+//! - Wrong shapes are errors that name the shapes, checked where an op is entered. Asserts below that guard
+//!   what the crate itself promises; one that fails is a fault of the crate, whatever the input.
 
 pub mod act;
-pub mod algorithm;
+mod algorithm;
 pub mod conv;
 mod direct;
 mod few;
@@ -40,9 +57,11 @@ pub mod optim;
 mod par;
 mod plain;
 pub mod pool2d;
+mod product;
 pub mod profile;
 mod real;
 pub mod resample;
+mod shape;
 pub mod simd;
 mod sum;
 mod sweep;

@@ -62,6 +62,10 @@ pub(crate) fn for_each(tasks: usize, f: impl Fn(usize) + Sync) {
                 helpers: Vec::new(),
             })
         });
+        #[cfg(test)]
+        if let Some(mut pool) = testing::wait_for(pool) {
+            return pool.run(threads() - 1, tasks, &f);
+        }
         match pool.try_lock() {
             Ok(mut pool) => return pool.run(threads() - 1, tasks, &f),
             Err(TryLockError::Poisoned(e)) => return e.into_inner().run(threads() - 1, tasks, &f),
@@ -178,6 +182,8 @@ impl Pool {
                 None => break,
             }
         }
+        // What is left of a job whose caller and helper both panicked is not this job's.
+        PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
         // SAFETY: the lifetime is extended only while `Shut` below lives: it shuts the gate and
         // waits until no helper is inside, also when a task panics here.
         let f: &'static (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(f) };
@@ -283,26 +289,91 @@ fn help(index: usize, asleep: &AtomicBool) {
     }
 }
 
+/// For tests of what must not depend on the number of threads.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use std::cell::Cell;
+    use std::sync::MutexGuard;
+
+    /// One test at a time sets the number of threads.
+    static ONE: Mutex<()> = Mutex::new(());
+
+    thread_local! {
+        /// Whether this thread waits for the pool instead of doing all tasks itself, and outside a job.
+        static WAITS: Cell<bool> = const { Cell::new(false) };
+        /// Jobs of this thread that ran on the pool.
+        static POOLED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// The pool, for a thread that waits for it.
+    pub(super) fn wait_for(pool: &'static Mutex<Pool>) -> Option<Waited> {
+        WAITS.get().then(|| {
+            WAITS.set(false); // a job inside this one must not wait for itself
+            POOLED.set(POOLED.get() + 1);
+            Waited(pool.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+    }
+
+    /// The pool while a job runs on it.
+    pub(super) struct Waited(MutexGuard<'static, Pool>);
+
+    impl Waited {
+        pub(super) fn run(&mut self, helpers: usize, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+            self.0.run(helpers, tasks, f);
+        }
+    }
+
+    impl Drop for Waited {
+        fn drop(&mut self) {
+            WAITS.set(true);
+        }
+    }
+
+    /// Runs `f` with this many threads, whatever other tests do meanwhile.
+    ///
+    /// # Panics
+    /// With several threads, when no job of `f` ran on the pool: then nothing was tested.
+    pub(crate) fn with_threads<R>(n: usize, f: impl FnOnce() -> R) -> R {
+        struct Reset;
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                WAITS.set(false);
+                set_threads(0);
+            }
+        }
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _reset = Reset;
+        set_threads(n);
+        POOLED.set(0);
+        WAITS.set(true);
+        let result = f();
+        assert!(n == 1 || POOLED.get() > 0, "no job ran on {n} threads");
+        result
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::testing::with_threads;
     use super::*;
 
     #[test]
     fn runs_each_task_once_with_any_number_of_threads() {
         for threads in [1, 2, 8] {
-            set_threads(threads);
-            for tasks in [0, 1, 2, 3, 100] {
-                for _ in 0..50 {
-                    let counts: Vec<AtomicUsize> = (0..tasks).map(|_| 0.into()).collect();
-                    for_each(tasks, |i| {
-                        counts[i].fetch_add(1, Ordering::Relaxed);
-                        for_each(3, |_| {}); // nested: on the calling thread
-                    });
-                    assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1));
+            with_threads(threads, || {
+                for tasks in [0, 1, 2, 3, 100] {
+                    for _ in 0..50 {
+                        let counts: Vec<AtomicUsize> = (0..tasks).map(|_| 0.into()).collect();
+                        for_each(tasks, |i| {
+                            counts[i].fetch_add(1, Ordering::Relaxed);
+                            for_each(3, |_| {}); // nested: on the calling thread
+                        });
+                        assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1));
+                    }
                 }
-            }
+            });
         }
-        set_threads(0);
     }
 
     #[test]
@@ -317,6 +388,20 @@ mod tests {
             });
             assert!(caught.is_err());
         }
+        // Both the caller and a helper panic, each in a task of its own; nothing of that is left.
+        with_threads(2, || {
+            for _ in 0..20 {
+                let both = std::sync::Barrier::new(2);
+                let caught = catch_unwind(AssertUnwindSafe(|| {
+                    for_each(2, |_| {
+                        both.wait();
+                        panic!("task")
+                    })
+                }));
+                assert!(caught.is_err());
+                for_each(64, |_| {});
+            }
+        });
         let sum = AtomicUsize::new(0);
         for_each(64, |i| {
             sum.fetch_add(i, Ordering::Relaxed);

@@ -1,9 +1,9 @@
 //! Convolution in f64 by plain loops: what finite differences and comparisons need.
 
-use crate::direct::Shape;
+use crate::shape::ConvShape;
 
 /// Calls `f(index of x, index of w, index of y)` for every product of a convolution.
-fn products(s: &Shape, mut f: impl FnMut(usize, usize, usize)) {
+fn products(s: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
     for (b, o) in pairs(s.b, s.co) {
         for (c, (i, j)) in (0..s.ci).flat_map(|c| pairs(s.kh, s.kw).map(move |t| (c, t))) {
             let w = ((o * s.ci + c) * s.kh + i) * s.kw + j;
@@ -40,7 +40,7 @@ fn bias_or_zero(len: usize, channels: usize, plane: usize, bias: Option<&[f64]>)
 
 /// As `direct::forward`.
 pub(crate) fn forward(
-    s: &Shape,
+    s: &ConvShape,
     x: &[f64],
     w: &[f64],
     bias: Option<&[f64]>,
@@ -53,7 +53,7 @@ pub(crate) fn forward(
 
 /// As `direct::input_gradient`.
 pub(crate) fn input_gradient(
-    s: &Shape,
+    s: &ConvShape,
     dy: &[f64],
     w: &[f64],
     bias: Option<&[f64]>,
@@ -65,7 +65,7 @@ pub(crate) fn input_gradient(
 }
 
 /// As `direct::weight_gradient`.
-pub(crate) fn weight_gradient(s: &Shape, x: &[f64], dy: &[f64], gain: f64) -> Vec<f64> {
+pub(crate) fn weight_gradient(s: &ConvShape, x: &[f64], dy: &[f64], gain: f64) -> Vec<f64> {
     let mut dw = vec![0.0; s.w_len()];
     products(s, |i, k, o| dw[k] += x[i] * dy[o] * gain);
     dw

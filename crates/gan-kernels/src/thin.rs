@@ -2,16 +2,100 @@
 //! cost more than the product. Products of all channels for every tap come first, then the taps
 //! are shifted and added.
 
-use crate::memory::{filled, scratch};
+use crate::memory::{Scratch, filled, scratch};
 use crate::par::{SendPtr, for_each};
+use crate::shape::ConvShape;
 use crate::simd::Level;
 use crate::tile::{
     Bias, Finish, Panel, Run, Shift, Source, pack_panel, panel, rectify, shift_add, tiles,
 };
 use crate::vector::lanes;
 
+/// y = gain * convolution(x, w), finished with one bias a channel of y.
+pub(crate) fn forward(
+    level: Level,
+    s: &ConvShape,
+    x: &[f32],
+    w: &[f32],
+    finish: Finish<'_>,
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((x.len(), w.len()), (s.x_len(), s.w_len()));
+    assert!(finish.bias.is_none_or(|b| b.len() == s.co));
+    // Row (co, tap), column ci.
+    let rows = s.co * s.taps();
+    let a = pack_gathered(level, rows, s.ci, gain, |m, k| {
+        w[(m / s.taps() * s.ci + k) * s.taps() + m % s.taps()]
+    });
+    let at = |t: usize| {
+        let p = s.padding as isize;
+        (p - (t / s.kw) as isize, p - (t % s.kw) as isize)
+    };
+    let thin = Thin {
+        b: s.b,
+        m: s.co,
+        k: s.ci,
+        h: s.h,
+        w: s.w,
+        oh: s.oh,
+        ow: s.ow,
+        stride: 1,
+    };
+    thin_product(level, &thin, &a, x, finish, s.taps(), at)
+}
+
+/// dx = gain * the transposed convolution of dy, finished with one bias a channel of x.
+pub(crate) fn input_gradient(
+    level: Level,
+    s: &ConvShape,
+    dy: &[f32],
+    w: &[f32],
+    finish: Finish<'_>,
+    gain: f32,
+) -> Vec<f32> {
+    assert_eq!((dy.len(), w.len()), (s.y_len(), s.w_len()));
+    assert!(finish.bias.is_none_or(|b| b.len() == s.ci));
+    let rows = s.ci * s.taps();
+    let a = pack_gathered(level, rows, s.co, gain, |m, k| w[k * rows + m]);
+    let at = |t: usize| {
+        let p = s.padding as isize;
+        ((t / s.kw) as isize - p, (t % s.kw) as isize - p)
+    };
+    let thin = Thin {
+        b: s.b,
+        m: s.ci,
+        k: s.co,
+        h: s.oh,
+        w: s.ow,
+        oh: s.h,
+        ow: s.w,
+        stride: s.stride,
+    };
+    thin_product(level, &thin, &a, dy, finish, s.taps(), at)
+}
+
+/// Packs a small matrix, given by its elements, as tiles.
+fn pack_gathered(
+    level: Level,
+    rows: usize,
+    k: usize,
+    gain: f32,
+    at: impl Fn(usize, usize) -> f32,
+) -> Scratch {
+    let mut a = scratch(rows * k);
+    for t in tiles(rows, level) {
+        let out = &mut a[t.start * k..(t.start + t.len) * k];
+        for (j, out) in out.chunks_exact_mut(t.len).enumerate() {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = at(t.start + i, j) * gain;
+            }
+        }
+    }
+    a
+}
+
 /// A layer with few output channels m: `[b, k, h, w]` to `[b, m, oh, ow]`.
-pub(crate) struct Thin {
+struct Thin {
     pub b: usize,
     pub m: usize,
     pub k: usize,
@@ -27,7 +111,7 @@ pub(crate) struct Thin {
 ///
 /// `a` is packed with rows (output channel, tap); input pixel (r, c) adds tap t at
 /// `stride * (r, c) + at(t)`.
-pub(crate) fn thin_product(
+fn thin_product(
     level: Level,
     s: &Thin,
     a: &[f32],

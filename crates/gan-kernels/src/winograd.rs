@@ -20,7 +20,7 @@ mod layer;
 mod source;
 mod transform;
 
-use crate::direct::{Phases, Shape};
+use crate::shape::{ConvShape, Phases};
 use crate::simd::Level;
 use crate::tile::Finish;
 use correlation::Correlation;
@@ -33,7 +33,7 @@ use transform::Order;
 const LOCAL: usize = 1 << 17;
 
 /// The form for a kernel and stride, whatever the sizes.
-pub(crate) fn form(s: &Shape) -> Option<Form> {
+pub(crate) fn form(s: &ConvShape) -> Option<Form> {
     match (s.kh, s.kw, s.stride) {
         (3, 3, 1) => Some(Form::F43),
         (4, 4, 1) => Some(Form::F34),
@@ -68,7 +68,7 @@ unsafe fn copy_matrices(
 }
 
 /// A convolution's taps in the order of a form: one order, or one for each phase (y, x).
-fn forward_orders(s: &Shape) -> Vec<Order> {
+fn forward_orders(s: &ConvShape) -> Vec<Order> {
     if s.stride == 1 {
         return vec![std::array::from_fn(|i| i)];
     }
@@ -85,7 +85,7 @@ fn forward_orders(s: &Shape) -> Vec<Order> {
 }
 
 /// The input of a convolution. Of its tiles' rows eight floats are read, or twelve of two phases.
-fn input_source<'a>(form: Form, s: &Shape, x: &'a [f32]) -> Source<'a> {
+fn input_source<'a>(form: Form, s: &ConvShape, x: &'a [f32]) -> Source<'a> {
     let size = s.stride * form.n();
     Source {
         data: x,
@@ -105,7 +105,7 @@ fn input_source<'a>(form: Form, s: &Shape, x: &'a [f32]) -> Source<'a> {
 pub(crate) fn forward(
     level: Level,
     form: Form,
-    s: &Shape,
+    s: &ConvShape,
     x: &[f32],
     w: &[f32],
     finish: Finish<'_>,
@@ -135,7 +135,7 @@ pub(crate) fn forward(
 }
 
 /// Whether [`input_gradient`] can compute a layer: its output phases must be of equal size.
-pub(crate) fn has_input_gradient(s: &Shape) -> bool {
+pub(crate) fn has_input_gradient(s: &ConvShape) -> bool {
     s.h.is_multiple_of(s.stride) && s.w.is_multiple_of(s.stride)
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn has_input_gradient(s: &Shape) -> bool {
 pub(crate) fn input_gradient(
     level: Level,
     form: Form,
-    s: &Shape,
+    s: &ConvShape,
     dy: &[f32],
     w: &[f32],
     finish: Finish<'_>,
@@ -203,7 +203,7 @@ pub(crate) fn input_gradient(
 pub(crate) fn weight_gradient(
     level: Level,
     form: Form,
-    s: &Shape,
+    s: &ConvShape,
     x: &[f32],
     dy: &[f32],
     gain: f32,

@@ -34,6 +34,7 @@
 mod adversarial;
 mod config;
 mod model;
+mod paper;
 mod regression;
 
 pub use adversarial::Pix2Pix;

@@ -27,6 +27,7 @@
 mod algorithm;
 mod config;
 mod model;
+mod paper;
 
 pub use algorithm::Vanilla;
 pub use config::Config;

@@ -23,6 +23,7 @@
 
 mod algorithm;
 mod config;
+mod paper;
 
 pub use algorithm::WganGp;
 pub use config::Config;

@@ -32,6 +32,7 @@
 
 mod algorithm;
 mod config;
+mod paper;
 
 pub use algorithm::Wgan;
 pub use config::Config;

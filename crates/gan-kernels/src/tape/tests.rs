@@ -4,6 +4,7 @@ use super::*;
 use crate::act::{self, Act};
 use crate::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use crate::linear::linear_act;
+use crate::par::testing::with_threads;
 use crate::testing::{Rng, error, numbers};
 use crate::{add, loss, norm, pool2d, resample};
 use candle_core::{CpuStorage, D, DType, Device, Layout, Shape, Var};
@@ -246,10 +247,9 @@ fn any_number_of_threads_gives_the_same_bits() -> Result<()> {
     let first = run()?;
     assert_eq!(first.len(), 3);
     for threads in [1, 2, 8] {
-        crate::set_threads(threads);
-        assert!(run()? == first, "{threads} threads");
+        let again = with_threads(threads, run)?;
+        assert!(again == first, "{threads} threads");
     }
-    crate::set_threads(0);
     Ok(())
 }
 

@@ -150,7 +150,7 @@ impl Correlation<'_> {
                 k: y.len,
                 a: y.at.get().add(xi * y.matrix),
                 b: v.at.get().add(xi * v.matrix + p * v.len * 2 * lanes),
-                c: [c, c.add(lanes)],
+                c: [c, c.wrapping_add(lanes)],
                 c_row,
                 n: [lanes, if second { lanes } else { 0 }],
                 bias: if begin { Bias::Zero } else { Bias::Sums },

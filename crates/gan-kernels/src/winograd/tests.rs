@@ -1,17 +1,25 @@
 //! All forms and directions against plain loops in float64, at every SIMD level.
 
 use super::*;
+use crate::par::testing::with_threads;
 use crate::plain;
 use crate::simd::best;
 use crate::testing::{Rng, error, levels, wide};
 
-fn shape(b: usize, ci: usize, (h, w): (usize, usize), co: usize, form: Form, p: usize) -> Shape {
+fn shape(
+    b: usize,
+    ci: usize,
+    (h, w): (usize, usize),
+    co: usize,
+    form: Form,
+    p: usize,
+) -> ConvShape {
     let (k, stride) = match form {
         Form::F43 => (3, 1),
         Form::F34 => (4, 1),
         Form::F42 => (4, 2),
     };
-    Shape {
+    ConvShape {
         b,
         ci,
         h,
@@ -27,7 +35,7 @@ fn shape(b: usize, ci: usize, (h, w): (usize, usize), co: usize, form: Form, p: 
 }
 
 /// The largest error of each direction at any level, relative to the largest number.
-fn errors(s: &Shape, seed: u64) -> [f64; 3] {
+fn errors(s: &ConvShape, seed: u64) -> [f64; 3] {
     let form = form(s).unwrap_or(Form::F43);
     let mut rng = Rng(seed);
     let (x, y, w) = (
@@ -138,10 +146,9 @@ fn the_same_bits_for_any_number_of_threads() {
         };
         let first = run();
         for threads in [1, 2, 8, 2] {
-            crate::set_threads(threads);
-            assert!(run() == first, "{s:?} with {threads} threads");
+            let again = with_threads(threads, run);
+            assert!(again == first, "{s:?} with {threads} threads");
         }
-        crate::set_threads(0);
     }
 }
 
@@ -149,7 +156,7 @@ fn the_same_bits_for_any_number_of_threads() {
 /// is not what the direct algorithm gives, and a penalty through them is near the direct one's.
 #[test]
 fn ops_choose_it_and_can_be_held_to_direct() -> candle_core::Result<()> {
-    use crate::algorithm::direct;
+    use crate::algorithm::exactly;
     use crate::conv::{Conv2d, conv2d};
     use crate::{act, mode};
     use candle_core::{DType, Tensor, Var};
@@ -185,7 +192,7 @@ fn ops_choose_it_and_can_be_held_to_direct() -> candle_core::Result<()> {
     };
     let exact = run(DType::F64)?;
     let chosen = run(DType::F32)?;
-    let held = direct(|| run(DType::F32))?;
+    let held = exactly(|| run(DType::F32))?;
     assert_eq!((exact.len(), chosen.len(), held.len()), (4, 4, 4));
     for ((exact, chosen), held) in exact.iter().zip(&chosen).zip(&held) {
         let exact = crate::testing::numbers(exact)?;
