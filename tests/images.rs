@@ -113,3 +113,63 @@ fn pictures_that_cannot_be_used_are_named_and_nothing_is_made() {
         refused("./lies.zip", words);
     }
 }
+
+/// Portraits, panoramas, a picture that is turned by its tag, grey ones and transparent ones: papers that take
+/// squares train on them.
+#[test]
+fn pictures_of_all_sizes_and_kinds_train() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    fs::create_dir(&set).unwrap();
+    let colours = |x: u32, y: u32| image::Rgb([(x * 3) as u8, (y * 2) as u8, 90]);
+    for (i, (w, h)) in [(178, 218), (64, 64), (300, 70), (80, 200)]
+        .into_iter()
+        .enumerate()
+    {
+        let picture = image::RgbImage::from_fn(w, h, colours);
+        picture.save(set.join(format!("{i}.png"))).unwrap();
+        picture.save(set.join(format!("{i}.jpg"))).unwrap();
+    }
+    let grey = image::GrayImage::from_fn(90, 120, |x, _| image::Luma([x as u8]));
+    grey.save(set.join("grey.png")).unwrap();
+    let clear = image::RgbaImage::from_pixel(70, 70, image::Rgba([9, 9, 9, 100]));
+    clear.save(set.join("clear.png")).unwrap();
+    // APP1: TIFF, big-endian, one entry: orientation 6, a quarter turn clockwise.
+    let mut turned = bytes(&set.join("3.jpg"));
+    let tag = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let length = (tag.len() as u16 + 2).to_be_bytes();
+    turned.splice(2..2, [&[0xff, 0xe1], &length[..], tag].concat());
+    fs::write(set.join("turned.jpg"), turned).unwrap();
+    for paper in ["dcgan", "wgan", "wgan-gp"] {
+        let args = [
+            "train", paper, "--preset", "smoke", "--steps", "2", "--out", paper,
+        ];
+        let rest = ["--data", "./set", "--set", "size=64", "--set", "batch=4"];
+        let said = ok("", dir.path(), &[&args[..], &rest].concat());
+        for words in [
+            "11 pictures of 3x",
+            "the smallest has 64x64",
+            "1 of 11 pictures are turned",
+            "1 of 11 pictures are grey",
+            "8 of 11 pictures are cut to the square in their middle",
+        ] {
+            assert!(said.contains(words), "{words:?} is missing in\n{said}");
+        }
+    }
+    // Mirrored pictures are other pictures; what stays in memory and what does not are the same.
+    let saved = |out: &str, rest: &[&str]| {
+        let args = [
+            "train", "dcgan", "--preset", "smoke", "--steps", "3", "--quiet",
+        ];
+        let data = ["--data", "./set", "--set", "size=32", "--out", out];
+        ok("", dir.path(), &[&args[..], &data, rest].concat());
+        bytes(
+            &dir.path()
+                .join(out)
+                .join("checkpoints/step-00000003.safetensors"),
+        )
+    };
+    let plain = saved("plain", &[]);
+    assert!(plain == saved("packed", &["--memory", "0"]));
+    assert!(plain != saved("flipped", &["--set", "flip=true"]));
+}

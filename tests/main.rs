@@ -8,8 +8,10 @@
 mod cli;
 mod eval;
 mod faults;
+mod grows;
 mod images;
 mod learns;
+mod lengths;
 mod papers;
 mod parity;
 mod program;
@@ -20,3 +22,4 @@ mod smoke;
 mod toys;
 mod translate;
 mod translates;
+mod workers;

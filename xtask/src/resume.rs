@@ -249,7 +249,7 @@ fn check(
         )
     } else {
         let note = "this run was begun by an earlier version: whether its data are the same cannot be told, \
-                    and pictures that are resized are so once now, so it goes on to other bits than then";
+                    and where pictures are resized, once now, it goes on to other bits than then";
         return Ok(header.is_old().then(|| note.to_string()));
     };
     bail!(FileError::new(

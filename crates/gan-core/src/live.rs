@@ -137,7 +137,7 @@ impl Source for LiveSource {
             }
         };
         let start = Instant::now();
-        let blocks = running.next()?;
+        let blocks = running.batch()?;
         self.waited += start.elapsed();
         self.running.push(running);
         for side in sides {

@@ -70,7 +70,7 @@ pub fn replay(recording: &Recording, device: &Device) -> Result<Report> {
     let (steps, n) = gradients.dims2()?;
     let mut got = BTreeMap::new();
     for recipe in &recipes {
-        let cx = Context::new(&device, 1, DataInfo::picture(1, 1, n), 1);
+        let cx = Context::new(device, 1, DataInfo::picture(1, 1, n), 1);
         let net = Net::new(&cx, "o", gan_core::init::as_layers, |vb| vb.get(n, "w"))?;
         for (_, var) in net.params.trainable() {
             var.set(&start)?;

@@ -106,7 +106,7 @@ impl Running {
     ///
     /// # Errors
     /// Those of reading; pictures that cannot be cut as asked for.
-    pub fn next(&mut self) -> candle_core::Result<Vec<Block>> {
+    pub fn batch(&mut self) -> candle_core::Result<Vec<Block>> {
         let Ok(batch) = self.batches.recv() else {
             bail!("the thread that reads pictures has ended")
         };
@@ -333,7 +333,7 @@ mod tests {
     }
 
     fn labels(running: &mut Running) -> Vec<u32> {
-        match &running.next().expect("a batch")[..] {
+        match &running.batch().expect("a batch")[..] {
             [Block::Labels(labels)] => labels.clone(),
             other => panic!("{other:?}"),
         }
@@ -430,7 +430,7 @@ mod tests {
         let low = asked("low").unit().averaged(2).what;
         let run = |b, from, view| {
             let request = request(b, view, vec![x, y, low]);
-            let blocks = Running::start(&data(), request, from).and_then(|mut r| r.next());
+            let blocks = Running::start(&data(), request, from).and_then(|mut r| r.batch());
             [0, 1, 2].map(|i| values(blocks.as_ref().expect("a batch"), i))
         };
         let all = run(25, 0, crop);

@@ -413,30 +413,27 @@ impl Survey {
     fn converted(&self) -> Vec<String> {
         let all = self.all().count();
         let colours = self.channels();
-        let said: [(&dyn Fn(&Looks) -> bool, &str); 4] = [
+        let count = |is: &dyn Fn(&Looks) -> bool| self.all().filter(|(_, looks)| is(looks)).count();
+        let said = [
             (
-                &|looks| looks.turned,
+                count(&|looks| looks.turned),
                 "are turned as their orientation tag says",
             ),
             (
-                &|looks| looks.clear,
+                count(&|looks| looks.clear),
                 "have transparency and are drawn on white",
             ),
             (
-                &|looks| looks.deep,
+                count(&|looks| looks.deep),
                 "have more than 8 bits a channel and are rounded to 8",
             ),
             (
-                &|looks| looks.channels < colours,
+                count(&|looks| looks.channels < colours),
                 "are grey and get three equal channels, as others have colours",
             ),
         ];
-        let said = said.iter().map(|(is, what)| {
-            let n = self.all().filter(|(_, looks)| is(looks)).count();
-            (n, what)
-        });
-        said.filter(|(n, _)| *n > 0)
-            .map(|(n, what)| format!("{n} of {all} pictures {what}"))
+        let said = said.into_iter().filter(|(n, _)| *n > 0);
+        said.map(|(n, what)| format!("{n} of {all} pictures {what}"))
             .collect()
     }
 
