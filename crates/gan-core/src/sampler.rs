@@ -117,8 +117,8 @@ impl Port {
         let fits = |side: usize| side >= *least && side.is_multiple_of(*multiple);
         if n == 0 || c != *channels || !fits(h) || !fits(w) {
             bail!(
-                "pictures are {:?}, expected [n, {channels}, h, w] with sides from {least} that are multiples \
-                 of {multiple}",
+                "pictures are {:?}, expected [n, {channels}, h, w] with sides that are multiples of {multiple}, from \
+                 {least} on",
                 x.dims()
             )
         }
