@@ -29,6 +29,21 @@
 //! 7. Initial values are PyTorch's default.
 //! 8. Batches run on across the end of an epoch.
 //!
+//! ```
+//! use gan_cgan::gan_core::candle_core::{Device, Result};
+//! use gan_cgan::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_cgan::{Config, Joint};
+//!
+//! # fn main() -> Result<()> {
+//! let data = DataInfo::unlabelled(1, 28).labelled(10).of(1000);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = Joint::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert!(gan.sampler(0).takes().classes.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
 mod config;
@@ -36,6 +51,9 @@ mod joint;
 mod model;
 mod paper;
 mod split;
+
+// What public signatures name.
+pub use gan_core;
 
 pub use config::{Config, Design, OptimizerKind};
 pub use joint::Joint;

@@ -7,13 +7,33 @@
 //! - [`Source`], from which every batch and every random number comes: live, or recorded for parity;
 //! - [`Stateful`], by which every part of a run is saved into and loaded from a checkpoint.
 //!
+//! A loop without the runner:
+//!
+//! ```
+//! use gan_core::candle_core::{Device, Result, Tensor};
+//! use gan_core::{Context, DataInfo, Net, Optimizer, Rule, init, nn};
+//!
+//! # fn main() -> Result<()> {
+//! let cx = Context::new(&Device::Cpu, 1, DataInfo::unlabelled(1, 28), 100);
+//! let net = Net::new(&cx, "d", init::as_layers, |vb| nn::linear(784, 1, vb))?;
+//! let mut adam = Optimizer::new(Rule::adam(0.9, 0.999), 1e-3, &[&net.params])?;
+//! let x = Tensor::ones((2, 784), gan_core::candle_core::DType::F32, &cx.device)?;
+//! adam.step(&net.live.forward(&x)?.sqr()?.mean_all()?)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariants:
 //!
-//! - No paper's name occurs in this crate. Code enters it when two papers use it.
+//! - This crate knows no paper's crate; papers are cited where a formula is theirs. Code enters it when two
+//!   papers use it, or when one does and another that is on its way will.
 //! - Dependencies point one way: `xtask → gan-PAPER → gan-core → gan-kernels → candle`.
 //! - All randomness comes from [`rng`], a pure function of (seed, role, iteration, index).
 //! - A [`candle_core::Var`] is never replaced: optimizers, frozen views and averages share it.
 //! - This crate prints nothing, reads no command line and sets no environment variable.
+
+// What public signatures name, so that whoever depends on this crate alone can name it, too.
+pub use {candle_core, candle_nn, gan_kernels};
 
 pub mod algorithm;
 pub mod check;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 /// What happens in a run, in this order within an iteration. `t` counts the iterations that are done.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// The loop begins; `from` iterations were done before.
     Started {

@@ -27,6 +27,21 @@
 //! 5. `norm = batch` is not in the paper.
 //! 6. The demo's networks are small, its λ is 5 and its learning rate 4e-4.
 //!
+//! ```
+//! use gan_cyclegan::gan_core::candle_core::{Device, Result};
+//! use gan_cyclegan::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_cyclegan::{Config, CycleGan};
+//!
+//! # fn main() -> Result<()> {
+//! let data = DataInfo::unlabelled(3, 32).of(1000);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = CycleGan::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert!(gan.sampler(0).takes().port.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
 mod algorithm;
@@ -34,6 +49,9 @@ mod config;
 mod model;
 mod paper;
 mod pool;
+
+// What public signatures name.
+pub use gan_core;
 
 pub use algorithm::CycleGan;
 pub use config::Config;

@@ -24,11 +24,29 @@
 //! 4. Any power of two from 16 for the side of a picture.
 //! 5. Batches run on across the end of an epoch.
 //!
+//! ```
+//! use gan_dcgan::gan_core::candle_core::{Device, Result};
+//! use gan_dcgan::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_dcgan::{Config, Dcgan};
+//!
+//! # fn main() -> Result<()> {
+//! let data = DataInfo::unlabelled(3, 64).of(1000);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = Dcgan::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert!(gan.sampler(0).takes().noise.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
 mod algorithm;
 mod config;
 mod paper;
+
+// What public signatures name.
+pub use gan_core;
 
 pub use algorithm::Dcgan;
 pub use config::Config;

@@ -13,6 +13,21 @@
 //! - A value is a pure function of the pictures and its protocol, whose seed draws all positions,
 //!   directions and noise ([`gan_core::rng`]); [`Measure::protocol`] says all that the value depends on.
 //! - Files are not this crate's business, and nothing is printed here.
+//!
+//! ```
+//! use gan_eval::gan_core::candle_core::{Device, Result, Tensor};
+//! use gan_eval::pairs::{l1, psnr};
+//!
+//! # fn main() -> Result<()> {
+//! let black = Tensor::full(-1f32, (2, 3, 8, 8), &Device::Cpu)?; // pictures in [−1, 1]
+//! let grey = Tensor::full(0f32, (2, 3, 8, 8), &Device::Cpu)?;
+//! assert_eq!(l1(&grey, &black)?, 1.);
+//! assert!((psnr(&grey, &black)? - 6.02).abs() < 0.01); // dB
+//! # Ok(())
+//! # }
+//! ```
+
+pub use gan_core;
 
 pub mod baseline;
 pub mod classes;
@@ -23,7 +38,7 @@ pub mod sliced;
 /// One value of a measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measure {
-    /// What was measured: `swd/32x32`, `accuracy`, …
+    /// What was measured: `swd 32x32`, `accuracy`, …
     pub name: String,
     /// The value.
     pub value: f64,

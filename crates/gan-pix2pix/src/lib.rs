@@ -29,6 +29,21 @@
 //! 7. The demo's samples are normalised by running statistics.
 //! 8. `norm = instance` and `decay` are not in the paper.
 //!
+//! ```
+//! use gan_pix2pix::gan_core::candle_core::{Device, Result};
+//! use gan_pix2pix::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_pix2pix::{Config, Pix2Pix};
+//!
+//! # fn main() -> Result<()> {
+//! let data = DataInfo::unlabelled(3, 64).of(1000);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = Pix2Pix::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert!(gan.sampler(0).takes().port.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
 mod adversarial;
@@ -36,6 +51,9 @@ mod config;
 mod model;
 mod paper;
 mod regression;
+
+// What public signatures name.
+pub use gan_core;
 
 pub use adversarial::Pix2Pix;
 pub use config::{Config, Direction, Objective};

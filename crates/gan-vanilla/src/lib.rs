@@ -22,12 +22,30 @@
 //! 6. z from N(0, 1); pictures in [−1, 1].
 //! 7. Batches run on across the end of an epoch.
 //!
+//! ```
+//! use gan_vanilla::gan_core::candle_core::{Device, Result};
+//! use gan_vanilla::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_vanilla::{Config, Vanilla};
+//!
+//! # fn main() -> Result<()> {
+//! let data = DataInfo::unlabelled(1, 28).of(1000);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = Vanilla::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert!(gan.sampler(0).takes().noise.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
 mod algorithm;
 mod config;
 mod model;
 mod paper;
+
+// What public signatures name.
+pub use gan_core;
 
 pub use algorithm::Vanilla;
 pub use config::Config;

@@ -28,11 +28,29 @@
 //! 3. n_critic is the same in the whole run.
 //! 4. Batches run on across the end of an epoch.
 //!
+//! ```
+//! use gan_wgan::gan_core::candle_core::{Device, Result};
+//! use gan_wgan::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_wgan::{Config, Wgan};
+//!
+//! # fn main() -> Result<()> {
+//! let data = DataInfo::unlabelled(3, 64).of(1000);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = Wgan::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert!(gan.sampler(0).takes().noise.is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
 mod algorithm;
 mod config;
 mod paper;
+
+// What public signatures name.
+pub use gan_core;
 
 pub use algorithm::Wgan;
 pub use config::Config;

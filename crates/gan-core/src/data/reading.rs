@@ -25,7 +25,7 @@ pub enum Small {
     Skip,
 }
 
-/// Told what is being done, how much of it is done, and how much there is.
+/// Told what is being done, how much of it is done, and how much there is: after each picture, by any thread.
 pub type Progress = dyn Fn(&str, usize, usize) + Sync;
 
 /// What a run needs of its pictures, and where they may be held.
@@ -97,9 +97,7 @@ pub fn bring(
             Ok(planar(made, 1))
         });
         slots.fill(i, &planes.collect::<Result<Vec<_>, FileError>>()?.concat())?;
-        if i % 256 == 0 {
-            (reading.progress)("bringing pictures to size", i, info.len);
-        }
+        (reading.progress)("bringing pictures to size", i + 1, info.len);
     }
     let labels: Option<Vec<u8>> = (0..info.len)
         .map(|i| pictures.label(i).and_then(|label| u8::try_from(label).ok()))

@@ -20,8 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Names in an error, at most.
 pub(super) const NAMED: usize = 5;
-/// Pictures between two reports of progress.
-const REPORT: usize = 64;
 
 /// A picture, or one half of one, that a set is to hold.
 #[derive(Clone, Debug)]
@@ -84,10 +82,7 @@ fn in_parallel<T: Send>(
                     }
                 }
             }
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if done.is_multiple_of(REPORT) || done == n {
-                progress(what, done, n);
-            }
+            progress(what, done.fetch_add(1, Ordering::Relaxed) + 1, n);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
