@@ -247,7 +247,7 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, cut short, changed anywhere, or of another format; by name.
     pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
-        let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
+        let bytes = crate::whole::read_regular(path)?;
         Self::parse(path, &bytes).map_err(|problem| {
             FileError::new(
                 path,

@@ -22,7 +22,7 @@ impl Weights {
     /// # Errors
     /// A file that is missing, truncated or of another format.
     pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
-        let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
+        let bytes = crate::whole::read_regular(path)?;
         let tensors =
             candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|_| {
                 FileError::new(

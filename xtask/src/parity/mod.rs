@@ -144,7 +144,7 @@ impl Recording {
     fn read(path: &Path) -> Result<Self> {
         let fault = |problem: &str| FileError::new(path, problem, "record it again");
         let weights = Weights::read(path)?;
-        let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
+        let bytes = gan_core::whole::read_regular(path)?;
         let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes)
             .map_err(|_| fault("has no readable header"))?;
         let metadata = metadata.metadata().clone().unwrap_or_default();

@@ -4,6 +4,7 @@
 //! has to have the length and the checksum that its header says.
 
 use crate::FileError;
+use crate::whole::open_regular;
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 use std::fs::File;
@@ -195,19 +196,6 @@ fn zip_names(
     Ok(names)
 }
 
-/// Opens a file that can be read to its end; a named pipe would be waited for without end.
-fn open_regular(path: &Path) -> Result<File, FileError> {
-    let about = std::fs::metadata(path).map_err(|e| FileError::reading(path, &e))?;
-    match about.is_file() {
-        true => File::open(path).map_err(|e| FileError::reading(path, &e)),
-        false => Err(FileError::new(
-            path,
-            "is no regular file",
-            "name a file or a folder of files",
-        )),
-    }
-}
-
 fn walk(
     root: &Path,
     folder: &str,
@@ -245,8 +233,7 @@ fn walk(
         };
         if about.is_dir() {
             walk(root, &name, depth + 1, names)?;
-        } else if about.is_file() {
-            // Pipes, sockets and devices are no pictures.
+        } else {
             names.push((names.len(), name));
         }
     }

@@ -3,6 +3,7 @@
 use super::decode::{self, Opened};
 use super::{Entry, Files, is_picture};
 use crate::FileError;
+use crate::whole::open_regular;
 use candle_core::{Device, Result as Made, Tensor, bail};
 use std::path::Path;
 
@@ -141,12 +142,7 @@ impl Album {
     /// A path that cannot be read or holds no picture.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         if !path.is_dir() && path.to_str().is_some_and(is_picture) {
-            std::fs::metadata(path)
-                .map_err(|e| FileError::reading(path, &e))
-                .and_then(|about| match about.is_file() {
-                    true => Ok(()),
-                    false => Err(FileError::new(path, "is no regular file", "name a picture")),
-                })?;
+            open_regular(path)?;
             let (files, entry) = Files::single(path)?;
             return Ok(Self {
                 files,

@@ -274,8 +274,11 @@ impl Survey {
             .all()
             .filter(|(_, looks)| is(looks))
             .take(NAMED)
-            .map(|(item, looks)| format!("{} ({}x{})", item.entry.name, looks.height, looks.width));
-        let named: Vec<_> = named.collect();
+            .map(|(item, looks)| {
+                let Looks { width, height, .. } = *looks;
+                format!("{} ({width} wide, {height} high)", item.entry.name)
+            })
+            .collect::<Vec<_>>();
         match reading.small {
             Small::Refuse if count > 0 => Err(FileError::new(
                 &self.path,
@@ -465,9 +468,12 @@ impl Survey {
         let cut = count(&|looks, kept| kept.part != whole(looks));
         let scaled = count(&|_, kept| (kept.part.height, kept.part.width) != kept.size);
         match reading.view.fit {
-            Fit::Square { size, load } if size == load && cut + scaled > 0 => notes.push(format!(
+            Fit::Square { size, load } if size == load && cut > 0 => notes.push(format!(
                 "{cut} of {all} pictures are cut to the square in their middle, {scaled} are brought to \
                  {size}x{size}"
+            )),
+            Fit::Square { size, load } if size == load && scaled > 0 => notes.push(format!(
+                "{scaled} of {all} pictures are brought to {size}x{size}"
             )),
             Fit::Square { size, load } if size < load && scaled > 0 => notes.push(format!(
                 "{scaled} of {all} pictures are brought to a shorter side of {load}, from which squares of \

@@ -1,8 +1,10 @@
 //! What becomes of pictures of all sizes, and where they are held.
 
 use super::super::tests::{grey, open, png, seen, three_ways, whole};
+use crate::data::idx;
 use crate::data::images::Album;
 use crate::data::{Choice, Reading, Small, Split, View};
+use crate::{Checkpoint, FileError, Weights};
 use image::ExtendedColorType;
 
 /// Pictures of this side as a folder of files, and others beside them.
@@ -34,9 +36,9 @@ fn a_small_picture_is_named_and_nothing_else_changes() {
         .expect("a set")
         .0;
     for (name, size, says) in [
-        ("20a.png", (1, 1), "20a.png (1x1)"),
-        ("20a.png", (16, 16), "20a.png (16x16)"),
-        ("zz.png", (600, 10), "zz.png (10x600)"),
+        ("20a.png", (1, 1), "20a.png (1 wide, 1 high)"),
+        ("20a.png", (16, 16), "20a.png (16 wide, 16 high)"),
+        ("zz.png", (600, 10), "zz.png (600 wide, 10 high)"),
     ] {
         let (_dir, paths) = among_others(&[(name, size)]);
         for path in &paths {
@@ -116,17 +118,23 @@ fn sets_that_memory_does_not_hold_are_the_same_from_a_file() {
 
 /// A named pipe would be waited for without end.
 #[test]
-fn what_is_no_file_is_left_alone() {
+fn what_is_no_regular_file_is_named() {
     let (_dir, paths) = three_ways(&[("1.png", grey(1))]);
     let pipe = paths[0].join("2.png");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.expect("mkfifo").success());
-    assert_eq!(
-        open(&paths[0], Split::Train).expect("a set").0.info().len,
-        1
-    );
-    let error = Album::open(&pipe).map(drop).expect_err("a pipe");
-    assert!(error.to_string().contains("regular file"), "{error}");
+    let named = |error: FileError| {
+        let error = error.to_string();
+        assert!(
+            error.contains("2.png") && error.contains("regular file"),
+            "{error}"
+        );
+    };
+    named(open(&paths[0], Split::Train).map(drop).expect_err("a pipe"));
+    named(Album::open(&pipe).map(drop).expect_err("a pipe"));
+    named(Weights::read(&pipe).map(drop).expect_err("a pipe"));
+    named(Checkpoint::read(&pipe).map(drop).expect_err("a pipe"));
+    named(idx::read(&pipe).map(drop).expect_err("a pipe"));
 }
 
 /// The hash is of names and contents, so that a run of another size learns from the same data.
