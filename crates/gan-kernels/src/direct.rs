@@ -618,19 +618,22 @@ impl Phase<'_> {
                     };
                     // SAFETY: as in `unit_stride`, with the result in this task's scratch.
                     unsafe {
+                        // One pointer for both: a second one taken from `b` would end the first one's
+                        // right.
+                        let b = b.as_mut_ptr();
                         let c = t.as_mut_ptr().add(fx * 2 * lanes);
                         let call = Panel {
                             tiles: self.tiles,
                             k,
                             a: a.get().add(packed.start[fy * s.stride + fx]),
-                            b: b.as_mut_ptr(),
+                            b,
                             c: [c, c.add(lanes)],
                             c_row: row,
                             n: [lanes; 2],
                             bias: self.finish.rows(0),
                             slope: self.finish.slope,
                         };
-                        pack_panel(level, &source, runs.get(), b.as_mut_ptr());
+                        pack_panel(level, &source, runs.get(), b);
                         panel(level, &call);
                     }
                 }

@@ -181,19 +181,20 @@ fn thin_product(
                 // SAFETY: the runs are pixels of this image; products and b are this task's own,
                 // and a row of products is at least a panel longer than its last pixel's start.
                 unsafe {
-                    let c = products.as_mut_ptr().add(p);
+                    // One pointer for both: a second one taken from `b` would end the first one's right.
+                    let (b, c) = (b.as_mut_ptr(), products.as_mut_ptr().add(p));
                     let call = Panel {
                         tiles: &tiles,
                         k: s.k,
                         a: a_at.get(),
-                        b: b.as_mut_ptr(),
+                        b,
                         c: [c, c.add(lanes)],
                         c_row: pitch,
                         n: [lanes; 2],
                         bias: Bias::Zero,
                         slope: 1.0,
                     };
-                    pack_panel(level, &source, runs, b.as_mut_ptr());
+                    pack_panel(level, &source, runs, b);
                     panel(level, &call);
                 }
             }
