@@ -45,6 +45,8 @@ pub mod act;
 mod algorithm;
 pub mod conv;
 mod direct;
+#[cfg(test)]
+mod elem_tests;
 mod few;
 mod finish;
 pub mod linear;

@@ -480,3 +480,6 @@ impl Sgd {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,7 +219,7 @@ impl Drop for Shut {
         GATE.fetch_and(!OPEN, Ordering::SeqCst);
         let mut turns = 0u32;
         while GATE.load(Ordering::Acquire) & (OPEN - 1) != 0 {
-            turns += 1;
+            turns = turns.wrapping_add(1);
             if turns.is_multiple_of(1 << 12) {
                 thread::yield_now();
             }
@@ -295,6 +295,10 @@ pub(crate) mod testing {
     use super::*;
     use std::cell::Cell;
     use std::sync::MutexGuard;
+    use std::time::{Duration, Instant};
+
+    /// A helper is woken in microseconds; on a machine that is busy with other things it may wait its turn.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// One test at a time sets the number of threads.
     static ONE: Mutex<()> = Mutex::new(());
@@ -302,7 +306,7 @@ pub(crate) mod testing {
     thread_local! {
         /// Whether this thread waits for the pool instead of doing all tasks itself, and outside a job.
         static WAITS: Cell<bool> = const { Cell::new(false) };
-        /// Jobs of this thread that ran on the pool.
+        /// Jobs of this thread in which helpers ran tasks too.
         static POOLED: Cell<usize> = const { Cell::new(0) };
     }
 
@@ -310,7 +314,6 @@ pub(crate) mod testing {
     pub(super) fn wait_for(pool: &'static Mutex<Pool>) -> Option<Waited> {
         WAITS.get().then(|| {
             WAITS.set(false); // a job inside this one must not wait for itself
-            POOLED.set(POOLED.get() + 1);
             Waited(pool.lock().unwrap_or_else(PoisonError::into_inner))
         })
     }
@@ -319,8 +322,22 @@ pub(crate) mod testing {
     pub(super) struct Waited(MutexGuard<'static, Pool>);
 
     impl Waited {
+        /// Runs a job of which helpers do a part: the caller, which could be done before the first of them is
+        /// awake, holds its tasks back until one has begun.
         pub(super) fn run(&mut self, helpers: usize, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
-            self.0.run(helpers, tasks, f);
+            let (caller, helped) = (thread::current().id(), AtomicBool::new(false));
+            self.0.run(helpers, tasks, &|i| {
+                if thread::current().id() != caller {
+                    helped.store(true, Ordering::Relaxed);
+                }
+                let begin = Instant::now();
+                while !helped.load(Ordering::Relaxed) {
+                    assert!(begin.elapsed() < PATIENCE, "no helper came");
+                    thread::yield_now();
+                }
+                f(i);
+            });
+            POOLED.set(POOLED.get() + 1);
         }
     }
 
@@ -330,10 +347,11 @@ pub(crate) mod testing {
         }
     }
 
-    /// Runs `f` with this many threads, whatever other tests do meanwhile.
+    /// Runs `f` with this many threads, whatever other tests do meanwhile; of each job with several, a helper
+    /// runs a task at least.
     ///
     /// # Panics
-    /// With several threads, when no job of `f` ran on the pool: then nothing was tested.
+    /// With several threads, when `f` gave the pool no job: then nothing was tested.
     pub(crate) fn with_threads<R>(n: usize, f: impl FnOnce() -> R) -> R {
         struct Reset;
         impl Drop for Reset {

@@ -1,12 +1,9 @@
 //! The optimizers against PyTorch's, recorded in f64 (`optim.safetensors` of the workspace).
 
-#![allow(clippy::unwrap_used)]
-
-use candle_core::{DType, Device, Tensor, Var};
-use gan_kernels::optim::{
-    self, Adam, AdamConfig, RmsProp, RmsPropConfig, Sgd, SgdConfig, adam, rms_prop, sgd,
-};
-use gan_kernels::simd::{self, Level};
+use super::*;
+use crate::par::testing::with_threads;
+use crate::simd::Level;
+use candle_core::Device;
 use safetensors::SafeTensors;
 use std::collections::HashMap;
 
@@ -184,13 +181,10 @@ fn same_bits_for_any_number_of_threads() {
             .map(|x| x.to_bits())
             .collect::<Vec<_>>()
     };
-    gan_kernels::set_threads(1);
-    let one = run();
+    let one = with_threads(1, run);
     for threads in [2, 8] {
-        gan_kernels::set_threads(threads);
-        assert!(one == run());
+        assert!(one == with_threads(threads, run), "{threads} threads");
     }
-    gan_kernels::set_threads(0);
 }
 
 #[test]
@@ -218,7 +212,7 @@ fn wrong_shapes_are_errors() {
     assert!(Sgd::new().step(&p, p.as_tensor(), &sgd_config).is_err());
     assert!(Adam::new(&p).unwrap().load(&p, [&g, &g], 1).is_err());
     let (mut a, b) = ([0f32; 3], [0f32; 2]);
-    assert!(optim::sgd(&mut a, &b, &mut [], &sgd_config).is_err());
+    assert!(sgd(&mut a, &b, &mut [], &sgd_config).is_err());
     assert!(
         adam(
             &mut a,

@@ -3,12 +3,11 @@
 //!
 //! Some 780 lines because one table of cases runs through all of these checks.
 
-#![allow(clippy::unwrap_used)]
-
+use crate::act::{self, Act};
+use crate::par::testing::with_threads;
+use crate::simd::{self, Level};
+use crate::{loss, mode, norm, pool2d};
 use candle_core::{DType, Device, Result, Tensor, Var};
-use gan_kernels::act::{self, Act};
-use gan_kernels::simd::{self, Level};
-use gan_kernels::{loss, mode, norm, pool2d};
 
 type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
 
@@ -424,8 +423,9 @@ fn plain_mode_keeps_no_graph_of_gradients() {
     }
 }
 
-/// Outputs and gradients in f32 on sizes that are shared out among threads.
-fn large() -> Vec<(&'static str, Vec<Tensor>)> {
+/// Outputs and gradients in f32 on sizes that are shared out among threads: as many as are given, or
+/// what there are.
+fn large(threads: Option<usize>) -> Vec<(&'static str, Vec<Tensor>)> {
     let run = |name: &'static str, shapes: &[&[usize]], f: &dyn Fn(&[Tensor]) -> Result<Tensor>| {
         let vars: Vec<Var> = shapes
             .iter()
@@ -435,11 +435,18 @@ fn large() -> Vec<(&'static str, Vec<Tensor>)> {
                 Var::from_tensor(&t).unwrap()
             })
             .collect();
-        let y = f(&tensors(&vars)).unwrap();
-        let c = tensor(y.dims(), 99).to_dtype(DType::F32).unwrap();
-        let grads = (&y * c).unwrap().sum_all().unwrap().backward().unwrap();
-        let mut out = vec![y.clone()];
-        out.extend(vars.iter().map(|v| grads.get(v).unwrap().clone()));
+        let compute = || {
+            let y = f(&tensors(&vars)).unwrap();
+            let c = tensor(y.dims(), 99).to_dtype(DType::F32).unwrap();
+            let grads = (&y * c).unwrap().sum_all().unwrap().backward().unwrap();
+            let mut out = vec![y.clone()];
+            out.extend(vars.iter().map(|v| grads.get(v).unwrap().clone()));
+            out
+        };
+        let out = match threads {
+            Some(n) => with_threads(n, compute),
+            None => compute(),
+        };
         (name, out)
     };
     let d = &Device::Cpu;
@@ -514,7 +521,7 @@ fn large() -> Vec<(&'static str, Vec<Tensor>)> {
 
 #[test]
 fn same_bits_for_any_number_of_threads() {
-    let bits = || -> Vec<(&'static str, Vec<Vec<u32>>)> {
+    let bits = |threads| -> Vec<(&'static str, Vec<Vec<u32>>)> {
         let bits = |t: &Tensor| {
             t.flatten_all()
                 .unwrap()
@@ -524,27 +531,24 @@ fn same_bits_for_any_number_of_threads() {
                 .map(|x| x.to_bits())
                 .collect()
         };
-        large()
+        large(Some(threads))
             .iter()
             .map(|(n, ts)| (*n, ts.iter().map(bits).collect()))
             .collect()
     };
-    gan_kernels::set_threads(1);
-    let one = bits();
+    let one = bits(1);
     for threads in [2, 8, 2] {
-        gan_kernels::set_threads(threads);
-        for (a, b) in one.iter().zip(bits()) {
+        for (a, b) in one.iter().zip(bits(threads)) {
             assert!(a.1 == b.1, "{} differs with {threads} threads", a.0);
         }
     }
-    gan_kernels::set_threads(0);
 }
 
 #[test]
 fn levels_agree() {
-    let reference = simd::force(Level::Portable, large).unwrap();
+    let reference = simd::force(Level::Portable, || large(None)).unwrap();
     for level in [Level::Avx2, Level::Avx512] {
-        let Ok(got) = simd::force(level, large) else {
+        let Ok(got) = simd::force(level, || large(None)) else {
             continue;
         };
         for ((name, a), (_, b)) in got.iter().zip(&reference) {
@@ -558,7 +562,7 @@ fn levels_agree() {
 
 #[test]
 fn f32_agrees_with_f64() {
-    let single = large();
+    let single = large(None);
     // The same shapes as in `large`, in f64, for the ops whose sums are long.
     let x = tensor(&[5, 11, 30, 31], 40);
     let y =
