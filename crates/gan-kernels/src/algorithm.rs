@@ -9,16 +9,18 @@
 //! | 3x3, stride 1, `t >= 16`, `c >= 16`, `t c >= 2048` | F(4x4, 3x3) | the same | the same |
 //! | 4x4, stride 1, `t >= 16`, `c >= 16`, `t c >= 2048` (4096 for weights) | F(3x3, 4x4) | the same | the same |
 //! | 4x4, stride 2, `t >= 16`, `c >= 32`, `t c >= 4096`; even inputs for their gradient | F(4x4, 2x2) | the same | the same |
-//! | at most 8 outputs, stride 1 | thin | | x and dy exchanged |
-//! | at most 8 inputs | | thin | |
-//! | at most 128 outputs in all images, 32 channels or more | weights read once | the same | weights written once |
+//! | at most 8 output channels, stride 1, more than one tap | thin | | x and dy exchanged |
+//! | at most 8 input channels, more than one tap | | thin | |
+//! | at most 128 output pixels in all images, 32 output channels or more | | weights read once | weights written once |
 //! | everything else | direct | direct | direct |
+//!
+//! *X and dy exchanged* is the direct weight gradient of [`ConvShape::exchanged`], where there is one and
+//! the outputs are fewer than the inputs.
 //!
 //! *Thin*, *direct* and the two forms that touch the weights once are exact up to the order of a
 //! sum. Winograd's forms F(MxM, RxR) need a quarter to 0.39 of the multiplications and round a
 //! little more: their largest error is 1e-6 to 7e-6 of the largest output. The transforms cost more
 //! than they save where tiles or channels are few; the limits are where both took equally long.
-//!
 
 use crate::shape::ConvShape;
 use crate::simd::Level;
@@ -55,7 +57,7 @@ pub(crate) fn exactly<R>(f: impl FnOnce() -> R) -> R {
 
 /// The form for one direction, if Winograd's is the faster algorithm there.
 fn form(s: &ConvShape, weights: bool) -> Option<Form> {
-    let form = winograd::form(s).filter(|_| !EXACT.get() && !s.covers())?;
+    let form = winograd::form(s).filter(|_| !EXACT.get())?;
     let c = s.ci.min(s.co);
     let t = s.b * s.oh.div_ceil(form.m()) * s.ow.div_ceil(form.m());
     let (channels, product) = match form {
@@ -80,10 +82,12 @@ pub(crate) fn forward(
     finish: Finish<'_>,
     gain: f32,
 ) -> Vec<f32> {
+    if s.covers() {
+        return product::forward(level, s, x, w, finish, gain);
+    }
     let thin = s.co <= THIN && s.stride == 1 && s.taps() > 1;
     match form(s, false) {
         Some(form) => winograd::forward(level, form, s, x, w, finish, gain),
-        None if s.covers() => product::forward(level, s, x, w, finish, gain),
         None if thin => thin::forward(level, s, x, w, finish, gain),
         None => direct::forward(level, s, x, w, finish, gain),
     }
@@ -98,10 +102,12 @@ pub(crate) fn input_gradient(
     finish: Finish<'_>,
     gain: f32,
 ) -> Vec<f32> {
+    if s.covers() {
+        return product::input_gradient(level, s, dy, w, finish, gain);
+    }
     let thin = s.ci <= THIN && s.taps() > 1;
     match form(s, false).filter(|_| winograd::has_input_gradient(s)) {
         Some(form) => winograd::input_gradient(level, form, s, dy, w, finish, gain),
-        None if s.covers() => product::input_gradient(level, s, dy, w, finish, gain),
         None if thin => thin::input_gradient(level, s, dy, w, finish, gain),
         None if is_few(s) => few::input_gradient(level, s, dy, w, finish, gain),
         None => direct::input_gradient(level, s, dy, w, finish, gain),
@@ -116,11 +122,11 @@ pub(crate) fn weight_gradient(
     dy: &[f32],
     gain: f32,
 ) -> Vec<f32> {
-    if let Some(form) = form(s, true) {
-        return winograd::weight_gradient(level, form, s, x, dy, gain);
-    }
     if s.covers() {
         return product::weight_gradient(level, s, x, dy, gain);
+    }
+    if let Some(form) = form(s, true) {
+        return winograd::weight_gradient(level, form, s, x, dy, gain);
     }
     let exchanged = s.exchanged().filter(|_| s.co <= THIN && s.ci > s.co);
     if let Some(exchanged) = exchanged {
