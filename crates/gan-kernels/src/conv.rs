@@ -1,6 +1,7 @@
 //! Convolution and transposed convolution in two dimensions, differentiable any number of times.
 //!
-//! Some 620 lines because the three ops, their shapes and their errors are one closed system.
+//! Some 600 lines because the public functions, their checks of shapes, and the ops that are each
+//! other's derivatives are read together.
 //!
 //! Three ops are closed under differentiation: `F` (convolution), `D` (its input gradient, which
 //! is the transposed convolution) and `W` (its weight gradient):
@@ -14,13 +15,11 @@
 //! A gain multiplies the weights (equalised learning rate) inside the ops, and a bias is added
 //! where the output is written. Float32 on the CPU runs on the kernels of this crate, float64 on
 //! plain loops; other devices use candle's convolutions.
-//!
-//! The file is long because the public functions, their checks of shapes, and the ops that are
-//! each other's derivatives are read together.
 
 use crate::act::Act;
 use crate::finish::{channel_sums, rectified_gradient};
 use crate::mode::{for_grad, wants_grad, wants_param_grad};
+use crate::real::contiguous;
 use crate::shape::ConvShape;
 use crate::tile::Finish;
 use crate::{algorithm, plain, simd, tape};
@@ -484,17 +483,6 @@ impl Op {
             true => Some(self.with(to_b).apply(&for_grad(a), g, None)?),
         };
         Ok((da, db))
-    }
-}
-
-/// The elements of a storage that its layout covers; every op here makes its arguments contiguous.
-pub(crate) fn contiguous<'a, T>(data: &'a [T], layout: &Layout) -> Result<&'a [T]> {
-    match layout.contiguous_offsets() {
-        Some((from, to)) => Ok(&data[from..to]),
-        None => bail!(
-            "expected a contiguous tensor, got strides {:?}",
-            layout.stride()
-        ),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Gradients of what a layer's output is finished with: sums for the bias, masks for the
 //! activation. Both are ops that can be differentiated again.
 
-use crate::conv::contiguous;
 use crate::mode::{for_grad, wants_grad};
 use crate::par::fill_chunks;
+use crate::real::contiguous;
 use crate::{simd, tape};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Tensor, bail};
 use std::mem::MaybeUninit;

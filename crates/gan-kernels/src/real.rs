@@ -246,8 +246,13 @@ pub(crate) use by_dtype;
 
 /// The numbers of a contiguous CPU storage.
 pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    contiguous(storage.as_slice::<T>()?, layout)
+}
+
+/// The numbers of a storage that a layout covers; every op makes its arguments contiguous.
+pub(crate) fn contiguous<'a, T>(numbers: &'a [T], layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<T>()?[start..end]),
+        Some((start, end)) => Ok(&numbers[start..end]),
         None => bail!("expected a contiguous tensor, got the layout {layout:?}"),
     }
 }

@@ -4,9 +4,9 @@
 //! the map again. Float32 and float64 on the CPU run on loops of this crate, other devices on
 //! candle's reshapes and index selections.
 
-use crate::conv::contiguous;
 use crate::mode::{for_grad, wants_grad};
 use crate::par::fill_chunks;
+use crate::real::contiguous;
 use crate::tape;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Tensor, bail};
 use std::mem::MaybeUninit;

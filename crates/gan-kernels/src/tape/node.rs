@@ -1,6 +1,5 @@
 //! A recorded op with its arguments, hidden from candle behind an op of one small variable.
 
-use super::walk;
 use crate::profile::timed;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage,
@@ -109,7 +108,7 @@ impl CustomOp1 for Hidden {
 
     /// Candle may leave out the gradient of a variable: its walk ends here.
     fn bwd(&self, _: &Tensor, result: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        if walk::met(&self.0, result, g) {
+        if met(&self.0, result, g) {
             return Ok(None);
         }
         bail!(
@@ -119,6 +118,39 @@ impl CustomOp1 for Hidden {
             self.0.name()
         )
     }
+}
+
+/// A node, its result and the gradient that candle brought there.
+type Met = (Arc<Node>, Tensor, Tensor);
+
+thread_local! {
+    /// The nodes that candle met; none outside [`collect`].
+    static MET: RefCell<Option<Vec<Met>>> = const { RefCell::new(None) };
+}
+
+/// Called where candle's walk ends at a node: whether the walk is one of ours.
+fn met(node: &Arc<Node>, result: &Tensor, gradient: &Tensor) -> bool {
+    MET.with_borrow_mut(|met| match met {
+        Some(met) => {
+            met.push((node.clone(), result.clone(), gradient.detach()));
+            true
+        }
+        None => false,
+    })
+}
+
+/// Runs one walk of candle's and returns the nodes that it met.
+pub(super) fn collect<R>(walk: impl FnOnce() -> Result<R>) -> Result<(R, Vec<Met>)> {
+    struct Closed;
+    impl Drop for Closed {
+        fn drop(&mut self) {
+            MET.set(None);
+        }
+    }
+    let _closed = Closed;
+    MET.set(Some(Vec::new()));
+    let result = walk()?;
+    Ok((result, MET.take().unwrap_or_default()))
 }
 
 /// What is known of a tensor that recorded ops gave or took.

@@ -1,12 +1,11 @@
 //! The walk from a loss back to the variables, over recorded nodes and candle's stretches between.
 
-use super::node::{Node, Origin, giver};
+use super::node::{Node, Origin, collect, giver};
 use super::pause;
 use crate::mode::{self, Mode};
 use crate::sum;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, TensorId, bail};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -143,39 +142,6 @@ impl Walk {
         }
         Ok(())
     }
-}
-
-/// A node, its result and the gradient that candle brought there.
-type Met = (Arc<Node>, Tensor, Tensor);
-
-thread_local! {
-    /// The nodes that candle met; none outside [`Walk::graph`].
-    static MET: RefCell<Option<Vec<Met>>> = const { RefCell::new(None) };
-}
-
-/// Called where candle's walk ends at a node: whether the walk is one of ours.
-pub(super) fn met(node: &Arc<Node>, result: &Tensor, gradient: &Tensor) -> bool {
-    MET.with_borrow_mut(|met| match met {
-        Some(met) => {
-            met.push((node.clone(), result.clone(), gradient.detach()));
-            true
-        }
-        None => false,
-    })
-}
-
-/// Runs one walk of candle's and returns the nodes that it met.
-fn collect<R>(walk: impl FnOnce() -> Result<R>) -> Result<(R, Vec<Met>)> {
-    struct Closed;
-    impl Drop for Closed {
-        fn drop(&mut self) {
-            MET.set(None);
-        }
-    }
-    let _closed = Closed;
-    MET.set(Some(Vec::new()));
-    let result = walk()?;
-    Ok((result, MET.take().unwrap_or_default()))
 }
 
 /// A number, always 0, whose gradient with respect to its argument is the tensor given.
