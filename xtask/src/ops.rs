@@ -2,7 +2,7 @@
 //!
 //! `ours_*` is an op as training uses it, recorded on `gan_kernels::tape`; `walk_min_ms` is the same op
 //! through candle's `backward`, which for each edge of the graph makes a tensor of zeros and adds the
-//! gradient to it; `node_min_ms` is an op's forward and backward alone, where it can be run alone.
+//! gradient to it.
 //! Shapes and names are those of the reference's own benchmark, and as there the gradient of the result
 //! is given and not made, so that the two can be run alternately.
 
@@ -30,7 +30,6 @@ struct Case {
     name: &'static str,
     ours: Run,
     walk: Option<Run>,
-    node: Option<Run>,
     candle: Option<Run>,
 }
 
@@ -51,7 +50,6 @@ impl Case {
                 tape::backward_from(&y, &gradient).map(drop)
             }),
             walk: Some(Box::new(move || walked()?.backward().map(drop))),
-            node: None,
             candle: candle.map(|f| -> Run { Box::new(move || f()?.backward().map(drop)) }),
         })
     }
@@ -129,33 +127,16 @@ fn unary(
     Case::new(name, move || ours(&x), candle)
 }
 
-/// The same with the node alone: `alone` runs forward and backward for a gradient of ones.
-fn with_node(
-    case: Case,
-    dims: &[usize],
-    alone: impl Fn(&Tensor, &Tensor) -> candle_core::Result<()> + 'static,
-) -> candle_core::Result<Case> {
-    let (x, g) = (random(dims)?, random(dims)?.as_detached_tensor());
-    Ok(Case {
-        node: Some(Box::new(move || alone(&x, &g))),
-        ..case
-    })
-}
-
 fn leaky(x: &Tensor) -> candle_core::Result<Tensor> {
     x.relu()? - (x.neg()?.relu()? * 0.2)?
 }
 
 fn activations() -> candle_core::Result<Vec<Case>> {
     let dims = [8 * M];
-    let tanh = unary("tanh 8M", &dims, act::tanh, Some(Tensor::tanh))?;
-    let ours: fn(&Tensor) -> candle_core::Result<Tensor> = |x| act::leaky_relu(x, 0.2);
-    let slope = unary("LeakyReLU 8M", &dims, ours, Some(leaky))?;
+    let slope: fn(&Tensor) -> candle_core::Result<Tensor> = |x| act::leaky_relu(x, 0.2);
     Ok(vec![
-        with_node(tanh, &dims, |x, g| act::time_both("tanh", x, g).map(drop))?,
-        with_node(slope, &dims, |x, g| {
-            act::time_both("leaky_relu", x, g).map(drop)
-        })?,
+        unary("tanh 8M", &dims, act::tanh, Some(Tensor::tanh))?,
+        unary("LeakyReLU 8M", &dims, slope, Some(leaky))?,
     ])
 }
 
@@ -169,7 +150,7 @@ fn stock_instance_norm(x: &Tensor) -> candle_core::Result<Tensor> {
 fn norms() -> candle_core::Result<Vec<Case>> {
     let batch = [64, 64, 32, 32];
     let per_channel = || Ok::<_, candle_core::Error>([random(&[64])?, random(&[64])?]);
-    let ([w, b], [mean, var], [w2, b2]) = (per_channel()?, per_channel()?, per_channel()?);
+    let ([w, b], [mean, var]) = (per_channel()?, per_channel()?);
     let slope = Act::LeakyRelu(0.2);
     let x = random(&batch)?;
     let stock = x.clone();
@@ -198,18 +179,7 @@ fn norms() -> candle_core::Result<Vec<Case>> {
         |x| norm::instance_norm(x, None, 1e-5, Act::LeakyRelu(0.2)),
         Some(|x| leaky(&stock_instance_norm(x)?)),
     )?;
-    Ok(vec![
-        with_node(batch_norm, &batch, move |x, g| {
-            let affine = Some((w2.as_tensor(), b2.as_tensor()));
-            norm::time_both("batch", x, affine, slope, g).map(drop)
-        })?,
-        with_node(instance_norm, &instance, |x, g| {
-            norm::time_both("instance", x, None, Act::None, g).map(drop)
-        })?,
-        with_node(fused, &instance, move |x, g| {
-            norm::time_both("instance", x, None, slope, g).map(drop)
-        })?,
-    ])
+    Ok(vec![batch_norm, instance_norm, fused])
 }
 
 fn optimizers() -> candle_core::Result<Vec<Case>> {
@@ -232,7 +202,6 @@ fn optimizers() -> candle_core::Result<Vec<Case>> {
         name,
         ours,
         walk: None,
-        node: None,
         candle: None,
     };
     Ok(vec![
@@ -276,6 +245,7 @@ fn cases() -> candle_core::Result<Vec<Case>> {
             256,
             [4, 2, 1],
         )?,
+        transposed("convT4x4 100->512 1x1 b64", [64, 100, 1, 1], 512, [4, 1, 0])?,
         convolution(
             "conv4x4s2 3->64 128x128 b1",
             [1, 3, 128, 128],
@@ -326,13 +296,8 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let words = args.labels.get(1..).unwrap_or_default();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     for case in cases()?.into_iter().filter(|case| wanted(case.name)) {
-        let sides = [
-            Some(&case.ours),
-            case.walk.as_ref(),
-            case.node.as_ref(),
-            case.candle.as_ref(),
-        ];
-        let [ours, walk, node, candle] = sides.map(|side| {
+        let sides = [Some(&case.ours), case.walk.as_ref(), case.candle.as_ref()];
+        let [ours, walk, candle] = sides.map(|side| {
             let Some(run) = side else { return Ok(None) };
             let (mut times, begin) = (Vec::new(), Instant::now());
             for round in 0..200 {
@@ -348,13 +313,12 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             }
             candle_core::Result::Ok(summary(&mut times))
         });
-        let (ours, walk, node, candle) = (ours?, walk?, node?, candle?);
+        let (ours, walk, candle) = (ours?, walk?, candle?);
         let line = json!({
             "op": case.name,
             "ours_median_ms": ours.map(|(median, _)| median),
             "ours_min_ms": ours.map(|(_, min)| min),
             "walk_min_ms": walk.map(|(_, min)| min),
-            "node_min_ms": node.map(|(_, min)| min),
             "candle_ms": candle.map(|(_, min)| min),
             "threads": gan_kernels::threads(),
         });

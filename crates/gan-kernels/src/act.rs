@@ -17,7 +17,7 @@ use crate::simd::Isa;
 use crate::sweep::{Map1, Map2, map1, map2};
 use crate::tape;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 /// An activation that norms and affine layers compute in the same node.
 ///
@@ -282,20 +282,6 @@ impl CustomOp1 for Pointwise {
         };
         tape::plain2(&at, &for_grad(g).contiguous()?, PointwiseGrad(self.0)).map(Some)
     }
-}
-
-/// Runs an activation forward and backward without candle's bookkeeping, for benchmarks.
-#[doc(hidden)]
-pub fn time_both(name: &str, x: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-    let op = Pointwise(match name {
-        "tanh" => Fun::Tanh,
-        "sigmoid" => Fun::Sigmoid,
-        "softplus" => Fun::Softplus,
-        "leaky_relu" => Fun::Act(Act::LeakyRelu(0.2)),
-        _ => bail!("no activation {name}"),
-    });
-    let y = tape::plain1(x, Pointwise(op.0))?;
-    op.bwd(x, &y, g)
 }
 
 /// The gradient of [`Pointwise`] from `at` (its input, or its result for tanh and sigmoid) and

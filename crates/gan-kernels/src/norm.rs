@@ -12,6 +12,7 @@ mod columns;
 mod kernels;
 mod ops;
 mod pixel;
+mod shared;
 
 pub use pixel::{minibatch_stddev, pixel_norm};
 
@@ -19,9 +20,9 @@ use crate::act::Act;
 use crate::real::read;
 use crate::tape;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, InplaceOp1, Layout, Result, Tensor, bail};
-use kernels::{Dims, Group};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 use ops::{Norm, Spec};
+use shared::{Dims, Group};
 
 /// Batch norm in training: normalises with the mean and the (biased) variance of each channel
 /// over the batch, and moves the running statistics.
@@ -366,44 +367,6 @@ impl InplaceOp1 for Follow {
                 Ok(())
             }),
             _ => bail!("running statistics: {:?}, expected F32 or F64", s.dtype()),
-        }
-    }
-}
-
-/// Runs a norm forward and backward without candle's bookkeeping, for benchmarks: `kind` is
-/// batch, instance or layer.
-#[doc(hidden)]
-pub fn time_both(
-    kind: &str,
-    x: &Tensor,
-    affine: Option<(&Tensor, &Tensor)>,
-    act: Act,
-    g: &Tensor,
-) -> Result<Vec<Tensor>> {
-    let group = match kind {
-        "batch" => Group::Channel,
-        "instance" => Group::Row,
-        _ => Group::Picture,
-    };
-    let norm = Norm::new(Spec {
-        dims: dims("norm", x, group)?,
-        eps: 1e-5,
-        act,
-        fixed: None,
-    });
-    let again = Norm {
-        spec: norm.spec.clone(),
-        stats: norm.stats.clone(),
-    };
-    match affine {
-        None => {
-            let y = tape::plain1(x, norm)?;
-            Ok(CustomOp1::bwd(&again, x, &y, g)?.into_iter().collect())
-        }
-        Some((w, b)) => {
-            let y = tape::plain3(x, w, b, norm)?;
-            let (dx, dw, db) = CustomOp3::bwd(&again, x, w, b, &y, g)?;
-            Ok([dx, dw, db].into_iter().flatten().collect())
         }
     }
 }

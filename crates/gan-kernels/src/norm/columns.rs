@@ -3,7 +3,7 @@
 //! A picture's channels lie one after another, so a block of channels is a run of columns. Sums
 //! run along pictures, a lane for each column; then the columns of a channel are added up.
 
-use super::kernels::{Context, Dims, Shared, Stats, gradient_line, settle};
+use super::shared::{Context, Dims, Shared, Stats, gradient_line, settle};
 use crate::act::Activate;
 use crate::par;
 use crate::real::{Real, kernel};

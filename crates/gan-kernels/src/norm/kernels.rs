@@ -1,6 +1,6 @@
 //! The arithmetic of batch, instance and layer norm.
 //!
-//! Some 840 lines because one set of kernels serves all three, in both orders of derivative.
+//! Some 630 lines because one set of kernels serves all three, in both orders of derivative.
 //!
 //! All three see `[b, c, n]` (n = h·w) as b·c rows of n elements. They differ in which rows share
 //! their statistics ([`Group`]); gain and offset are per channel in all. So one set of kernels
@@ -16,231 +16,24 @@
 //! act' is constant wherever it is differentiable. The sign of z is computed again where it is
 //! needed, by the same instructions, which costs less than reading y.
 //!
-//! (Over 500 lines, since first and second order share contexts, slots and schedule.)
-//!
 //! Sums run in lanes of the element type over at most [`SPAN`](crate::sweep::SPAN) additions about a shift near the
 //! mean, then in f64. The order is fixed by the shape.
 
 use super::columns::{columns_backward, columns_forward};
+use super::shared::{Affine, Context, Dims, Group, Rows, Shared, Stats, gradient_line, settle};
 use crate::act::Activate;
 use crate::memory::filled;
-use crate::par::{self, SendPtr};
+use crate::par;
 use crate::real::{Real, kernel};
 use crate::simd::{self, Isa};
 use crate::sweep::{CHUNK, Sums, emit, is_large};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Rows shorter than this are taken together, with vectors along channels (batch norm).
-const SHORT: usize = 32;
-
-/// With fewer groups than this, each is shared out among this many tasks at most.
-const FEW: usize = 8;
-
-/// Which rows share their statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
-    /// The rows of a channel (batch norm).
-    Channel,
-    /// Each row apart (instance norm).
-    Row,
-    /// The rows of a picture (layer norm).
-    Picture,
-}
-
-/// A norm's input: b pictures of c channels of n elements.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dims {
-    pub b: usize,
-    pub c: usize,
-    pub n: usize,
-    pub group: Group,
-}
-
-/// Every `step`-th row from `first`.
-#[derive(Clone, Copy)]
-struct Rows {
-    first: usize,
-    step: usize,
-    count: usize,
-}
-
-impl Rows {
-    fn iter(self) -> impl Iterator<Item = usize> {
-        (0..self.count).map(move |i| self.first + i * self.step)
-    }
-}
-
-impl Dims {
-    pub(super) fn len(self) -> usize {
-        self.b * self.c * self.n
-    }
-
-    pub(super) fn groups(self) -> usize {
-        match self.group {
-            Group::Channel => self.c,
-            Group::Row => self.b * self.c,
-            Group::Picture => self.b,
-        }
-    }
-
-    fn rows(self, group: usize) -> Rows {
-        match self.group {
-            Group::Channel => Rows {
-                first: group,
-                step: self.c,
-                count: self.b,
-            },
-            Group::Row => Rows {
-                first: group,
-                step: 1,
-                count: 1,
-            },
-            Group::Picture => Rows {
-                first: group * self.c,
-                step: 1,
-                count: self.c,
-            },
-        }
-    }
-
-    /// Elements that share their statistics.
-    pub(super) fn group_len(self) -> usize {
-        self.n * self.rows(0).count
-    }
-
-    /// How many tasks share a group's rows.
-    fn parts(self) -> usize {
-        if self.groups() >= FEW {
-            1
-        } else {
-            self.rows(0).count.min(FEW)
-        }
-    }
-
-    /// The rows of a group that belong to one of its parts.
-    fn part(self, group: usize, part: usize) -> Rows {
-        let rows = self.rows(group);
-        let (start, end) = (
-            rows.count * part / self.parts(),
-            rows.count * (part + 1) / self.parts(),
-        );
-        Rows {
-            first: rows.first + start * rows.step,
-            step: rows.step,
-            count: end - start,
-        }
-    }
-
-    fn short(self) -> bool {
-        self.group == Group::Channel && self.n < SHORT
-    }
-}
-
-/// Mean, population variance and `1/√(var + ε)` of each group.
-#[derive(Debug)]
-pub(super) struct Stats {
-    pub mean: Vec<f64>,
-    pub var: Vec<f64>,
-    pub inv: Vec<f64>,
-    /// The statistics are given (evaluation), not computed from the input.
-    pub fixed: bool,
-}
-
-/// Gain and offset of each channel; absent: 1 and 0.
-#[derive(Clone, Copy)]
-pub(super) struct Affine<'a, T> {
-    pub gain: Option<&'a [T]>,
-    pub offset: Option<&'a [T]>,
-}
-
-impl<T: Real> Affine<'_, T> {
-    pub(super) fn gain(&self, channel: usize) -> f64 {
-        self.gain.map_or(1.0, |g| g[channel].wide())
-    }
-
-    /// z = x · scale + offset of a channel.
-    #[inline(always)]
-    pub(super) fn line(&self, channel: usize, mean: f64, inv: f64) -> (T, T) {
-        let scale = self.gain(channel) * inv;
-        let offset = self.offset.map_or(0.0, |o| o[channel].wide());
-        (T::of(scale), T::of(offset - mean * scale))
-    }
-}
-
 /// A shift near the mean of a group, about which its squares are summed.
 fn shift<T: Real>(x: &[T]) -> T {
     let some = &x[..x.len().min(64)];
     T::of(some.iter().map(|v| v.wide()).sum::<f64>() / some.len() as f64)
-}
-
-/// A slice that tasks share, each writing parts of its own.
-pub(super) struct Shared<T> {
-    start: SendPtr<T>,
-    len: usize,
-}
-
-impl<T> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Shared<T> {}
-
-impl<T> Shared<T> {
-    fn new(v: &mut [T]) -> Self {
-        Self {
-            start: SendPtr(v.as_mut_ptr()),
-            len: v.len(),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The slice must outlive the part, and no one else may use these elements meanwhile.
-    #[inline(always)]
-    pub(super) unsafe fn part<'a>(self, range: Range<usize>) -> &'a mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: the range is inside the slice; the caller answers for the rest.
-        unsafe { std::slice::from_raw_parts_mut(self.start.get().add(range.start), range.len()) }
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Shared::part`].
-    unsafe fn set(self, i: usize, value: T) {
-        // SAFETY: the caller's promise.
-        unsafe { self.part(i..i + 1)[0] = value }
-    }
-
-    /// # Safety
-    ///
-    /// The slice must outlive the call, and no one may write the element meanwhile; others may read it.
-    unsafe fn get(self, i: usize) -> T
-    where
-        T: Copy,
-    {
-        assert!(i < self.len);
-        // SAFETY: the element is inside the slice; the caller answers for the rest. It is read through
-        // the pointer, as a reference that could write would have to be the only one.
-        unsafe { self.start.get().add(i).read() }
-    }
-}
-
-/// What the kernels of a group know besides its rows.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a, T, A> {
-    pub dims: Dims,
-    pub x: &'a [T],
-    pub affine: Affine<'a, T>,
-    pub act: A,
-}
-
-impl<T: Real, A: Activate<T>> Context<'_, T, A> {
-    #[inline(always)]
-    fn row(&self, row: usize) -> Range<usize> {
-        row * self.dims.n..(row + 1) * self.dims.n
-    }
 }
 
 /// Σ(x - shift) and Σ(x - shift)² over rows.
@@ -614,27 +407,11 @@ pub(super) fn forward<T: Real, A: Activate<T>>(
     (y, stats)
 }
 
-/// Mean and population variance from the sums about a shift.
-pub(super) fn settle<T: Real>([sum, square]: [f64; 2], shift: T, count: f64) -> (f64, f64) {
-    let m = sum / count;
-    let v = square / count - m * m;
-    // Rounding may give a little less than zero; NaN stays.
-    (shift.wide() + m, if v < 0.0 { 0.0 } else { v })
-}
-
 /// The gradients of input, gain and offset.
 pub(super) struct Gradients<T> {
     pub x: Vec<T>,
     pub gain: Vec<T>,
     pub offset: Vec<T>,
-}
-
-/// The slope and constant of [`gradient_write_body`] from the group's Σu and Σu(x - μ).
-pub(super) fn gradient_line(sums: [f64; 2], inv: f64, count: f64, fixed: bool) -> [f64; 2] {
-    if fixed {
-        return [0.0; 2];
-    }
-    [-inv * inv * inv * sums[1] / count, -inv * sums[0] / count]
 }
 
 /// All gradients in one go.

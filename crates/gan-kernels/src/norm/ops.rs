@@ -1,6 +1,7 @@
 //! Batch, instance and layer norm as nodes of the graph, and their gradient as one.
 
-use super::kernels::{self, Affine, Dims, Stats};
+use super::kernels;
+use super::shared::{Affine, Dims, Stats};
 use crate::act::{Act, by_act};
 use crate::mode::{self, Mode, for_grad, wants_param_grad};
 use crate::real::{Real, by_dtype, read, slice};

@@ -1,7 +1,7 @@
 //! Pixel norm, and minibatch standard deviation.
 
 use super::dims;
-use super::kernels::Group;
+use super::shared::Group;
 use crate::mode::{self, Mode};
 use crate::par;
 use crate::real::{Real, by_dtype, kernel, read, slice};
