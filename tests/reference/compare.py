@@ -56,21 +56,21 @@ def main():
         for label in [args.labels] if ops else [[label] for label in args.labels]:
             for row in own(args, label, [*steps, *common]):
                 smaller(ours, row.get("op") or row["paper"], row,
-                        ["ours_median_ms", "ours_min_ms", "walk_min_ms", "node_min_ms", "candle_ms", "median_s", "min_s", "peak_rss_mib"])
+                        ["ours_median_ms", "ours_min_ms", "walk_min_ms", "candle_ms", "median_s", "min_s", "peak_rss_mib"])
             for row in lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *steps, *common]):
                 smaller(torch, row.get("op") or row["paper"], row, ["median_ms", "min_ms", "median_s", "min_s", "peak_rss_mib"])
             if args.channels_last and not ops:
                 for row in lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *steps, *common, "--channels-last"]):
                     smaller(last, row["paper"], row, ["min_s"])
     if ops:
-        print("| op | ours ms | node alone | candle's walk | PyTorch | stock candle | PyTorch / ours | PyTorch / node |")
-        print("|---|---|---|---|---|---|---|---|")
+        print("| op | ours ms | candle's walk | PyTorch | stock candle | PyTorch / ours |")
+        print("|---|---|---|---|---|---|")
         shown = lambda x, f: "" if x is None else f"{x:{f}}"
         for op, o in ours.items():
             p = torch.get(op, {}).get("min_ms")
-            node, walk = o.get("node_min_ms"), o.get("walk_min_ms")
-            print(f"| {op} | {o['ours_min_ms']:.2f} | {shown(node, '.2f')} | {shown(walk, '.2f')} | {shown(p, '.2f')} | {shown(o.get('candle_ms'), '.1f')} "
-                  f"| {shown(p and p / o['ours_min_ms'], '.2f')} | {shown(p and node and p / node, '.2f')} |")
+            walk = o.get("walk_min_ms")
+            print(f"| {op} | {o['ours_min_ms']:.2f} | {shown(walk, '.2f')} | {shown(p, '.2f')} | {shown(o.get('candle_ms'), '.1f')} "
+                  f"| {shown(p and p / o['ours_min_ms'], '.2f')} |")
         ratios = [torch[op]["min_ms"] / o["ours_min_ms"] for op, o in ours.items() if op.startswith("conv") and op in torch]
         if ratios:
             print(f"convolutions: geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}, worst {min(ratios):.2f}")

@@ -20,15 +20,9 @@ const LONG: usize = 500;
 
 /// Circles that are there today, each with its reason. None may be added, and a part of one may stay while
 /// the rest is taken apart.
-const CIRCLES: [&str; 4] = [
+const CIRCLES: [&str; 1] = [
     // A network's parameters are state, and state says whether it is a network's.
     "crates/gan-core/src/params.rs crates/gan-core/src/state.rs",
-    // What finishes a convolution borrows a helper from it.
-    "crates/gan-kernels/src/conv.rs crates/gan-kernels/src/finish.rs",
-    // The sums by columns are called by the kernels and share their dimensions.
-    "crates/gan-kernels/src/norm/columns.rs crates/gan-kernels/src/norm/kernels.rs",
-    // The walk goes over nodes, and a node's own gradient may need a walk.
-    "crates/gan-kernels/src/tape/node.rs crates/gan-kernels/src/tape/walk.rs",
 ];
 
 /// Checks the workspace at `root` and returns the violations, sorted; none means that it is tidy.
