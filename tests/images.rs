@@ -65,7 +65,7 @@ fn pictures_that_cannot_be_used_are_named_and_nothing_is_made() {
     save(&set.join("2.png"), 7, 2);
     let words = [
         "set: holds 1 picture ",
-        "2.png (7x7)",
+        "2.png (7 wide, 7 high)",
         "8 pixels",
         "--enlarge",
         "--skip-small",
