@@ -59,14 +59,14 @@ impl LiveSource {
             None => &[Side::A],
             Some(_) => &[Side::A, Side::B],
         };
-        if let Some(ask) = asks.iter().find(|ask| !all.contains(&ask.side())) {
+        if let Some(ask) = asks.iter().find(|ask| !all.contains(&ask.what.side())) {
             bail!(
                 "{} is asked for of side {}, the data set has one side",
                 ask.role,
-                ask.side().letter()
+                ask.what.side().letter()
             )
         }
-        let asked = |side: &&Side| asks.iter().any(|ask| ask.side() == **side);
+        let asked = |side: &&Side| asks.iter().any(|ask| ask.what.side() == **side);
         let sides: Vec<Side> = all.iter().filter(asked).copied().collect();
         let role = match sides[..] {
             _ if sides.len() == all.len() => "order",

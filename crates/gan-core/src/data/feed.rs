@@ -117,16 +117,9 @@ impl Running {
 
 /// Pictures in an epoch of these asks: of a pair, as many on both sides.
 fn stream_len(data: &Data, asks: &[What]) -> usize {
-    match (asks.first().map(side_of), &data.b) {
+    match (asks.first().map(What::side), &data.b) {
         (Some(Side::B), Some(b)) => b.info().len,
         _ => data.a.info().len,
-    }
-}
-
-fn side_of(what: &What) -> Side {
-    match what {
-        What::Labels => Side::A,
-        What::Pictures { side, .. } => *side,
     }
 }
 

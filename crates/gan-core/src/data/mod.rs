@@ -163,6 +163,14 @@ pub trait Pictures: Debug + Send + Sync {
     fn sha256(&self) -> &str;
 }
 
+/// The classes of all pictures of a set that has classes.
+fn labels_of(pictures: &dyn Pictures) -> Option<Vec<u8>> {
+    pictures.info().classes?;
+    (0..pictures.info().len)
+        .map(|i| u8::try_from(pictures.label(i)?).ok())
+        .collect()
+}
+
 /// A data set as a run sees it: pictures of one side or two, with labels or without.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

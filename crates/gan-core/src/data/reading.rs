@@ -3,7 +3,7 @@
 use super::held::Slots;
 use super::resize::{brought, planar};
 use super::view::View;
-use super::{Part, Pictures};
+use super::{Pictures, labels_of};
 use crate::FileError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,7 +90,7 @@ pub fn bring(
     let mut picture = Vec::new();
     for (i, kept) in kept.iter().enumerate() {
         picture.clear();
-        pictures.read(i, Part::whole(pictures.size(i)), &mut picture)?;
+        pictures.whole(i, &mut picture)?;
         let (h, w) = pictures.size(i);
         let planes = picture.chunks_exact((h * w).max(1)).map(|plane| {
             let made = brought(plane, 1, (h, w), kept.part, kept.size).map_err(wrong)?;
@@ -99,10 +99,7 @@ pub fn bring(
         slots.fill(i, &planes.collect::<Result<Vec<_>, FileError>>()?.concat())?;
         (reading.progress)("bringing pictures to size", i + 1, info.len);
     }
-    let labels: Option<Vec<u8>> = (0..info.len)
-        .map(|i| pictures.label(i).and_then(|label| u8::try_from(label).ok()))
-        .collect();
-    let labels = labels.filter(|_| info.classes.is_some());
+    let labels = labels_of(&*pictures);
     // The hash is that of the set as it was: a run of another size learns from the same data.
     Ok(Arc::new(slots.finish(
         info.clone(),

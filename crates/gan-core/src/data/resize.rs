@@ -4,14 +4,12 @@
 //! that halve pictures. Else a triangle filter, widened by the factor on the way down: what users of
 //! other tools know as antialiased bilinear.
 
-use super::{Held, Part, Pictures};
+use super::view::LARGEST_SIDE;
+use super::{Held, Part, Pictures, labels_of};
 use crate::FileError;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use std::path::Path;
-
-/// The largest side that pictures are padded to.
-const SIDE: usize = 8192;
 
 /// A part of a picture of this height and width, `channels` (1 or 3) last, brought to another size.
 ///
@@ -109,7 +107,7 @@ pub fn padded(pictures: &dyn Pictures, size: usize) -> Result<Held, FileError> {
         |problem: String| FileError::new(Path::new("data set"), problem, "choose another size");
     let info = pictures.info();
     let (height, width) = (info.height, info.width);
-    if size < height.max(width) || size > SIDE || info.smallest.is_some() {
+    if size < height.max(width) || size > LARGEST_SIDE || info.smallest.is_some() {
         return Err(wrong(format!(
             "pictures of {height}x{width} cannot be padded to {size}x{size}"
         )));
@@ -119,7 +117,7 @@ pub fn padded(pictures: &dyn Pictures, size: usize) -> Result<Held, FileError> {
     let mut picture = Vec::with_capacity(info.pixels());
     for i in 0..info.len {
         picture.clear();
-        pictures.read(i, Part::whole((height, width)), &mut picture)?;
+        pictures.whole(i, &mut picture)?;
         for plane in picture.chunks_exact(height * width) {
             let start = bytes.len();
             bytes.resize(start + size * size, 0);
@@ -131,10 +129,7 @@ pub fn padded(pictures: &dyn Pictures, size: usize) -> Result<Held, FileError> {
             }
         }
     }
-    let labels: Option<Vec<u8>> = (0..info.len)
-        .map(|i| pictures.label(i).and_then(|label| u8::try_from(label).ok()))
-        .collect();
-    let labels = labels.filter(|_| info.classes.is_some());
+    let labels = labels_of(pictures);
     let mut info = info.clone();
     (info.height, info.width) = (size, size);
     Held::new(info, bytes, labels).map_err(wrong)

@@ -4,7 +4,7 @@
 use super::DataInfo;
 use serde::{Deserialize, Serialize};
 
-/// The largest side that pictures are brought to.
+/// The largest side, in pixels, of pictures that are read, brought to size or padded.
 pub(super) const LARGEST_SIDE: usize = 8192;
 
 /// Which part of a data set in two domains; a set in one domain is side A.
@@ -311,6 +311,16 @@ pub enum What {
     },
 }
 
+impl What {
+    /// The side that it is of; labels are side A's.
+    pub fn side(&self) -> Side {
+        match self {
+            What::Labels => Side::A,
+            What::Pictures { side, .. } => *side,
+        }
+    }
+}
+
 /// Pictures of side A in [−1, 1].
 pub const fn pictures(role: &str) -> Ask<'_> {
     Ask {
@@ -365,14 +375,6 @@ impl Ask<'_> {
     /// Smaller by a whole factor, by MATLAB's bicubic filter.
     pub fn shrunk(self, factor: usize) -> Self {
         self.with(|_, _, shrink| *shrink = Some((factor, Shrink::Bicubic)))
-    }
-
-    /// The side that it is of; labels are side A's.
-    pub fn side(&self) -> Side {
-        match self.what {
-            What::Labels => Side::A,
-            What::Pictures { side, .. } => side,
-        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! One PNG or JPEG file as 8-bit values, upright, on white; its header before its pixels.
 
+use crate::data::view::LARGEST_SIDE;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use std::io::Cursor;
 
-/// The largest side of a picture in pixels.
-const SIDE: u32 = 8192;
 const REPLACE: &str = "replace it or take it out of the set";
 
 /// What is wrong with a picture, and what to do.
@@ -47,8 +46,8 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
         .with_guessed_format()
         .map_err(|e| broken(e.into()))?;
     let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE);
-    limits.max_image_height = Some(SIDE);
+    limits.max_image_width = Some(LARGEST_SIDE as u32);
+    limits.max_image_height = Some(LARGEST_SIDE as u32);
     reader.limits(limits);
     // The decoder would fill what is missing with grey.
     if reader.format() == Some(image::ImageFormat::Jpeg) && !jpeg_is_whole(file) {
