@@ -8,6 +8,8 @@
 mod cli;
 mod eval;
 mod faults;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod grows;
 mod images;
 mod learns;
@@ -17,6 +19,7 @@ mod parity;
 mod program;
 mod resume;
 mod smoke;
+mod steps;
 #[path = "../crates/gan-core/tests/toys/mod.rs"]
 #[allow(dead_code)]
 mod toys;

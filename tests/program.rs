@@ -5,7 +5,7 @@ use candle_core::Device;
 use gan_core::{Context, DataInfo, Port, Preset, Recipe};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use xtask::registry::PAPERS;
+pub use xtask::registry::PAPERS;
 
 const CHILD: &str = "GAN_TEST_ARGS";
 
@@ -14,6 +14,12 @@ pub fn all() -> Vec<&'static dyn Recipe> {
     // The embedded pairs have no classes, which the last toy learns from.
     let toys = TOYS.iter().filter(|toy| toy.info().name != "toy-matched");
     PAPERS.iter().chain(toys).copied().collect()
+}
+
+/// The GPU. A build with CUDA is tested where there is one, or the stand-in for one: without it the tests fail.
+#[cfg(feature = "cuda")]
+pub fn gpu() -> Device {
+    Device::new_cuda(0).unwrap()
 }
 
 /// The pictures that a paper's generator takes, if it takes any, on a data set like its own.
