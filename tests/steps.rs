@@ -5,7 +5,7 @@ use candle_core::Device;
 use xtask::gpu::steps::{LIMIT, Report, follow, resumed};
 
 /// Of what an iteration leaves behind, how much may be as far from the CPU's as the CPU is from itself.
-const LOOSE: f64 = 0.1;
+const LOOSE: f64 = 0.15;
 
 fn assert_close(paper: &str, report: &Report) {
     for group in report.failed() {

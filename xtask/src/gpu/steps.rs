@@ -16,8 +16,10 @@ use std::collections::BTreeMap;
 
 /// What is accepted, as in the recordings: weights, moments and buffers after an iteration, and its scalars.
 pub const LIMIT: f64 = 1e-5;
-/// How often the CPU repeats an iteration from weights that are moved by a rounding.
+/// How often the CPU repeats an iteration from a state that is moved by some roundings.
 const TRIES: u64 = 8;
+/// By how much: a sum of many terms in another order moves by some roundings, not by one.
+const ROUNDINGS: f64 = 4. * f32::EPSILON as f64;
 /// How many times as far from the CPU as the CPU is from itself the device may be in an iteration that
 /// magnifies roundings.
 const ROOM: f64 = 2.;
@@ -34,7 +36,7 @@ pub struct Group {
 }
 
 /// A tensor of an iteration that magnifies roundings: the CPU itself gets elsewhere when all numbers of the
-/// state before it are moved by one rounding.
+/// state before it are moved by a few roundings.
 #[derive(Clone, Debug)]
 pub struct Loose {
     /// The tensor and the iteration.
@@ -161,13 +163,13 @@ fn group(key: &str) -> String {
     }
 }
 
-/// The state with each number moved at random by up to one rounding.
+/// The state with each number moved at random by up to [`ROUNDINGS`].
 fn moved(state: &Tensors, rng: &mut CounterRng) -> Result<Tensors> {
     let one = |(key, tensor): (&String, &Tensor)| {
         if tensor.dtype() != DType::F32 {
             return Ok((key.clone(), tensor.clone()));
         }
-        let by = rng.uniform(key, tensor.dims())?.affine(2., -1.)? * f64::from(f32::EPSILON);
+        let by = rng.uniform(key, tensor.dims())?.affine(2., -1.)? * ROUNDINGS;
         Ok((key.clone(), (tensor * (by? + 1.)?)?))
     };
     state.iter().map(one).collect()
