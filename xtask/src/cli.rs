@@ -50,6 +50,8 @@ pub enum Command {
     Parity(ParityArgs),
     /// Times training steps; one JSON line each
     Bench(BenchArgs),
+    /// Says what is built in, what is found of CUDA, and what to do next
+    Doctor(DoctorArgs),
     /// Checks the house rules
     Tidy,
 }
@@ -328,6 +330,14 @@ pub struct BenchArgs {
     /// auto, cpu, cuda or cuda:I
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A preset's name.

@@ -27,6 +27,7 @@ pub mod classifier;
 pub mod cli;
 pub mod data;
 pub mod dataset;
+pub mod doctor;
 pub mod eval;
 mod eval_noise;
 mod eval_sides;
@@ -72,6 +73,7 @@ pub const INTERRUPTED: u8 = 130;
 
 /// The program: settles the environment, then [`run`].
 pub fn main(papers: &[&dyn Recipe]) -> ExitCode {
+    process::report_panics();
     let args: Vec<OsString> = std::env::args_os().collect();
     match Cli::try_parse_from(&args) {
         Ok(cli) => match process::settle(cli.threads) {
@@ -117,6 +119,7 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
         Command::Classifier(args) => classifier::classifier(&args).map(|()| 0),
         Command::Parity(args) => parity::parity(papers, &args),
         Command::Bench(args) => bench::bench(papers, &args).map(|()| 0),
+        Command::Doctor(args) => doctor::doctor(&args).map(|()| 0),
         Command::Tidy => {
             let faults = tidy::tidy(&dataset::workspace()?)?;
             faults.iter().for_each(|fault| say!("{fault}"));
@@ -142,7 +145,15 @@ impl std::error::Error for Usage {}
 
 /// Prints an error as one line and gives its exit code.
 fn report(error: &anyhow::Error) -> ExitCode {
-    warn!("error: {}", one_line(error));
+    let line = one_line(error);
+    if process::is_out_of_memory(error) {
+        warn!(
+            "error: the GPU has no memory left ({line}); use a smaller batch (--set batch=N; with sample and eval -n N), \
+             or --device cpu"
+        );
+    } else {
+        warn!("error: {line}");
+    }
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 

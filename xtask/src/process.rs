@@ -3,6 +3,7 @@
 use crate::Usage;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
+use gan_core::device::{self, DeviceError};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::os::unix::process::CommandExt;
@@ -72,39 +73,67 @@ pub fn watch_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// `auto`, `cpu`, `cuda` or `cuda:I`.
+/// Opens `auto`, `cpu`, `cuda` or `cuda:I`; a program with CUDA says on the standard error output why `auto` is the
+/// CPU, where it is.
 ///
 /// # Errors
 /// An unknown name; `cuda` where this build or this machine has none: never a silent fallback.
 pub fn device(name: &str) -> Result<Device> {
-    let cuda = match name {
-        "cpu" => return Ok(Device::Cpu),
-        "auto" if !cfg!(feature = "cuda") => return Ok(Device::Cpu),
-        "auto" => return Ok(Device::new_cuda(0).unwrap_or(Device::Cpu)),
-        "cuda" => Some(0),
-        _ => name.strip_prefix("cuda:").and_then(|i| i.parse().ok()),
-    };
-    let Some(i) = cuda else {
-        bail!(Usage(format!(
-            "--device {name} is not known, expected auto, cpu, cuda or cuda:I"
-        )))
-    };
-    if !cfg!(feature = "cuda") {
-        bail!(Usage(format!(
+    let (device, why) = choose(name)?;
+    why.iter().for_each(|why| warn!("warning: {why}"));
+    Ok(device)
+}
+
+/// The same without saying it: why `auto` is the CPU is given back.
+///
+/// # Errors
+/// As [`device`].
+pub fn choose(name: &str) -> Result<(Device, Option<String>)> {
+    match device::choose(name) {
+        Ok((device, why)) => Ok((
+            device,
+            why.map(|why| format!("--device auto takes the CPU: {why}")),
+        )),
+        Err(error @ DeviceError::Unknown(_)) => bail!(Usage(format!("--device {error}"))),
+        Err(DeviceError::NotBuilt) => bail!(Usage(format!(
             "--device {name}: this program was built without CUDA; use cargo xtask-cuda, or --device cpu"
-        )))
+        ))),
+        Err(error) => bail!("--device {name}: {error}, or use --device cpu"),
     }
-    Device::new_cuda(i).with_context(|| {
-        format!("--device {name}: no such GPU, or no driver; check nvidia-smi, or use --device cpu")
-    })
 }
 
 /// A device in words.
 pub fn describe(device: &Device) -> String {
     match device {
         Device::Cpu => format!("cpu, {} threads", threads()),
-        other => format!("{:?}", other.location()).to_lowercase(),
+        other => device::describe(other),
     }
+}
+
+/// Whether an error, or what caused it, says that a GPU has no memory left.
+pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    device::is_out_of_memory(&format!("{error:#}"))
+}
+
+/// Has a panic print one line like any other failure; with `RUST_BACKTRACE` what is usual is printed, too.
+///
+/// CUDA's libraries are looked for before they are used, but what wraps them panics where one lacks a function.
+pub fn report_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let what = info.payload_as_str().unwrap_or("no message");
+        let what = what.lines().next().unwrap_or_default();
+        let place = info
+            .location()
+            .map(|at| format!(" at {at}"))
+            .unwrap_or_default();
+        warn!(
+            "error: a fault of the program{place}: {what}; checkpoints that were written stand, please report this"
+        );
+        if std::env::var_os("RUST_BACKTRACE").is_some_and(|wanted| wanted != "0") {
+            usual(info);
+        }
+    }));
 }
 
 /// The largest resident memory of this process so far, in MiB.

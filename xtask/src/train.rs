@@ -19,7 +19,7 @@ use crate::start::{fresh, usage};
 use crate::{INTERRUPTED, Usage, dataset, process};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Data;
-use gan_core::{FileError, Observer, Outcome, Recipe, Store, fixed_noise};
+use gan_core::{Event, FileError, Observer, Outcome, Recipe, Store, device, fixed_noise};
 use std::path::{Path, PathBuf};
 
 /// Pictures in a grid.
@@ -30,7 +30,10 @@ const COLUMNS: usize = 8;
 /// Runs `train`; gives the exit code.
 pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     let recipe = settings::paper(papers, &args.paper)?;
-    let device = process::device(&args.device)?;
+    let (device, why) = process::choose(&args.device)?;
+    if let (Some(why), false) = (why, args.quiet) {
+        warn!("warning: {why}");
+    }
     let start = match &args.resume {
         Some(file) => resumed(recipe, args, file.as_deref(), &device)?,
         None => fresh(recipe, args, &device)?,
@@ -49,7 +52,11 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         )))
     }
     // Built before a folder is made, so that a setting that cannot be built leaves nothing behind.
-    let mut running = job.start(&start.data).map_err(|e| usage(&args.paper, &e))?;
+    let mut running = match job.start(&start.data) {
+        // That it does not fit is no fault of the command line.
+        Err(error) if device::is_out_of_memory(&error.to_string()) => bail!(error),
+        started => started.map_err(|e| usage(&args.paper, &e))?,
+    };
     let out = match (&start.run, &args.out) {
         (Some((folder, _)), _) => folder.path().to_path_buf(),
         (None, Some(out)) => out.clone(),
@@ -206,7 +213,14 @@ impl Run<'_> {
             probe: Some(probe),
             store: Some(&mut store),
         };
-        let ran = running.run(watch, &stop, &mut observers)?;
+        let mut reached = Reached(from);
+        observers.push(&mut reached);
+        let ran = match running.run(watch, &stop, &mut observers) {
+            Err(error) if process::is_out_of_memory(&error) => {
+                bail!(self.out_of_memory(reached.0, store.kept()?.pop()))
+            }
+            ran => ran?,
+        };
         let weights = dir.join("weights");
         std::fs::create_dir_all(&weights).map_err(|e| FileError::writing(&weights, &e))?;
         for (name, part) in running.algorithm.parts() {
@@ -220,6 +234,24 @@ impl Run<'_> {
             last = held_out.write(&*sampler, port, dir, settings.seed, &job.device)?;
         }
         Ok(self.end(&ran, &last))
+    }
+
+    /// What to say where a GPU's memory did not suffice after `t` iterations.
+    fn out_of_memory(&self, t: u64, newest: Option<(u64, PathBuf)>) -> String {
+        let then = match newest {
+            Some((_, path)) => format!(
+                "{} stands; go on with --resume --device cpu, or start a new run with a smaller batch (--set batch=N)",
+                path.display()
+            ),
+            None => {
+                "nothing was saved yet; use a smaller batch (--set batch=N), or --device cpu".into()
+            }
+        };
+        format!(
+            "{} has no memory left after {} iterations; {then}",
+            process::describe(&self.job.device),
+            thousands(t)
+        )
     }
 
     /// Says what was made and how to go on; gives the exit code.
@@ -275,6 +307,18 @@ impl Run<'_> {
                 0
             }
         }
+    }
+}
+
+/// How many iterations are done, for an error to say.
+struct Reached(u64);
+
+impl Observer for Reached {
+    fn on(&mut self, event: &Event<'_>) -> candle_core::Result<()> {
+        if let Event::Stepped { t } = event {
+            self.0 = *t;
+        }
+        Ok(())
     }
 }
 

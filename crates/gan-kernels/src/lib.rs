@@ -23,7 +23,7 @@
 //!
 //! # Architecture invariants
 //!
-//! - The crate depends on candle-core alone, and speaks of tensors, layers and losses, never of
+//! - The crate depends on candle-core alone (with CUDA also on libloading), and speaks of tensors, layers and losses, never of
 //!   models or training algorithms.
 //! - It is the one place with `unsafe`. Each use states in a `SAFETY:` sentence why it is sound;
 //!   shapes and bounds are checked once, where an op is entered.
@@ -50,6 +50,8 @@ mod elem_tests;
 mod few;
 mod finish;
 pub mod linear;
+#[cfg(feature = "cuda")]
+pub mod loading;
 pub mod loss;
 mod matmul;
 mod memory;
