@@ -13,6 +13,8 @@ use gan_core::{
     Ask, DataInfo, Draws, Iter, Preset, Recipe, Seen, Source, StateReader, StateWriter, Stateful,
     View,
 };
+#[cfg(feature = "cuda")]
+use gan_kernels::meter;
 use gan_kernels::profile;
 use serde_json::json;
 use std::collections::HashMap;
@@ -70,6 +72,7 @@ fn apart(label: &str, args: &BenchArgs) -> Result<()> {
         ])
         .args(args.set.iter().flat_map(|set| ["--set", set]))
         .args(args.profile.then_some("--profile"))
+        .args(args.small.then_some("--small"))
         .status()?;
     match status.success() {
         true => Ok(()),
@@ -79,9 +82,13 @@ fn apart(label: &str, args: &BenchArgs) -> Result<()> {
 
 fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> Result<()> {
     let device = process::device(&args.device)?;
-    let config = recipe.preset(Preset::Bench, data)?;
+    let preset = match args.small {
+        true => Preset::Smoke,
+        false => Preset::Bench,
+    };
+    let config = recipe.preset(preset, data)?;
     let config = settings::apply(recipe, &config, &args.set)?;
-    let steps = recipe.steps(&config, Preset::Bench, data)?;
+    let steps = recipe.steps(&config, preset, data)?;
     let job = Job::new(
         recipe,
         Settings::bare(recipe, config.clone(), steps),
@@ -96,13 +103,22 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
     };
     let mut seen = Seen::default();
     let (mut walls, mut cpus) = (Vec::new(), Vec::new());
+    let mut costs = Costs::default();
     let begin = Instant::now();
     for t in 0..WARM_UP + args.steps {
         if args.profile && t == WARM_UP {
             profile::start();
         }
+        // Of the last warm iteration, which does what every later one does.
+        let count = t + 1 == WARM_UP;
+        if count {
+            costs.begin(&device)?;
+        }
         let (wall, cpu) = (Instant::now(), ProcessTime::now());
         algorithm.step(&mut Iter::new(t, &mut source, &mut seen))?;
+        if count {
+            costs.end(&device)?;
+        }
         device.synchronize()?;
         if t >= WARM_UP {
             walls.push(wall.elapsed().as_secs_f64());
@@ -121,7 +137,7 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
     let middle = |i: usize| walls.get(i).copied().unwrap_or_default();
     let median = (middle((iterations - 1) / 2) + middle(iterations / 2)) / 2.;
     let round = |seconds: f64| (seconds * 1e6).round() / 1e6;
-    let line = json!({
+    let mut line = json!({
         "paper": label,
         "batch": config.get("batch"),
         "median_s": round(median),
@@ -132,8 +148,59 @@ fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> 
         "threads": process::threads(),
         "device": process::describe(&device),
     });
+    if let (Some(line), true) = (line.as_object_mut(), device.is_cuda()) {
+        line.extend(costs.said());
+    }
     say!("{line}");
     Ok(())
+}
+
+/// What an iteration on a GPU costs besides time.
+#[derive(Default)]
+struct Costs {
+    bytes: Option<u64>,
+    counts: Vec<(&'static str, Option<u64>)>,
+}
+
+impl Costs {
+    /// What is counted, where anything is.
+    #[cfg(feature = "cuda")]
+    const COUNTED: [&str; 4] = ["launches", "library_calls", "htod", "syncs"];
+
+    #[cfg(feature = "cuda")]
+    fn begin(&mut self, device: &Device) -> Result<()> {
+        meter::reset_peak(device)?;
+        self.counts = Self::COUNTED.map(|what| (what, meter::count(what))).into();
+        Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn end(&mut self, device: &Device) -> Result<()> {
+        for (what, count) in &mut self.counts {
+            let after = meter::count(what);
+            *count = after.zip(*count).map(|(after, before)| after - before);
+        }
+        self.bytes = meter::peak_bytes(device)?;
+        Ok(())
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn begin(&mut self, _: &Device) -> Result<()> {
+        Ok(())
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn end(&mut self, _: &Device) -> Result<()> {
+        Ok(())
+    }
+
+    /// The entries of the line.
+    fn said(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mib = self.bytes.map(|bytes| bytes.div_ceil(1 << 20));
+        let counts = self.counts.iter().copied();
+        let all = [("peak_device_mib", mib)].into_iter().chain(counts);
+        all.map(|(what, n)| (what.into(), json!(n))).collect()
+    }
 }
 
 /// How many ops a profile shows.

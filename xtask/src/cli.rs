@@ -327,6 +327,9 @@ pub struct BenchArgs {
     /// Also print which ops, on which shapes, the time went to
     #[arg(long)]
     pub profile: bool,
+    /// Times the networks of the smoke preset, to try the benchmark itself
+    #[arg(long)]
+    pub small: bool,
     /// auto, cpu, cuda or cuda:I
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,

@@ -55,6 +55,8 @@ pub mod loading;
 pub mod loss;
 mod matmul;
 mod memory;
+#[cfg(feature = "cuda")]
+pub mod meter;
 pub mod mode;
 pub mod norm;
 pub mod optim;
