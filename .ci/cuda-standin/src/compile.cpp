@@ -1,5 +1,6 @@
 // Calls compile.sh, which lies with the rest of the stand-in beside the folder of this library.
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -47,7 +48,7 @@ Compiled standin_compile(const std::string &source, const std::string &options) 
     _exit(127);
   }
   int status = -1;
-  if (child > 0) waitpid(child, &status, 0);
+  while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   close(in);
   Compiled result{read_all(out), read_all(messages)};
   result.library.resize(strcspn(result.library.c_str(), "\n"));

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <vector>
 
 #ifndef __x86_64__
@@ -203,9 +204,26 @@ void wait_for_block() {
   wait();
 }
 
-void spoil_shared(size_t dynamic_bytes) {
-  memset(block->shared_start, 0xff, block->shared_end - block->shared_start);
-  memset(dynamic_shared, 0xff, dynamic_bytes);
+// Static shared arrays of a library can be many, of a kernel they are few. So all are spoiled before a
+// launch, and between blocks only what the first block that met a barrier has changed.
+struct Range {
+  char *start;
+  size_t bytes;
+};
+std::vector<Range> changed;
+
+void spoil(char *start, size_t bytes) { memset(start, 0xff, bytes); }
+
+void find_changed() {
+  const size_t LINE = 64;
+  for (char *p = block->shared_start; p < block->shared_end; p += LINE) {
+    const size_t n = std::min<size_t>(LINE, block->shared_end - p);
+    unsigned char all = 0xff;
+    for (size_t i = 0; i < n; i++) all &= static_cast<unsigned char>(p[i]);
+    if (all == 0xff) continue;
+    if (!changed.empty() && changed.back().start + changed.back().bytes == p) changed.back().bytes += n;
+    else changed.push_back({p, n});
+  }
 }
 
 void run_block() {
@@ -241,14 +259,16 @@ void run_launch(Block *b, const Launch &l, void (*body)(void **), void **params)
   b->thread_index = {0, 0, 0};
   one_dimensional = l.block[1] == 1 && l.block[2] == 1;
   const uint64_t blocks = uint64_t(l.grid[0]) * l.grid[1] * l.grid[2];
-  waited = true;
+  // NaN in all shared memory, so that nobody counts on zeros or on what an earlier block left.
+  spoil(b->shared_start, b->shared_end - b->shared_start);
+  changed.clear();
   for (uint64_t n = 0; n < blocks; n++) {
     const uint64_t i = reverse ? blocks - 1 - n : n;
     b->block_index = {unsigned(i % l.grid[0]), unsigned(i / l.grid[0] % l.grid[1]), unsigned(i / l.grid[0] / l.grid[1])};
-    // NaN, so that nobody counts on zeros or on the last block's values. A block that met no barrier had no
-    // use for shared memory, so after it this can be left out.
-    if (waited || l.shared_bytes) spoil_shared(l.shared_bytes);
+    spoil(dynamic_shared, l.shared_bytes);
+    for (const Range &range : changed) spoil(range.start, range.bytes);
     run_block();
+    if (waited && changed.empty()) find_changed();
   }
 }
 

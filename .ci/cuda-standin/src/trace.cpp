@@ -30,9 +30,13 @@ std::vector<std::string> symbolise(const std::string &file, const std::vector<ui
 
 bool holds(const std::string &text, const char *part) { return text.find(part) != std::string::npos; }
 
-// Frames that say nothing about the cause: the bindings and the standard library.
+// Frames that say nothing about the cause: the bindings and the standard library, by function or by file.
 bool is_plumbing(const std::string &line) {
-  for (const char *part : {"/cudarc-", "/rustc/", "??", "/std/src/", "/core/src/", "/alloc/src/"})
+  const std::string inlined = " (inlined by) ";
+  const size_t start = line.rfind(inlined, 0) == 0 ? inlined.size() : 0;
+  for (const char *name : {"cudarc::", "std::", "core::", "alloc::", "<core::", "<alloc::", "_start", "__libc_start"})
+    if (line.compare(start, strlen(name), name) == 0) return true;
+  for (const char *part : {"/cudarc-", "/rustc/", "?? "})
     if (holds(line, part)) return true;
   return false;
 }
