@@ -260,13 +260,17 @@ mod built {
     }
 
     fn refused(said: &str) -> DeviceError {
+        let said = match super::is_out_of_memory(said) {
+            true => "its memory is taken",
+            false => said,
+        };
         DeviceError::Refused { said: said.into() }
     }
 
     /// Where a library is, or what was looked for.
     fn find(name: &'static str) -> Result<PathBuf, String> {
         loading::find(name).map_err(|Missing { looked_for, said }| {
-            let looked_for = format!("looked for {}", looked_for.join(", "));
+            let looked_for = format!("looked for {looked_for}");
             said.map_or(looked_for.clone(), |said| format!("{looked_for} ({said})"))
         })
     }
