@@ -8,7 +8,7 @@ fn help_names_every_command_and_shows_examples() {
     let dir = tempfile::tempdir().unwrap();
     let help = ok("", dir.path(), &["--help"]);
     for command in [
-        "train", "sample", "list", "info", "data", "weights", "parity", "bench", "tidy",
+        "train", "sample", "list", "info", "data", "weights", "parity", "bench", "doctor", "tidy",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let help = ok("", dir.path(), &[command, "--help"]);

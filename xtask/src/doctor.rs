@@ -168,8 +168,11 @@ fn print(report: &Report) {
                     gpu.compute_capability
                 );
             }
-            if let Some(error) = &cuda.error {
-                say!("gpu         none: {error}");
+            match &cuda.error {
+                Some(error) if !cuda.gpus.is_empty() => say!("gpu         another: {error}"),
+                // Why is said in the next line.
+                _ if cuda.gpus.is_empty() => say!("gpu         none"),
+                _ => {}
             }
         }
     }

@@ -248,7 +248,7 @@ impl Run<'_> {
             }
         };
         format!(
-            "{} has no memory left after {} iterations; {then}",
+            "{}, has no memory left after {} iterations; {then}",
             process::describe(&self.job.device),
             thousands(t)
         )
