@@ -31,6 +31,7 @@ pub mod eval;
 mod eval_noise;
 mod eval_sides;
 pub mod folder;
+pub mod gpu;
 mod heldout;
 mod inputs;
 pub mod job;

@@ -1,0 +1,3 @@
+//! Checks of what a GPU computes, against the CPU.
+
+pub mod edge;
