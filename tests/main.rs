@@ -7,6 +7,7 @@
 
 mod cli;
 mod device;
+mod edge;
 mod eval;
 mod faults;
 #[cfg(feature = "cuda")]

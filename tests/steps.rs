@@ -2,11 +2,15 @@
 
 use crate::program::PAPERS;
 use candle_core::Device;
-use xtask::gpu::steps::{LIMIT, Report, follow, resumed};
+#[cfg(feature = "cuda")]
+use xtask::gpu::steps::{LIMIT, Report};
+use xtask::gpu::steps::{follow, resumed};
 
 /// Of what an iteration leaves behind, how much may be as far from the CPU's as the CPU is from itself.
+#[cfg(feature = "cuda")]
 const LOOSE: f64 = 0.15;
 
+#[cfg(feature = "cuda")]
 fn assert_close(paper: &str, report: &Report) {
     for group in report.failed() {
         panic!(

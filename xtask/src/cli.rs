@@ -52,6 +52,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Says what is built in, what is found of CUDA, and what to do next
     Doctor(DoctorArgs),
+    /// Checks a GPU against the CPU, and writes what that shows and costs into docs/gpu.md
+    GpuCheck(GpuCheckArgs),
     /// Checks the house rules
     Tidy,
 }
@@ -341,6 +343,44 @@ pub struct DoctorArgs {
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `gpu-check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask-cuda gpu-check\n  \
+    cargo xtask-cuda gpu-check --python venv/bin/python\n\n\
+    Replays every recording, compares every op and each paper's iterations with the CPU's, and times the \
+    iterations of `bench`, alternately with the reference's where PyTorch sees the GPU. Exit code 1 when a \
+    check fails.")]
+pub struct GpuCheckArgs {
+    /// cuda or cuda:I
+    #[arg(long, default_value = "cuda", value_name = "DEVICE")]
+    pub device: String,
+    /// Iterations of each paper that are compared with the CPU's
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub iterations: u64,
+    /// Iterations timed at most
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    pub steps: u64,
+    /// Stop timing a paper after this many seconds (two iterations at least)
+    #[arg(long, default_value_t = 20., value_name = "S")]
+    pub seconds: f64,
+    /// How often each time is taken in turn with PyTorch's
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rounds: u64,
+    /// Times the networks of the smoke preset, to try the command itself
+    #[arg(long)]
+    pub small: bool,
+    /// The Python that has PyTorch
+    #[arg(long, default_value = "python3", value_name = "COMMAND")]
+    pub python: String,
+    /// A folder of recordings [default: tests/fixtures of the project]
+    #[arg(long, value_name = "DIR")]
+    pub fixtures: Option<PathBuf>,
+    /// The page whose table is written [default: docs/gpu.md of the project]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// A preset's name.

@@ -120,6 +120,7 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
         Command::Parity(args) => parity::parity(papers, &args),
         Command::Bench(args) => bench::bench(papers, &args).map(|()| 0),
         Command::Doctor(args) => doctor::doctor(&args).map(|()| 0),
+        Command::GpuCheck(args) => gpu::check::gpu_check(papers, &args),
         Command::Tidy => {
             let faults = tidy::tidy(&dataset::workspace()?)?;
             faults.iter().for_each(|fault| say!("{fault}"));

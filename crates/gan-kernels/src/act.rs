@@ -11,13 +11,13 @@ pub use masked::masked;
 pub use maxout::maxout;
 pub use prelu::prelu;
 
+use crate::composed::{self, Composed1, Composed2, choose};
 use crate::mode::for_grad;
 use crate::real::{Real, by_dtype, slice};
 use crate::simd::Isa;
 use crate::sweep::{Map1, Map2, map1, map2};
-use crate::tape;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 /// An activation that norms and affine layers compute in the same node.
 ///
@@ -118,61 +118,30 @@ pub(crate) use by_act;
 ///
 /// Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        let op = Pointwise(Fun::Act(Act::LeakyRelu(slope)));
-        return tape::apply1(&x.contiguous()?, op);
-    }
-    leaky_relu_composed(x, slope)
-}
-
-/// By a choice, as candle's `relu` has a derivative of 1 at 0.
-fn leaky_relu_composed(x: &Tensor, slope: f64) -> Result<Tensor> {
-    x.le(0.0)?.where_cond(&(x * slope)?, x)
+    composed::apply1(x, Pointwise(Fun::Act(Act::LeakyRelu(slope))))
 }
 
 /// `max(x, 0)`; any shape. The derivative at 0 is 0.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Act(Act::Relu)));
-    }
-    relu_composed(x)
+    composed::apply1(x, Pointwise(Fun::Act(Act::Relu)))
 }
 
-fn relu_composed(x: &Tensor) -> Result<Tensor> {
-    x.le(0.0)?.where_cond(&x.zeros_like()?, x)
-}
-
-/// Hyperbolic tangent; any shape.
+/// Hyperbolic tangent; any shape. The derivative is `1 - y²`, from the result.
 pub fn tanh(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Tanh));
-    }
-    x.tanh()
+    composed::apply1(x, Pointwise(Fun::Tanh))
 }
 
-/// `1 / (1 + exp(-x))`; any shape.
+/// `1 / (1 + exp(-x))`; any shape. The derivative is `y (1 - y)`, from the result.
+///
+/// In F32, `x` below -88 counts as -88, so that the result and its logarithm stay finite.
 pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Sigmoid));
-    }
-    sigmoid_composed(x)
-}
-
-/// By tanh, which neither overflows nor loses its gradient.
-fn sigmoid_composed(x: &Tensor) -> Result<Tensor> {
-    ((x * 0.5)?.tanh()? * 0.5)? + 0.5
+    composed::apply1(x, Pointwise(Fun::Sigmoid))
 }
 
 /// `log(1 + exp(x))`, computed as `max(x, 0) + log1p(exp(-|x|))`, so without overflow; any shape.
+/// The derivative is [`sigmoid`].
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() {
-        return tape::apply1(&x.contiguous()?, Pointwise(Fun::Softplus));
-    }
-    softplus_composed(x)
-}
-
-fn softplus_composed(x: &Tensor) -> Result<Tensor> {
-    x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
+    composed::apply1(x, Pointwise(Fun::Softplus))
 }
 
 /// What [`Pointwise`] computes.
@@ -280,8 +249,39 @@ impl CustomOp1 for Pointwise {
             Fun::Tanh | Fun::Sigmoid => for_grad(y),
             Fun::Softplus => for_grad(x),
         };
-        tape::plain2(&at, &for_grad(g).contiguous()?, PointwiseGrad(self.0)).map(Some)
+        composed::plain2(&at, &for_grad(g), PointwiseGrad(self.0)).map(Some)
     }
+}
+
+impl Composed1 for Pointwise {
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        match self.0 {
+            Fun::Act(Act::None) => x.copy(),
+            Fun::Act(Act::Relu) => choose(&x.le(0.0)?, 0.0, x),
+            Fun::Act(Act::LeakyRelu(slope)) => x.gt(0.0)?.where_cond(x, &(x * slope)?),
+            Fun::Tanh => x.tanh(),
+            Fun::Sigmoid => {
+                // As the kernel of F32, which keeps exp finite. `where`, as a GPU's `maximum`
+                // drops NaN.
+                let x = match x.dtype() {
+                    DType::F32 => &choose(&x.lt(-88.0)?, -88.0, x)?,
+                    _ => x,
+                };
+                (x.neg()?.exp()? + 1.0)?.recip()
+            }
+            Fun::Softplus => x.relu()? + log_rest(x)?,
+        }
+    }
+}
+
+/// `log(1 + exp(-|x|))` from candle's ops, to the last digits also where it is small: `log u` has
+/// the relative error of `u - 1`, which the quotient takes out again (Kahan; Higham, "Accuracy and
+/// stability of numerical algorithms", 2002, problem 1.5).
+pub(crate) fn log_rest(x: &Tensor) -> Result<Tensor> {
+    let e = x.abs()?.neg()?.exp()?;
+    let u = (&e + 1.0)?;
+    let d = (&u - 1.0)?;
+    d.eq(0.0)?.where_cond(&e, &((u.log()? * &e)? / &d)?)
 }
 
 /// The gradient of [`Pointwise`] from `at` (its input, or its result for tanh and sigmoid) and
@@ -319,7 +319,7 @@ impl CustomOp2 for PointwiseGrad {
         _: &Tensor,
         h: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let h = for_grad(h).contiguous()?;
+        let h = for_grad(h);
         let d_at = if at.track_op() {
             let (at, gh) = (for_grad(at), (for_grad(g) * &h)?);
             match self.0 {
@@ -328,7 +328,7 @@ impl CustomOp2 for PointwiseGrad {
                 Fun::Tanh => Some(((at * gh)? * -2.0)?),
                 // d/dy y (1 - y) = 1 - 2 y
                 Fun::Sigmoid => Some((gh * ((at * -2.0)? + 1.0)?)?),
-                Fun::Softplus => Some(tape::plain2(
+                Fun::Softplus => Some(composed::plain2(
                     &sigmoid(&at)?,
                     &gh,
                     PointwiseGrad(Fun::Sigmoid),
@@ -338,7 +338,7 @@ impl CustomOp2 for PointwiseGrad {
             None
         };
         let d_g = if g.track_op() {
-            Some(tape::plain2(&for_grad(at), &h, PointwiseGrad(self.0))?)
+            Some(composed::plain2(&for_grad(at), &h, PointwiseGrad(self.0))?)
         } else {
             None
         };
@@ -346,46 +346,82 @@ impl CustomOp2 for PointwiseGrad {
     }
 }
 
+impl Composed2 for PointwiseGrad {
+    fn composed(&self, at: &Tensor, g: &Tensor) -> Result<Tensor> {
+        match self.0 {
+            Fun::Act(Act::None) => g.copy(),
+            Fun::Act(Act::Relu) => choose(&at.le(0.0)?, 0.0, g),
+            Fun::Act(Act::LeakyRelu(slope)) => at.gt(0.0)?.where_cond(g, &(g * slope)?),
+            Fun::Tanh => g * (1.0 - at.sqr()?)?,
+            Fun::Sigmoid => g * (at * (1.0 - at)?)?,
+            Fun::Softplus => g * Pointwise(Fun::Sigmoid).composed(at)?,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Var};
+    use crate::tape;
+    use crate::testing::numbers;
+    use candle_core::Device;
 
-    /// What other devices compute agrees with the kernels.
-    #[test]
-    fn compositions_agree() -> Result<()> {
-        let x = Tensor::new(
-            &[[-90.0f64, -3.0, -0.5, 0.0], [0.1, 0.9, 4.0, 90.0]],
-            &Device::Cpu,
-        )?;
-        let pairs = [
-            (leaky_relu(&x, 0.2)?, leaky_relu_composed(&x, 0.2)?),
-            (relu(&x)?, relu_composed(&x)?),
-            (sigmoid(&x)?, sigmoid_composed(&x)?),
-            (softplus(&x)?, softplus_composed(&x)?),
-        ];
-        for (a, b) in pairs {
-            let worst: f64 = (a - b)?.abs()?.flatten_all()?.max(0)?.to_scalar()?;
-            assert!(worst < 1e-14, "{worst:e}");
+    const FUNS: [Fun; 6] = [
+        Fun::Act(Act::None),
+        Fun::Act(Act::Relu),
+        Fun::Act(Act::LeakyRelu(0.2)),
+        Fun::Tanh,
+        Fun::Sigmoid,
+        Fun::Softplus,
+    ];
+
+    /// Each number for itself, as tails are small; below 1e-37 the kernels of F32 flush.
+    fn assert_close(a: &Tensor, b: &Tensor, limit: f64, what: &str) -> Result<()> {
+        for (a, b) in numbers(a)?.into_iter().zip(numbers(b)?) {
+            let same = a == b || (a.is_nan() && b.is_nan());
+            let near = (a - b).abs() <= limit * a.abs().max(b.abs()).max(1e-30);
+            assert!(same || near, "{what}: {a:e} and {b:e}");
         }
         Ok(())
     }
+
+    /// What other devices compute agrees with the kernels: values, and gradients as functions.
     #[test]
-    fn compositions_have_the_same_derivative_at_zero() -> Result<()> {
-        let x = Var::new(
-            &[-1f64, 0., 1., f64::INFINITY, f64::NEG_INFINITY],
-            &Device::Cpu,
-        )?;
-        let gradient = |y: Tensor| -> Result<Option<Vec<f64>>> {
-            y.sum_all()?
-                .backward()?
-                .get(&x)
-                .map(|g| g.to_vec1())
-                .transpose()
-        };
-        assert_eq!(gradient(relu(&x)?)?, gradient(relu_composed(&x)?)?);
-        let composed = gradient(leaky_relu_composed(&x, 0.2)?)?;
-        assert_eq!(gradient(leaky_relu(&x, 0.2)?)?, composed);
+    fn compositions_agree() -> Result<()> {
+        let inf = f64::INFINITY;
+        let points = [
+            -inf, -100., -89., -88., -87.5, -80., -20., -17., -16., -3., -0.5, -1e-3, -0., 0.,
+            1e-30, 0.1, 0.9, 4., 16., 17., 20., 87., 100., inf,
+        ];
+        let wide = Tensor::new(&points, &Device::Cpu)?;
+        let g = Tensor::arange(1f64, 25., &Device::Cpu)?;
+        for fun in FUNS {
+            let name = Pointwise(fun).name();
+            for (dtype, limit) in [(DType::F64, 1e-14), (DType::F32, 1e-6)] {
+                let (x, g) = (wide.to_dtype(dtype)?, g.to_dtype(dtype)?);
+                let y = tape::plain1(&x, Pointwise(fun))?;
+                assert_close(&y, &Pointwise(fun).composed(&x)?, limit, name)?;
+                let at = match fun {
+                    Fun::Tanh | Fun::Sigmoid => &y,
+                    _ => &x,
+                };
+                let dx = tape::plain2(at, &g, PointwiseGrad(fun))?;
+                assert_close(&dx, &PointwiseGrad(fun).composed(at, &g)?, limit, name)?;
+            }
+        }
+        let nan = Tensor::new(&[f64::NAN], &Device::Cpu)?;
+        for fun in FUNS {
+            assert!(numbers(&Pointwise(fun).composed(&nan)?)?[0].is_nan());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn types_without_kernels_are_refused_by_name() -> Result<()> {
+        let x = Tensor::zeros(2, DType::F16, &Device::Cpu)?;
+        let message = sigmoid(&x).err().map(|e| e.to_string());
+        let message = message.unwrap_or_default();
+        assert!(message.starts_with("sigmoid: dtype F16"), "{message}");
         Ok(())
     }
 }

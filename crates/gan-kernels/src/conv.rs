@@ -19,11 +19,11 @@
 use crate::act::Act;
 use crate::finish::{channel_sums, rectified_gradient};
 use crate::mode::{for_grad, wants_grad, wants_param_grad};
-use crate::real::contiguous;
+use crate::real::{contiguous, expect_real};
 use crate::shape::ConvShape;
 use crate::tile::Finish;
 use crate::{algorithm, plain, simd, tape};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Tensor, bail};
 
 /// How [`conv2d`] runs over its input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,13 +85,14 @@ impl Default for ConvTranspose2d {
 /// are left out, as in PyTorch's `conv2d`).
 ///
 /// Errors: shapes that do not fit, an empty tensor, a padded input smaller than the kernel, a
-/// type other than float32 and float64 on the CPU.
+/// type other than float32 and float64.
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let s = conv.shape(x, weight)?;
     check_bias(bias, s.co, "conv2d", weight)?;
     check_types("conv2d", x, weight, bias)?;
     if !x.device().is_cpu() {
-        return conv.act.apply(&native_conv2d(x, weight, bias, conv, &s)?);
+        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+        return conv.act.apply(&native_conv2d(&x, &weight, bias, conv, &s)?);
     }
     Op::new(Kind::F, s, conv.gain).apply_with(x, weight, bias, conv.act)
 }
@@ -112,9 +113,10 @@ pub fn conv_transpose2d(
     check_bias(bias, s.ci, "conv_transpose2d", weight)?;
     check_types("conv_transpose2d", x, weight, bias)?;
     if !x.device().is_cpu() {
+        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
         return conv
             .act
-            .apply(&native_conv_transpose2d(x, weight, bias, conv)?);
+            .apply(&native_conv_transpose2d(&x, &weight, bias, conv)?);
     }
     Op::new(Kind::D, s, conv.gain).apply_with(x, weight, bias, conv.act)
 }
@@ -150,7 +152,7 @@ fn check_bias(bias: Option<&Tensor>, channels: usize, name: &str, weight: &Tenso
     }
 }
 
-/// The CPU kernels know float32 and float64; all arguments must agree in type and device.
+/// Float32 or float64; all arguments must agree in type and device.
 pub(crate) fn check_types(
     name: &str,
     x: &Tensor,
@@ -168,13 +170,7 @@ pub(crate) fn check_types(
             )
         }
     }
-    if x.device().is_cpu() && !matches!(x.dtype(), DType::F32 | DType::F64) {
-        bail!(
-            "{name}: expected float32 or float64 on the CPU, got {:?}",
-            x.dtype()
-        )
-    }
-    Ok(())
+    expect_real(name, x)
 }
 
 impl Conv2d {

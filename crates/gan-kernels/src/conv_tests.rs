@@ -8,7 +8,7 @@ use crate::algorithm::{self, exactly};
 use crate::par::testing::with_threads;
 use crate::simd::{Level, best, force};
 use crate::testing::{Rng, error, first_order, levels, numbers, second_order, wide};
-use candle_core::{Device, Var};
+use candle_core::{DType, Device, Var};
 
 /// The three directions by whatever algorithm is chosen among those that do not transform.
 mod exact {

@@ -34,6 +34,9 @@
 //! - Which algorithm runs is a pure function of the shapes and of the SIMD level ([`simd`]),
 //!   never of a measurement at run time.
 //! - All work is split on one pool ([`set_threads`]); no candle op is called inside a task.
+//! - A device without kernels of this crate gets the value from candle's ops and the gradient by the
+//!   op's own rule (`composed`), or, where candle's gradients follow the rule, both from candle's ops.
+//!   What it cannot do is an error that names the op.
 //! - Gradients of ops are ops. Whether their graph is kept is the scoped [`mode`]'s business: in
 //!   `Plain` it is not, so that networks without a gradient penalty pay nothing.
 //! - A public function applies its op through [`tape`], which records it where that is asked for.
@@ -43,6 +46,7 @@
 
 pub mod act;
 mod algorithm;
+mod composed;
 pub mod conv;
 mod direct;
 #[cfg(test)]

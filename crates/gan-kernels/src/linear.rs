@@ -12,8 +12,7 @@ use candle_core::{Result, Tensor, bail};
 /// x `[..., in]`, weight `[out, in]`, bias `[out]`; y `[..., out]`. The gain is a factor of the
 /// weights alone (equalised learning rate).
 ///
-/// Errors: shapes that do not fit, an empty tensor, a type other than float32 and float64 on the
-/// CPU.
+/// Errors: shapes that do not fit, an empty tensor, a type other than float32 and float64.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, gain: f64) -> Result<Tensor> {
     linear_act(x, weight, bias, gain, Act::None)
 }
@@ -71,7 +70,8 @@ pub fn linear_act(
         } else {
             (weight * gain)?
         };
-        let y = flat.matmul(&weight.t()?)?;
+        // A GPU's product takes no other views than the transpose of a matrix.
+        let y = flat.contiguous()?.matmul(&weight.contiguous()?.t()?)?;
         act.apply(&match bias {
             Some(b) => y.broadcast_add(b)?,
             None => y,

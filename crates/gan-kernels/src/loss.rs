@@ -2,13 +2,13 @@
 //!
 //! Sums run in lanes and then in f64, in an order fixed by the number of elements.
 
-use crate::act::sigmoid;
+use crate::act::{log_rest, sigmoid};
+use crate::composed::{self, Composed1, Composed2, choose};
 use crate::mode::{self, Mode};
 use crate::par;
 use crate::real::{Real, by_dtype, kernel, read, same_kind, slice};
 use crate::simd::{self, Isa};
 use crate::sweep::{CHUNK, Sums, emit};
-use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::mem::MaybeUninit;
@@ -91,21 +91,13 @@ impl Loss {
                 bail!("{}: the target has a graph; detach it", self.name())
             }
         }
-        if !x.device().is_cpu() {
-            return self.composed(x, target);
-        }
         match target {
-            Target::Const(target) => {
-                let op = ToConst { loss: self, target };
-                tape::apply1(&x.contiguous()?, op)
-            }
-            Target::Each(y) => {
-                tape::apply2(&x.contiguous()?, &y.contiguous()?, ToEach { loss: self })
-            }
+            Target::Const(target) => composed::apply1(x, ToConst { loss: self, target }),
+            Target::Each(y) => composed::apply2(x, y, ToEach { loss: self }),
         }
     }
 
-    /// The loss from candle's ops.
+    /// The loss from candle's ops. Choices are made by `where`, as a GPU's `maximum` drops NaN.
     fn composed(self, x: &Tensor, target: Target<'_>) -> Result<Tensor> {
         let constant;
         let y = match target {
@@ -117,13 +109,13 @@ impl Loss {
         };
         let each = match self {
             Loss::Bce => {
-                let log = |p: &Tensor| p.clamp(1e-44, 1.0)?.log()?.maximum(-100.0);
+                let log = |p: &Tensor| {
+                    let log = p.log()?;
+                    choose(&log.lt(-100.0)?, -100.0, &log)
+                };
                 ((y * log(x)?)? + ((1.0 - y)? * log(&(1.0 - x)?)?)?)?.neg()?
             }
-            Loss::BceLogits => {
-                let log = (x.abs()?.neg()?.exp()? + 1.0)?.log()?;
-                ((x.relu()? - (x * y)?)? + log)?
-            }
+            Loss::BceLogits => ((x.relu()? - (x * y)?)? + log_rest(x)?)?,
             Loss::L1 => (x - y)?.abs()?,
             Loss::Mse => (x - y)?.sqr()?,
         };
@@ -174,19 +166,60 @@ impl Loss {
         }
     }
 
-    /// The gradient of x with a graph, from ops that differentiate again.
+    /// The gradient of x from candle's ops and this crate's, which differentiate again.
     fn gradient(self, x: &Tensor, target: Target<'_>, g: &Tensor) -> Result<Tensor> {
         let minus = |a: &Tensor| match target {
             Target::Const(y) => a - y,
             Target::Each(y) => a - y,
         };
         let slope = match self {
-            Loss::Bce => bail!("bce: no second derivative; use bce_with_logits"),
+            Loss::Bce => {
+                let v = (x * (1.0 - x)?)?;
+                (minus(x)? / choose(&v.lt(1e-12)?, 1e-12, &v)?)?
+            }
             Loss::BceLogits => minus(&sigmoid(x)?)?,
-            Loss::L1 => minus(x)?.detach().sign()?,
+            Loss::L1 => {
+                // 0, or NaN, stays.
+                let d = minus(x)?.detach();
+                choose(&d.lt(0.0)?, -1.0, &choose(&d.gt(0.0)?, 1.0, &d)?)?
+            }
             Loss::Mse => (minus(x)? * 2.0)?,
         };
         slope.broadcast_mul(&(g / x.elem_count() as f64)?)
+    }
+
+    /// As [`Loss::gradient`], with a graph.
+    fn penalty(self, x: &Tensor, target: Target<'_>, g: &Tensor) -> Result<Tensor> {
+        if self == Loss::Bce {
+            bail!("bce: no second derivative; use bce_with_logits")
+        }
+        self.gradient(x, target, g)
+    }
+
+    /// As [`Loss::gradient`], without one and by kernels where there are any. `g` stays where it is
+    /// on other devices, as reading it would wait for them.
+    fn plain(self, x: &Tensor, target: Target<'_>, g: &Tensor) -> Result<Tensor> {
+        if !x.device().is_cpu() {
+            let y;
+            let target = match target {
+                Target::Const(y) => Target::Const(y),
+                Target::Each(each) => {
+                    y = each.detach();
+                    Target::Each(&y)
+                }
+            };
+            return self.gradient(&x.detach(), target, &g.detach());
+        }
+        let factor = scalar(g)? / x.elem_count() as f64;
+        by_dtype!(x.dtype(), self.name(), T => {
+            let dx = read::<T, _>(x, |x| match target {
+                Target::Const(y) => Ok(self.slopes(x, Targets::Const(y), factor)),
+                Target::Each(y) => {
+                    read::<T, _>(y, |y| Ok(self.slopes(x, Targets::Each(y), factor)))
+                }
+            })?;
+            Tensor::from_vec(dx, x.shape(), x.device())
+        })
     }
 }
 
@@ -343,19 +376,17 @@ impl CustomOp1 for ToConst {
         if !x.track_op() {
             return Ok(None);
         }
-        if mode::current() == Mode::Penalty {
-            return self
-                .loss
-                .gradient(x, Target::Const(self.target), g)
-                .map(Some);
+        let target = Target::Const(self.target);
+        match mode::current() {
+            Mode::Penalty => self.loss.penalty(x, target, g).map(Some),
+            Mode::Plain => self.loss.plain(x, target, g).map(Some),
         }
-        let factor = scalar(g)? / x.elem_count() as f64;
-        let dx = by_dtype!(x.dtype(), self.name(), T => {
-            let target = Targets::Const(self.target);
-            let dx = read::<T, _>(x, |x| Ok(self.loss.slopes(x, target, factor)))?;
-            Tensor::from_vec(dx, x.shape(), x.device())?
-        });
-        Ok(Some(dx))
+    }
+}
+
+impl Composed1 for ToConst {
+    fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        self.loss.composed(x, Target::Const(self.target))
     }
 }
 
@@ -389,16 +420,9 @@ impl CustomOp2 for ToEach {
         _: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dx = if mode::current() == Mode::Penalty {
-            self.loss.gradient(x, Target::Each(y), g)?
-        } else {
-            let factor = scalar(g)? / x.elem_count() as f64;
-            by_dtype!(x.dtype(), self.name(), T => {
-                let dx = read::<T, _>(x, |x| {
-                    read::<T, _>(y, |y| Ok(self.loss.slopes(x, Targets::Each(y), factor)))
-                })?;
-                Tensor::from_vec(dx, x.shape(), x.device())?
-            })
+        let dx = match mode::current() {
+            Mode::Penalty => self.loss.penalty(x, Target::Each(y), g)?,
+            Mode::Plain => self.loss.plain(x, Target::Each(y), g)?,
         };
         // Targets with a graph occur where the loss is a function of the difference.
         let dy = if y.track_op() { Some(dx.neg()?) } else { None };
@@ -406,22 +430,63 @@ impl CustomOp2 for ToEach {
     }
 }
 
+impl Composed2 for ToEach {
+    fn composed(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.loss.composed(x, Target::Each(y))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use crate::testing::numbers;
+    use candle_core::{DType, Device};
 
-    /// What other devices compute agrees with the kernels.
+    const ALL: [Loss; 4] = [Loss::Bce, Loss::BceLogits, Loss::L1, Loss::Mse];
+
+    /// What other devices compute agrees with the kernels, for each element by itself: values, and
+    /// gradients.
     #[test]
     fn compositions_agree() -> Result<()> {
-        let x = Tensor::new(&[0.0f64, 0.01, 0.4, 0.8, 1.0], &Device::Cpu)?;
-        let y = Tensor::new(&[0.3f64, 0.0, 1.0, 0.8, 0.5], &Device::Cpu)?;
-        for loss in [Loss::Bce, Loss::BceLogits, Loss::L1, Loss::Mse] {
-            for target in [Target::Const(0.3), Target::Each(&y)] {
-                let a = loss.apply(&x, target)?.to_scalar::<f64>()?;
-                let b = loss.composed(&x, target)?.to_scalar::<f64>()?;
-                assert!((a - b).abs() < 1e-12, "{}: {a} and {b}", loss.name());
+        let probabilities = [0., 1e-38, 1e-13, 1e-9, 0.01, 0.4, 0.8, 1.];
+        let anything = [-100., -20., -17., -0.3, 0., 0.8, 16., 100.];
+        let device = Device::Cpu;
+        for (dtype, limit) in [(DType::F64, 1e-13), (DType::F32, 1e-6)] {
+            let g = Tensor::new(0.7f64, &device)?.to_dtype(dtype)?;
+            for loss in ALL {
+                let points = match loss {
+                    Loss::Bce => probabilities,
+                    _ => anything,
+                };
+                for (x, y) in points
+                    .into_iter()
+                    .flat_map(|x| [0., 0.3, 0.8, 1.].map(|y| (x, y)))
+                {
+                    let x = Tensor::new(&[x], &device)?.to_dtype(dtype)?;
+                    let each = Tensor::new(&[y], &device)?.to_dtype(dtype)?;
+                    for target in [Target::Const(y), Target::Each(&each)] {
+                        let value = numbers(&loss.apply(&x, target)?)?[0];
+                        let composed = numbers(&loss.composed(&x, target)?)?[0];
+                        let slope = numbers(&loss.plain(&x, target, &g)?)?[0];
+                        let gradient = numbers(&loss.gradient(&x, target, &g)?)?[0];
+                        for (a, b) in [(value, composed), (slope, gradient)] {
+                            let near = (a - b).abs() <= limit * a.abs().max(b.abs()).max(1e-30);
+                            assert!(near, "{} of {x} to {y}: {a:e} and {b:e}", loss.name());
+                        }
+                    }
+                }
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nan_is_not_lost_in_a_composition() -> Result<()> {
+        let x = Tensor::new(&[f64::NAN], &Device::Cpu)?;
+        let g = Tensor::new(1f64, &Device::Cpu)?;
+        for loss in ALL {
+            assert!(numbers(&loss.composed(&x, Target::Const(0.))?)?[0].is_nan());
+            assert!(numbers(&loss.gradient(&x, Target::Const(0.), &g)?)?[0].is_nan());
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ mod shared;
 pub use pixel::{minibatch_stddev, pixel_norm};
 
 use crate::act::Act;
-use crate::real::read;
+use crate::real::{expect_real, read};
 use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
@@ -193,6 +193,7 @@ fn dims(op: &str, x: &Tensor, group: Group) -> Result<Dims> {
             x.dims()
         )
     }
+    expect_real(op, x)?;
     let (b, c) = (x.dims()[0], x.dims()[1]);
     Ok(Dims {
         b,

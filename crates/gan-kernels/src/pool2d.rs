@@ -5,9 +5,10 @@
 
 mod halves;
 
+use crate::composed::first_max;
 use crate::mode::for_grad;
 use crate::par;
-use crate::real::{Real, by_dtype, slice};
+use crate::real::{Real, by_dtype, expect_real, slice};
 use crate::simd;
 use crate::tape;
 use candle_core::backend::BackendStorage;
@@ -21,10 +22,11 @@ use std::mem::MaybeUninit;
 /// where windows overlap or leave a border, and differentiates again.
 pub fn avg_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
     let windows = Windows::new("avg_pool2d", x, kernel, stride)?;
+    let x = x.contiguous()?;
     if x.device().is_cpu() {
-        return tape::apply1(&x.contiguous()?, AvgPool(windows));
+        return tape::apply1(&x, AvgPool(windows));
     }
-    avg_composed(&windows, x)
+    avg_composed(&windows, &x)
 }
 
 fn avg_composed(windows: &Windows, x: &Tensor) -> Result<Tensor> {
@@ -41,19 +43,16 @@ fn avg_composed(windows: &Windows, x: &Tensor) -> Result<Tensor> {
 /// counts as largest.
 pub fn max_pool2d(x: &Tensor, kernel: (usize, usize), stride: (usize, usize)) -> Result<Tensor> {
     let windows = Windows::new("max_pool2d", x, kernel, stride)?;
+    let x = x.contiguous()?;
     if x.device().is_cpu() {
-        return tape::apply1(&x.contiguous()?, MaxPool(windows));
+        return tape::apply1(&x, MaxPool(windows));
     }
-    max_composed(&windows, x)
+    max_composed(&windows, &x)
 }
 
 fn max_composed(windows: &Windows, x: &Tensor) -> Result<Tensor> {
-    let max = windows.shifted(x)?.into_iter().reduce(|a, b| {
-        // `where`, as `maximum` would split the gradient between equal elements.
-        let (a, b) = (a?, b?);
-        b.gt(&a)?.where_cond(&b, &a)
-    });
-    match max {
+    let places = windows.shifted(x)?.into_iter();
+    match places.reduce(|a, b| first_max(&a?, &b?)) {
         Some(max) => max,
         None => bail!("max_pool2d: empty window {:?}", windows.kernel),
     }
@@ -81,6 +80,7 @@ impl Windows {
         let &[b, c, h, w] = x.dims() else {
             bail!("{op}: input {:?}, expected [b, c, h, w]", x.dims())
         };
+        expect_real(op, x)?;
         if b * c == 0 {
             bail!("{op}: input {:?} is empty", x.dims())
         }

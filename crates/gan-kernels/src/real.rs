@@ -244,6 +244,11 @@ macro_rules! by_dtype {
 }
 pub(crate) use by_dtype;
 
+/// An error unless `x` is F32 or F64: other types have no kernels, on any device.
+pub(crate) fn expect_real(op: &str, x: &Tensor) -> Result<()> {
+    by_dtype!(x.dtype(), op, _T => Ok(()))
+}
+
 /// The numbers of a contiguous CPU storage.
 pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     contiguous(storage.as_slice::<T>()?, layout)

@@ -6,15 +6,15 @@
 
 use crate::mode::{for_grad, wants_grad};
 use crate::par::fill_chunks;
-use crate::real::contiguous;
+use crate::real::{contiguous, expect_real};
 use crate::tape;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Tensor, bail};
 use std::mem::MaybeUninit;
 use std::ops::Add;
 
 /// Repeats every pixel twice in both directions: x `[b, c, h, w]` gives `[b, c, 2h, 2w]`.
 ///
-/// Errors: not four axes, an empty tensor, a type other than float32 and float64 on the CPU.
+/// Errors: not four axes, an empty tensor, a type other than float32 and float64.
 pub fn upsample_nearest2x(x: &Tensor) -> Result<Tensor> {
     checked("upsample_nearest2x", x)?;
     apply(x, Map::Repeat)
@@ -71,12 +71,7 @@ fn checked(name: &str, x: &Tensor) -> Result<[usize; 4]> {
     if x.elem_count() == 0 {
         bail!("{name}: empty input {:?}", x.shape())
     }
-    if x.device().is_cpu() && !matches!(x.dtype(), DType::F32 | DType::F64) {
-        bail!(
-            "{name}: expected float32 or float64 on the CPU, got {:?}",
-            x.dtype()
-        )
-    }
+    expect_real(name, x)?;
     Ok([b, c, h, w])
 }
 
@@ -87,14 +82,15 @@ fn mirrored(i: usize, p: usize, n: usize) -> usize {
 }
 
 fn apply(x: &Tensor, map: Map) -> Result<Tensor> {
+    let x = x.contiguous()?;
     if x.device().is_cpu() {
-        tape::apply1(&x.contiguous()?, map)
+        tape::apply1(&x, map)
     } else {
-        native(x, map)
+        native(&x, map)
     }
 }
 
-/// The maps by candle's reshapes and index selections; their gradients are candle's.
+/// The maps of a contiguous tensor by candle's reshapes and index selections; their gradients are candle's.
 fn native(x: &Tensor, map: Map) -> Result<Tensor> {
     let (b, c, h, w) = x.dims4()?;
     let moved = match map {
@@ -316,7 +312,7 @@ impl CustomOp1 for Map {
 mod tests {
     use super::*;
     use crate::testing::{Rng, first_order, numbers, second_order};
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     type Op = fn(&Tensor) -> Result<Tensor>;
 

@@ -75,7 +75,10 @@ pub fn gpu_check(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<u8> {
     let costs = costs(papers, &device, args)?;
     let failed = checks.iter().filter(|check| !check.passed).count();
     let table = table(&device, &checks, &costs);
-    let text = format!("{}{}\n\n{table}\n{}{}", parts[0], MARKS[0], MARKS[1], parts[1]);
+    let text = format!(
+        "{}{}\n\n{table}\n{}{}",
+        parts[0], MARKS[0], MARKS[1], parts[1]
+    );
     gan_core::whole::write_whole(&page, |file| std::fs::write(file, &text))?;
     say!("{table}");
     say!("the table stands in {}", page.display());
@@ -109,21 +112,37 @@ fn note(checks: &mut Vec<Checked>, what: String, result: Result<String, String>)
     let passed = result.is_ok();
     let result = result.unwrap_or_else(|problem| format!("FAILED: {problem}"));
     say!("{what}: {result}");
-    checks.push(Checked { what, result, passed });
+    checks.push(Checked {
+        what,
+        result,
+        passed,
+    });
 }
 
 /// Every recording of the reference, replayed on the device.
-fn recordings(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs, checks: &mut Vec<Checked>) -> Result<()> {
+fn recordings(
+    papers: &[&dyn Recipe],
+    device: &Device,
+    args: &GpuCheckArgs,
+    checks: &mut Vec<Checked>,
+) -> Result<()> {
     let folder = match &args.fixtures {
         Some(folder) => folder.clone(),
         None => dataset::workspace()?.join("tests/fixtures"),
     };
     let entries = std::fs::read_dir(&folder).map_err(|e| FileError::reading(&folder, &e))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|ending| ending == "safetensors")
+    });
     files.sort();
     if files.is_empty() {
-        bail!(FileError::new(&folder, "holds no recording", "name another folder with --fixtures"))
+        bail!(FileError::new(
+            &folder,
+            "holds no recording",
+            "name another folder with --fixtures"
+        ))
     }
     let mut worst = (0f64, String::new());
     let mut problems = Vec::new();
@@ -137,7 +156,9 @@ fn recordings(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs, chec
                         worst = (share, format!("{name}, {}", group.name));
                     }
                 }
-                let over = report.failed().map(|group| format!("{name}: {} is over", group.name));
+                let over = report
+                    .failed()
+                    .map(|group| format!("{name}: {} is over", group.name));
                 problems.extend(over);
             }
             Err(error) => problems.push(format!("{name}: {}", one_line(&error))),
@@ -146,7 +167,10 @@ fn recordings(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs, chec
     let result = match problems.is_empty() {
         true => Ok(format!(
             "{} of {} within their limits; at most {:.0} % of one ({})",
-            files.len(), files.len(), 100. * worst.0, worst.1
+            files.len(),
+            files.len(),
+            100. * worst.0,
+            worst.1
         )),
         false => Err(problems.join("; ")),
     };
@@ -158,15 +182,28 @@ fn recordings(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs, chec
 fn ops(device: &Device, checks: &mut Vec<Checked>) {
     let mut faults = Vec::new();
     let mut see = |outcome: &edge::Outcome| {
-        faults.extend(outcome.faults.iter().map(|fault| format!("{}: {fault}", outcome.case)));
+        faults.extend(
+            outcome
+                .faults
+                .iter()
+                .map(|fault| format!("{}: {fault}", outcome.case)),
+        );
     };
     let result = match edge::sweep(&Device::Cpu, device, &mut see) {
         Err(error) => Err(error.to_string()),
         Ok(summary) if faults.is_empty() => Ok(format!(
             "{} cases of {} functions; first order within {:.1e}, second {:.1e}",
-            summary.cases, edge::names().len(), summary.first, summary.second
+            summary.cases,
+            edge::names().len(),
+            summary.first,
+            summary.second
         )),
-        Ok(summary) => Err(format!("{} of {} cases: {}", summary.faulty, summary.cases, faults.join("; "))),
+        Ok(summary) => Err(format!(
+            "{} of {} cases: {}",
+            summary.faulty,
+            summary.cases,
+            faults.join("; ")
+        )),
     };
     note(checks, "ops of gan-kernels".into(), result);
 }
@@ -177,17 +214,29 @@ fn alone(recipe: &dyn Recipe, device: &Device, args: &GpuCheckArgs, checks: &mut
     let result = match steps::follow(recipe, device, args.iterations) {
         Err(error) => Err(one_line(&error)),
         Ok(report) => match report.failed().next() {
-            Some(group) => Err(format!("{} is off by {:.1e} ({})", group.name, group.error, group.worst)),
+            Some(group) => Err(format!(
+                "{} is off by {:.1e} ({})",
+                group.name, group.error, group.worst
+            )),
             None => {
-                let worst = report.groups.iter().map(|group| group.error).fold(0., f64::max);
+                let worst = report
+                    .groups
+                    .iter()
+                    .map(|group| group.error)
+                    .fold(0., f64::max);
                 Ok(format!(
                     "within {worst:.1e}; {} of {} tensors in iterations that magnify roundings",
-                    thousands(report.loose.len() as u64), thousands(report.tensors as u64)
+                    thousands(report.loose.len() as u64),
+                    thousands(report.tensors as u64)
                 ))
             }
         },
     };
-    note(checks, format!("{name}, {} iterations one by one", args.iterations), result);
+    note(
+        checks,
+        format!("{name}, {} iterations one by one", args.iterations),
+        result,
+    );
     let result = match steps::resumed(recipe, device, 2) {
         Err(error) => Err(one_line(&error)),
         Ok(Some(tensor)) => Err(format!("{tensor} has other bits")),
@@ -201,21 +250,34 @@ fn costs(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs) -> Result
     let reference = dataset::workspace()?.join("tests/reference/bench.py");
     let torch = has_torch(args);
     if !torch {
-        say!("no PyTorch with a GPU behind {}: only our own steps are timed", args.python);
+        say!(
+            "no PyTorch with a GPU behind {}: only our own steps are timed",
+            args.python
+        );
     }
     let own = std::env::current_exe()?;
     let numbers = [args.steps.to_string(), args.seconds.to_string()];
     let limits = ["--steps", &numbers[0], "--seconds", &numbers[1]];
     let mut costs = Vec::new();
-    for label in papers.iter().flat_map(|recipe| recipe.info().bench.iter().map(|(label, _)| *label)) {
+    for label in papers
+        .iter()
+        .flat_map(|recipe| recipe.info().bench.iter().map(|(label, _)| *label))
+    {
         let ours = || {
             let mut command = Command::new(&own);
-            command.args(["bench", label, "--device", &args.device]).args(limits);
+            command
+                .args(["bench", label, "--device", &args.device])
+                .args(limits);
             timed(command.args(args.small.then_some("--small")))
         };
         let theirs = || {
             let mut command = Command::new(&args.python);
-            timed(command.arg(&reference).args([label, "--device", "cuda"]).args(limits))
+            timed(
+                command
+                    .arg(&reference)
+                    .args([label, "--device", "cuda"])
+                    .args(limits),
+            )
         };
         let mut rounds = Vec::new();
         for _ in 0..if torch { args.rounds } else { 1 } {
@@ -224,10 +286,17 @@ fn costs(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs) -> Result
         rounds.sort_by(|a, b| a.0.median_s.total_cmp(&b.0.median_s));
         let mut ratios: Vec<(f64, f64)> = rounds
             .iter()
-            .filter_map(|(ours, theirs)| Some((theirs.as_ref()?.median_s / ours.median_s, theirs.as_ref()?.median_s)))
+            .filter_map(|(ours, theirs)| {
+                Some((
+                    theirs.as_ref()?.median_s / ours.median_s,
+                    theirs.as_ref()?.median_s,
+                ))
+            })
             .collect();
         ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let Some((ours, _)) = rounds.get(rounds.len() / 2) else { continue };
+        let Some((ours, _)) = rounds.get(rounds.len() / 2) else {
+            continue;
+        };
         say!("{label}: {:.2} ms", 1e3 * ours.median_s);
         costs.push(Cost {
             label: label.into(),
@@ -247,14 +316,21 @@ fn has_torch(args: &GpuCheckArgs) -> bool {
 
 /// The last line that a benchmark prints.
 fn timed(command: &mut Command) -> Result<Timed> {
-    let output = command.output().with_context(|| format!("{command:?} cannot be started"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("{command:?} cannot be started"))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} ended with {}: {}", output.status, error.lines().last().unwrap_or_default())
+        bail!(
+            "{command:?} ended with {}: {}",
+            output.status,
+            error.lines().last().unwrap_or_default()
+        )
     }
     let line = said.lines().last().unwrap_or_default();
-    serde_json::from_str(line).with_context(|| format!("{command:?} said {line:?}, expected a line of JSON"))
+    serde_json::from_str(line)
+        .with_context(|| format!("{command:?} said {line:?}, expected a line of JSON"))
 }
 
 /// The page's part between the marks.
@@ -269,10 +345,19 @@ fn table(device: &Device, checks: &[Checked], costs: &[Cost]) -> String {
     text += "\n| iteration | ms | PyTorch's ms | PyTorch's / ours | memory MiB | launches | library calls | uploads | waits |\n\
              |---|---|---|---|---|---|---|---|---|\n";
     let number = |n: Option<u64>| n.map_or("not counted".into(), thousands);
-    for Cost { label, ours, theirs } in costs {
+    for Cost {
+        label,
+        ours,
+        theirs,
+    } in costs
+    {
         let ms = |seconds: f64| format!("{:.2}", 1e3 * seconds);
         // A stand-in's times say nothing of a GPU's.
-        let time = if standin { "–".into() } else { ms(ours.median_s) };
+        let time = if standin {
+            "–".into()
+        } else {
+            ms(ours.median_s)
+        };
         let (their, ratio) = match theirs {
             Some((ratio, their)) => (ms(*their), format!("{ratio:.2}")),
             None => ("–".into(), "–".into()),
@@ -280,7 +365,11 @@ fn table(device: &Device, checks: &[Checked], costs: &[Cost]) -> String {
         let _ = writeln!(
             text,
             "| {label} | {time} | {their} | {ratio} | {} | {} | {} | {} | {} |",
-            number(ours.peak_device_mib), number(ours.launches), number(ours.library_calls), number(ours.htod), number(ours.syncs)
+            number(ours.peak_device_mib),
+            number(ours.launches),
+            number(ours.library_calls),
+            number(ours.htod),
+            number(ours.syncs)
         );
     }
     text

@@ -1,5 +1,7 @@
 //! What is checked on a GPU, or on any device beside the CPU.
 
+pub mod check;
+pub mod edge;
 pub mod steps;
 
 use crate::dataset::{self, How};

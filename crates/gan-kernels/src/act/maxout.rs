@@ -1,8 +1,9 @@
 //! The largest of several features.
 
+use crate::composed::first_max as first_max_of;
 use crate::mode::for_grad;
 use crate::par;
-use crate::real::{Real, by_dtype, slice};
+use crate::real::{Real, by_dtype, expect_real, slice};
 use crate::tape;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -21,10 +22,20 @@ pub fn maxout(x: &Tensor, pieces: usize) -> Result<Tensor> {
             x.dims()
         )
     }
+    expect_real("maxout", x)?;
     if x.device().is_cpu() {
         return tape::apply1(&x.contiguous()?, Maxout { pieces });
     }
-    x.reshape((b, features / pieces, pieces))?.max(2)
+    maxout_composed(x, b, pieces)
+}
+
+/// Piece by piece, as candle's `max` gives its gradient to all of equal pieces and drops NaN.
+fn maxout_composed(x: &Tensor, b: usize, pieces: usize) -> Result<Tensor> {
+    let units = x.reshape((b, (), pieces))?;
+    let first = units.narrow(2, 0, 1)?.squeeze(2)?;
+    (1..pieces).try_fold(first, |max, k| {
+        first_max_of(&max, &units.narrow(2, k, 1)?.squeeze(2)?)
+    })
 }
 
 /// The index of the first largest element; the first NaN counts as largest.
@@ -157,5 +168,28 @@ impl CustomOp2 for MaxoutLinear {
         };
         let dv = tape::plain2(&x.detach(), &for_grad(h).contiguous()?, op)?;
         Ok((None, Some(dv)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::numbers;
+    use candle_core::{Device, Var};
+
+    /// What other devices compute agrees with the kernels, where pieces are equal or NaN too.
+    #[test]
+    fn composition_agrees() -> Result<()> {
+        let nan = f64::NAN;
+        let numbers_of_x = [1., 1., 0., 2., 3., 3., nan, 5., nan, 5., nan, 6.];
+        let x = Var::from_tensor(&Tensor::new(&numbers_of_x, &Device::Cpu)?.reshape((2, 6))?)?;
+        let text = |y: &Tensor| -> Result<String> {
+            let gradients =
+                (y * Tensor::new(&[[1f64, 2.], [3., 4.]], &Device::Cpu)?)?.backward()?;
+            let gradient = gradients.get(&x).map(numbers).transpose()?;
+            Ok(format!("{:?} {gradient:?}", numbers(y)?))
+        };
+        assert_eq!(text(&maxout(&x, 3)?)?, text(&maxout_composed(&x, 2, 3)?)?);
+        Ok(())
     }
 }

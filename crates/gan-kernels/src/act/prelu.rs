@@ -3,7 +3,7 @@
 use super::{Activate, Leaky};
 use crate::mode::{self, Mode, wants_param_grad};
 use crate::par;
-use crate::real::{Real, by_dtype, kernel, read, slice};
+use crate::real::{Real, by_dtype, expect_real, kernel, read, slice};
 use crate::simd::{self, Isa};
 use crate::sweep::{CHUNK, LANES, total};
 use crate::tape;
@@ -31,6 +31,7 @@ pub fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
             x.dtype()
         )
     }
+    expect_real("prelu", x)?;
     if x.device().is_cpu() {
         return tape::apply2(&x.contiguous()?, &weight.contiguous()?, PRelu);
     }
@@ -47,8 +48,10 @@ fn per_channel(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
 }
 
 fn prelu_composed(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.le(0.0)?
-        .where_cond(&x.broadcast_mul(&per_channel(weight, x)?)?, x)
+    // Two choices, as the slope's gradient must not see 0 * x of a positive x, which may be infinite.
+    let (positive, zero) = (x.gt(0.0)?, x.zeros_like()?);
+    let negative = positive.where_cond(&zero, x)?;
+    positive.where_cond(x, &zero)? + negative.broadcast_mul(&per_channel(weight, x)?)?
 }
 
 /// Runs of elements that have one slope: `(run length, number of slopes)`.
