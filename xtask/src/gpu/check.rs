@@ -16,6 +16,10 @@ use std::process::Command;
 /// The table stands between these lines.
 const MARKS: [&str; 2] = ["<!-- gpu-check -->", "<!-- /gpu-check -->"];
 
+/// Of what iterations leave behind, how much may be as far from the CPU's as the CPU is from itself. CycleGAN
+/// has the most, a tenth: biases before its instance norms, whose gradients are nothing but roundings.
+const LOOSE: f64 = 0.15;
+
 /// One check, in words.
 struct Checked {
     what: String,
@@ -72,7 +76,7 @@ pub fn gpu_check(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<u8> {
     for recipe in papers {
         alone(*recipe, &device, args, &mut checks);
     }
-    let costs = costs(papers, &device, args)?;
+    let costs = costs(papers, args)?;
     let failed = checks.iter().filter(|check| !check.passed).count();
     let table = table(&device, &checks, &costs);
     let text = format!(
@@ -213,24 +217,23 @@ fn alone(recipe: &dyn Recipe, device: &Device, args: &GpuCheckArgs, checks: &mut
     let name = recipe.info().name;
     let result = match steps::follow(recipe, device, args.iterations) {
         Err(error) => Err(one_line(&error)),
-        Ok(report) => match report.failed().next() {
-            Some(group) => Err(format!(
-                "{} is off by {:.1e} ({})",
-                group.name, group.error, group.worst
-            )),
-            None => {
-                let worst = report
-                    .groups
-                    .iter()
-                    .map(|group| group.error)
-                    .fold(0., f64::max);
-                Ok(format!(
-                    "within {worst:.1e}; {} of {} tensors in iterations that magnify roundings",
-                    thousands(report.loose.len() as u64),
-                    thousands(report.tensors as u64)
-                ))
+        Ok(report) => {
+            let worst = report.groups.iter().map(|group| group.error);
+            let said = format!(
+                "within {:.1e}; {} of {} tensors in iterations that magnify roundings",
+                worst.fold(0., f64::max),
+                thousands(report.loose.len() as u64),
+                thousands(report.tensors as u64)
+            );
+            match report.failed().next() {
+                Some(group) => Err(format!(
+                    "{} is off by {:.1e} ({})",
+                    group.name, group.error, group.worst
+                )),
+                None if report.loose.len() as f64 > LOOSE * report.tensors as f64 => Err(said),
+                None => Ok(said),
             }
-        },
+        }
     };
     note(
         checks,
@@ -246,7 +249,7 @@ fn alone(recipe: &dyn Recipe, device: &Device, args: &GpuCheckArgs, checks: &mut
 }
 
 /// Times every label of `bench` in processes of its own, alternately with the reference where PyTorch has a GPU.
-fn costs(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs) -> Result<Vec<Cost>> {
+fn costs(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<Vec<Cost>> {
     let reference = dataset::workspace()?.join("tests/reference/bench.py");
     let torch = has_torch(args);
     if !torch {
@@ -304,7 +307,6 @@ fn costs(papers: &[&dyn Recipe], device: &Device, args: &GpuCheckArgs) -> Result
             theirs: ratios.get(ratios.len() / 2).copied(),
         });
     }
-    let _ = device;
     Ok(costs)
 }
 
