@@ -219,6 +219,7 @@ struct Pointwise(Fun);
 impl CustomOp1 for Pointwise {
     fn name(&self) -> &'static str {
         match self.0 {
+            Fun::Act(Act::LeakyRelu(_)) => "leaky_relu",
             Fun::Act(_) => "relu",
             Fun::Tanh => "tanh",
             Fun::Sigmoid => "sigmoid",

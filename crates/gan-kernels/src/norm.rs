@@ -51,6 +51,12 @@ pub fn batch_norm(
         ("running variance", running_var),
     ] {
         expect_channels("batch_norm", name, t, x)?;
+        if !t.is_contiguous() {
+            bail!(
+                "batch_norm: {name} with the layout {:?}, expected a contiguous one",
+                t.layout()
+            )
+        }
     }
     let n = dims.group_len();
     if n < 2 {
@@ -311,8 +317,15 @@ fn composed(
         Group::Row => &[2],
         Group::Picture => &[1, 2],
     };
-    let mean = rows.mean_keepdim(over)?;
-    let centred = rows.broadcast_sub(&mean)?;
+    // About the first value of each group, so that a mean far from 0 costs no digits.
+    let mut shift = rows.detach();
+    for dim in over {
+        shift = shift.narrow(*dim, 0, 1)?;
+    }
+    let moved = rows.broadcast_sub(&shift)?;
+    let mean = moved.mean_keepdim(over)?;
+    let centred = moved.broadcast_sub(&mean)?;
+    let mean = (shift + mean)?;
     let var = centred.sqr()?.mean_keepdim(over)?;
     let mut y = centred.broadcast_div(&(&var + eps)?.sqrt()?)?;
     if let Some((weight, bias)) = affine {
