@@ -27,3 +27,60 @@ fn every_paper_trains_resumes_samples_and_is_measured() {
         run(&[&["eval", "whole", "-n", "40", "--at", "last"][..], &gpu].concat());
     }
 }
+
+/// The whole command, on the networks of the smoke presets, beside a benchmark that says what the reference's
+/// would: every recording, every op and each paper's iterations agree with the CPU's.
+#[test]
+fn gpu_check_passes_and_writes_its_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("page.md");
+    std::fs::write(
+        &page,
+        "before\n<!-- gpu-check -->\nold\n<!-- /gpu-check -->\nafter\n",
+    )
+    .unwrap();
+    let python = dir.path().join("python");
+    let script = "#!/bin/sh\n[ \"$1\" = -c ] || echo '{\"median_s\": 1000}'\n";
+    std::fs::write(&python, script).unwrap();
+    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let args = [
+        "gpu-check",
+        "--small",
+        "--steps",
+        "2",
+        "--rounds",
+        "1",
+        "--out",
+        "page.md",
+        "--python",
+        "./python",
+    ];
+    let said = ok("", dir.path(), &args);
+    assert!(said.contains("checks passed"), "{said}");
+    let text = String::from_utf8(bytes(&page)).unwrap();
+    let table = text
+        .strip_prefix("before\n<!-- gpu-check -->\n")
+        .and_then(|text| text.strip_suffix("<!-- /gpu-check -->\nafter\n"))
+        .unwrap_or_else(|| panic!("{text}"));
+    assert!(said.contains(table) && !table.contains("old"), "{text}");
+    for recipe in PAPERS {
+        let paper = recipe.info().name;
+        for line in [
+            format!("{paper}, 30 iterations"),
+            format!("{paper}, stopped and resumed | the same bits"),
+        ] {
+            assert!(table.contains(&line), "{line} is missing in\n{table}");
+        }
+        for (label, _) in recipe.info().bench {
+            let row = table
+                .lines()
+                .find(|line| line.starts_with(&format!("| {label} |")))
+                .unwrap();
+            assert!(
+                row.contains("| 1,000,000.00 |") || row.contains("| 1000000.00 |"),
+                "{row}"
+            );
+            assert!(!row.contains("not counted"), "{row}");
+        }
+    }
+}
