@@ -156,7 +156,7 @@ fn recordings(
             Ok(report) => {
                 for group in &report.groups {
                     let share = group.error / group.limit;
-                    if !(share <= worst.0) {
+                    if share.is_nan() || share > worst.0 {
                         worst = (share, format!("{name}, {}", group.name));
                     }
                 }
