@@ -1,11 +1,15 @@
 //! The cases: for each public op of gan-kernels its odd shapes, settings, views, numbers and types.
+//!
+//! A table of nearly 1000 lines because each op has corners of its own.
 
-use super::*;
+use super::case::*;
+use candle_core::{DType, Device, Result, Tensor, Var};
 use gan_kernels::act::{self, Act};
 use gan_kernels::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use gan_kernels::linear::{linear, linear_act};
 use gan_kernels::optim::{Adam, AdamConfig, RmsProp, RmsPropConfig, Sgd, SgdConfig};
 use gan_kernels::{add, loss, norm, pool2d, resample, tape};
+use std::fmt;
 use std::rc::Rc;
 
 const LEAKY: Act = Act::LeakyRelu(0.2);
@@ -601,7 +605,8 @@ fn norms(all: &mut Vec<Case>) {
 }
 
 fn pools(all: &mut Vec<Case>) {
-    const WINDOWS: [((usize, usize), (usize, usize), usize, usize); 6] = [
+    type Pair = (usize, usize);
+    const WINDOWS: [(Pair, Pair, usize, usize); 6] = [
         ((2, 2), (2, 2), 6, 4),
         ((2, 2), (2, 2), 7, 5),
         ((3, 3), (2, 2), 7, 8),
@@ -609,7 +614,7 @@ fn pools(all: &mut Vec<Case>) {
         ((1, 1), (2, 2), 5, 5),
         ((3, 2), (3, 3), 3, 2),
     ];
-    type Pool = fn(&Tensor, (usize, usize), (usize, usize)) -> Result<Tensor>;
+    type Pool = fn(&Tensor, Pair, Pair) -> Result<Tensor>;
     let both: [(&'static [&'static str], Pool); 2] = [
         (&["pool2d::avg_pool2d"], pool2d::avg_pool2d),
         (&["pool2d::max_pool2d"], pool2d::max_pool2d),
@@ -621,8 +626,8 @@ fn pools(all: &mut Vec<Case>) {
             let f = move |v: &[Tensor]| f(&v[0], kernel, stride);
             let x = arg(&[2, 3, h, w], 1.);
             match (h, kernel.0) {
-                (7, _) => op.views(name.clone(), &[x.clone()], f),
-                _ => op.case(name.clone(), &[x.clone()], f),
+                (7, _) => op.views(name.clone(), std::slice::from_ref(&x), f),
+                _ => op.case(name.clone(), std::slice::from_ref(&x), f),
             }
             let few = x.numbers(Numbers::Few);
             op.case(format!("{name}, equal elements"), &[few], f);
