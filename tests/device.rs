@@ -2,7 +2,7 @@
 //!
 //! With CUDA built in, the tests that need a GPU take the stand-in, where `LD_LIBRARY_PATH` holds it.
 
-use crate::program::{command, error_line, ok};
+use crate::program::{command, ok};
 use serde_json::Value;
 use std::path::Path;
 
@@ -64,7 +64,7 @@ fn a_build_without_cuda_takes_the_cpu_without_a_word() {
 #[cfg(feature = "cuda")]
 mod cuda {
     use super::*;
-    use crate::program::{checkpoint, run};
+    use crate::program::{checkpoint, error_line, run};
     use gan_core::Checkpoint;
     use std::path::PathBuf;
     use std::process::Output;

@@ -87,7 +87,7 @@ pub fn device(name: &str) -> Result<Device> {
 /// The same without saying it: why `auto` is the CPU is given back.
 ///
 /// # Errors
-/// As [`device`].
+/// As [`device()`].
 pub fn choose(name: &str) -> Result<(Device, Option<String>)> {
     match device::choose(name) {
         Ok((device, why)) => Ok((
