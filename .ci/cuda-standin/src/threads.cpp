@@ -35,7 +35,7 @@ struct Warp {
   uint32_t mask[32];  // what each lane at_warp waits for
 };
 
-const size_t STACK = 64 << 10, GUARD = 4096;
+const size_t STACK = 96 << 10, GUARD = 4096;
 
 Block *block;
 void (*kernel)(void **);
@@ -169,8 +169,8 @@ Fiber *take_fiber() {
   char *stack = static_cast<char *>(mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   if (stack == MAP_FAILED) die("no memory for the stack of a thread");
   mprotect(stack, GUARD, PROT_NONE);
-  // Stacks that all end at the same place in a page would share a few sets of the caches.
-  const size_t offset = all_fibers.size() % 32 * (9 * 64);
+  // Stacks that all end at the same place would share a few sets of the caches. 60 KB are left at least.
+  const size_t offset = all_fibers.size() * (9 * 64) % (32 << 10);
   void **top = reinterpret_cast<void **>(stack + STACK - offset) - 8;  // six registers, the entry, a null return address
   top[6] = reinterpret_cast<void *>(fiber_main);
   Fiber *fiber = new Fiber{top, stack};
