@@ -53,13 +53,15 @@ impl Op<'_> {
         f: impl Fn(&[Tensor]) -> Result<Tensor> + 'static,
     ) {
         let (name, f): (String, Rc<Function>) = (name.into(), Rc::new(f));
-        for view in VIEWS {
-            let seen = |arg: &Arg| match arg.role {
+        // All arguments in the same view, and then each in another than the one before.
+        let same = VIEWS.map(|view| (format!("{view:?}"), vec![view]));
+        for (how, views) in same.into_iter().chain([("mixed".into(), VIEWS.to_vec())]) {
+            let seen = |(arg, &view): (&Arg, &View)| match arg.role {
                 Role::State => arg.clone(),
                 _ => arg.clone().view(view),
             };
-            let args: Vec<Arg> = args.iter().map(seen).collect();
-            let name = format!("{name}, {view:?}");
+            let args: Vec<Arg> = args.iter().zip(views.iter().cycle()).map(seen).collect();
+            let name = format!("{name}, {how}");
             self.push(name, &args, f.clone(), DType::F32, Expected::Numbers);
         }
         let types = [
