@@ -1,17 +1,17 @@
 //! The networks: perceptrons that take a class besides noise or a picture.
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
-use candle_nn::encoding::one_hot;
 use gan_core::nn::{Linear, Mode, dropout, linear, maxout, relu, sigmoid};
 use gan_core::{Columns, DataInfo, Draws, Law, Net, Probe, Sampler, Takes, Weights, check};
 
 /// The paper's probability of dropping a unit (section 4.1).
 pub(crate) const DROPOUT: f64 = 0.5;
 
-/// Classes `[b]` (u32) as one-hot vectors `[b, classes]`.
+/// Classes `[b]` (u32) as one-hot vectors `[b, classes]`: rows of the identity, so that the host need not wait for
+/// the labels.
 pub(crate) fn encode(labels: &Tensor, classes: usize) -> Result<Tensor> {
-    one_hot::<f32>(labels.clone(), classes, 1., 0.)
+    Tensor::eye(classes, DType::F32, labels.device())?.index_select(labels, 0)
 }
 
 /// The largest of several affine maps for each unit (Goodfellow et al. 2013).
