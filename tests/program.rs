@@ -16,12 +16,6 @@ pub fn all() -> Vec<&'static dyn Recipe> {
     PAPERS.iter().chain(toys).copied().collect()
 }
 
-/// The GPU. A build with CUDA is tested where there is one, or the stand-in for one: without it the tests fail.
-#[cfg(feature = "cuda")]
-pub fn gpu() -> Device {
-    Device::new_cuda(0).unwrap()
-}
-
 /// The pictures that a paper's generator takes, if it takes any, on a data set like its own.
 pub fn port(recipe: &dyn Recipe) -> Option<Port> {
     let mut data = DataInfo::square(3 * 64 * 64).unwrap();

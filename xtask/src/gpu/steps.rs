@@ -61,7 +61,9 @@ pub struct Report {
 impl Report {
     /// Groups beyond the limit.
     pub fn failed(&self) -> impl Iterator<Item = &Group> {
-        self.groups.iter().filter(|group| group.error.is_nan() || group.error > LIMIT)
+        self.groups
+            .iter()
+            .filter(|group| group.error.is_nan() || group.error > LIMIT)
     }
 }
 
