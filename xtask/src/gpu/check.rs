@@ -78,7 +78,7 @@ pub fn gpu_check(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<u8> {
     }
     let costs = costs(papers, args)?;
     let failed = checks.iter().filter(|check| !check.passed).count();
-    let table = table(&device, &checks, &costs);
+    let table = table(&device, args.small, &checks, &costs);
     let text = format!(
         "{}{}\n\n{table}\n{}{}",
         parts[0], MARKS[0], MARKS[1], parts[1]
@@ -336,10 +336,15 @@ fn timed(command: &mut Command) -> Result<Timed> {
 }
 
 /// The page's part between the marks.
-fn table(device: &Device, checks: &[Checked], costs: &[Cost]) -> String {
+fn table(device: &Device, small: bool, checks: &[Checked], costs: &[Cost]) -> String {
     let mut text = String::new();
     let standin = costs.iter().any(|cost| cost.ours.launches.is_some());
-    let _ = writeln!(text, "On {}.\n", process::describe(device));
+    let small = if small {
+        "; iterations of the smoke presets' networks"
+    } else {
+        ""
+    };
+    let _ = writeln!(text, "On {}{small}.\n", process::describe(device));
     text += "| check | result |\n|---|---|\n";
     for Checked { what, result, .. } in checks {
         let _ = writeln!(text, "| {what} | {} |", result.replace('|', "\\|"));
