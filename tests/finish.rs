@@ -117,6 +117,35 @@ fn what_a_run_leaves_at_its_end_is_made_up_for() {
     }
 }
 
+#[test]
+fn what_a_shorter_run_left_does_not_stand_for_a_longer_ones() {
+    for (paper, left) in [
+        ("vanilla", &["progress.gif", "weights"][..]),
+        ("pix2pix", &["held-out.png", "progress.gif", "weights"]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let smoke = ["train", paper, "--preset", "smoke", "--out", "r"];
+        let often = ["--steps", "2", "--sample-every", "1"];
+        ok("", dir.path(), &[&smoke[..], &often].concat());
+        let (run_dir, old) = (dir.path().join("r"), dir.path().join("old"));
+        fs::create_dir(&old).unwrap();
+        for name in left {
+            fs::rename(run_dir.join(name), old.join(name)).unwrap();
+        }
+        let resume = ["train", paper, "--out", "r", "--resume"];
+        ok("", dir.path(), &[&resume[..], &["--steps", "4"]].concat());
+        let whole = files(&run_dir);
+        // As if it had been killed right after its last checkpoint.
+        fs::remove_dir_all(run_dir.join("weights")).unwrap();
+        for name in left {
+            fs::rename(old.join(name), run_dir.join(name)).unwrap();
+        }
+        ok("", dir.path(), &resume);
+        same(&files(&run_dir), &whole, paper);
+        says(&fails(dir.path(), &resume, 2), &["all 4 iterations"]);
+    }
+}
+
 const ENDLESS: [&str; 8] = [
     "train", "vanilla", "--preset", "smoke", "--steps", "1000000", "--out", "r",
 ];

@@ -5,7 +5,7 @@ use crate::folder::RunFolder;
 use crate::heldout::HeldOut;
 use crate::job::{Job, Running};
 use crate::observers::progress::Progress;
-use crate::observers::{strips, thousands};
+use crate::observers::{is_since, strips, thousands};
 use crate::resume::all_done;
 use anyhow::Result;
 use gan_core::data::Data;
@@ -24,7 +24,7 @@ pub struct End<'a> {
     pub folder: &'a RunFolder,
 }
 
-/// What is not there of a finished run, or not to its end.
+/// What is not there of a finished run, not to its end, or from before it went on to be longer.
 #[derive(Debug, Default)]
 struct Missing {
     weights: Vec<String>,
@@ -107,13 +107,14 @@ impl End<'_> {
         Ok(paths)
     }
 
-    /// Makes what a run promised whose last iteration is done; `running` stands at its last checkpoint.
+    /// Makes what a run promised whose last iteration is done; `running` stands at its last `checkpoint`.
     ///
     /// # Errors
     /// A run of which all is there: wrong usage. Those of making it.
     pub fn make_up(
         &self,
         running: &mut Running<'_>,
+        checkpoint: &Path,
         data: &Data,
         dry_run: bool,
         quiet: bool,
@@ -121,7 +122,7 @@ impl End<'_> {
         let (dir, steps) = (self.folder.path(), self.job.settings.steps);
         let takes = running.algorithm.sampler(steps).takes();
         let port = takes.port.as_ref();
-        let missing = self.missing(&mut *running.algorithm, port)?;
+        let missing = self.missing(&mut *running.algorithm, checkpoint, port)?;
         let names = missing.names();
         if names.is_empty() {
             return Err(all_done(dir, steps, self.job.learns.scheduled).into());
@@ -155,7 +156,12 @@ impl End<'_> {
         Ok(())
     }
 
-    fn missing(&self, algorithm: &mut dyn Algorithm, port: Option<&Port>) -> Result<Missing> {
+    fn missing(
+        &self,
+        algorithm: &mut dyn Algorithm,
+        checkpoint: &Path,
+        port: Option<&Port>,
+    ) -> Result<Missing> {
         let dir = self.folder.path();
         // Weights are those of the checkpoint, whose every bit is known.
         let aside = gan_core::whole::aside(dir)?;
@@ -176,7 +182,10 @@ impl End<'_> {
             film: !film(dir, port).is_whole(),
             held_out: port.is_some_and(|port| {
                 let mut names = held_out_names(port).iter();
-                names.any(|name| !is_whole_png(&dir.join(name)))
+                names.any(|name| {
+                    let path = dir.join(name);
+                    !is_whole_png(&path) || !is_since(&path, checkpoint)
+                })
             }),
         })
     }

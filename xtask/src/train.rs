@@ -62,7 +62,8 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     if let (Some((folder, Some(checkpoint))), true) = (&start.run, from >= job.settings.steps) {
         restore(&mut running, checkpoint)?;
         let end = End { job, folder };
-        end.make_up(&mut running, &start.data, args.dry_run, args.quiet)?;
+        let (data, path) = (&start.data, &checkpoint.path);
+        end.make_up(&mut running, path, data, args.dry_run, args.quiet)?;
         return Ok(0);
     }
     let out = match (&start.run, &args.out) {

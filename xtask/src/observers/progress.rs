@@ -89,10 +89,16 @@ impl Progress {
         Ok(gan_core::whole::write_whole(&self.film, write)?)
     }
 
-    /// Whether the film is there to its end; of a run with too few grids for one, that there is none.
+    /// Whether the film is there to its end and as new as its grids; of a run with too few grids for one, that there is
+    /// none.
     pub fn is_whole(&self) -> bool {
-        if self.grids().map_or(0, |grids| grids.len()) < 2 {
+        let grids = self.grids().unwrap_or_default();
+        if grids.len() < 2 {
             return true;
+        }
+        // One from before a run went on has an end, too.
+        if !grids.iter().all(|grid| super::is_since(&self.film, grid)) {
+            return false;
         }
         let film = std::fs::read(&self.film).unwrap_or_default();
         let frames = GifDecoder::new(Cursor::new(&film)).map(AnimationDecoder::into_frames);
