@@ -10,6 +10,7 @@ mod device;
 mod edge;
 mod eval;
 mod faults;
+mod finish;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grows;

@@ -2,15 +2,20 @@
 
 use crate::settings::Settings;
 use anyhow::{Result, bail};
-use gan_core::FileError;
+use gan_core::whole::{Place, clean};
+use gan_core::{Event, FileError, Observer};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// A run's folder, locked while this value lives. The lock is the system's, so a killed run leaves none.
+///
+/// The lock binds a file, not its name: where the folder is removed and made anew, its next owner has another lock.
+/// So whoever writes by name looks first whether the folder is still its own.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    _lock: File,
+    place: Place,
+    lock: Place,
 }
 
 impl RunFolder {
@@ -38,11 +43,37 @@ impl RunFolder {
         Self::lock(path.to_path_buf())
     }
 
+    /// Refuses to go on in a folder that is another's now.
+    ///
+    /// # Errors
+    /// A folder that was removed, renamed, made anew, or locked anew by another process.
+    pub fn require_own(&self) -> std::result::Result<(), FileError> {
+        self.place.require()?;
+        match self.lock.is_there() {
+            // A lock that someone has swept away binds nobody else yet.
+            Ok(None) => Ok(()),
+            _ => self.lock.require(),
+        }
+    }
+
     fn lock(path: PathBuf) -> Result<Self> {
+        let place = Place::open(&path)?;
         let file = path.join(".lock");
+        // Without one no run began here, and no name in it is ours.
+        let began = file.exists();
         let lock = File::create(&file).map_err(|e| FileError::writing(&file, &e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => {
+                let lock = Place::of(&file, lock);
+                let folder = Self { path, place, lock };
+                folder.require_own()?;
+                if began {
+                    for dir in [&folder.path, &folder.checkpoints(), &folder.weights()] {
+                        clean(dir)?;
+                    }
+                }
+                Ok(folder)
+            }
             Err(TryLockError::WouldBlock) => bail!(FileError::new(
                 &path,
                 "another process is training in this folder",
@@ -67,10 +98,30 @@ impl RunFolder {
         checkpoints(&self.path)
     }
 
+    /// `weights/`
+    pub fn weights(&self) -> PathBuf {
+        self.path.join("weights")
+    }
+
     /// Writes `config.toml`, whole or not at all.
     pub fn write_config(&self, text: &str) -> Result<()> {
+        self.require_own()?;
         let write = |file: &Path| std::fs::write(file, text);
         Ok(gan_core::whole::write_whole(&self.config(), write)?)
+    }
+}
+
+/// The first of a run's observers: before any other writes, the folder must still be the run's own.
+#[derive(Debug)]
+pub struct Owned<'a>(pub &'a RunFolder);
+
+impl Observer for Owned<'_> {
+    fn on(&mut self, event: &Event<'_>) -> candle_core::Result<()> {
+        match event {
+            // Nothing is written then, and the system need not be asked each time.
+            Event::Stepped { .. } => Ok(()),
+            _ => Ok(self.0.require_own()?),
+        }
     }
 }
 

@@ -6,11 +6,12 @@
 //! - One file a command. Nothing here knows how a paper trains; nothing in a paper knows of files.
 //! - The environment is set here alone, by starting the program again once ([`process::settle`]).
 
-/// Prints a line to the standard output; a reader that has gone is no reason to end a run.
+/// Prints a line to the standard output; a reader that has gone is no reason to end a run, and a terminal obeys no
+/// name that is printed.
 macro_rules! say {
     ($($arg:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout().lock(), $($arg)*);
+        let _ = writeln!(std::io::stdout().lock(), "{}", $crate::harmless(&format!($($arg)*)));
     }};
 }
 
@@ -18,7 +19,7 @@ macro_rules! say {
 macro_rules! warn {
     ($($arg:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr().lock(), $($arg)*);
+        let _ = writeln!(std::io::stderr().lock(), "{}", $crate::harmless(&format!($($arg)*)));
     }};
 }
 
@@ -31,6 +32,7 @@ pub mod doctor;
 pub mod eval;
 mod eval_noise;
 mod eval_sides;
+mod finish;
 pub mod folder;
 pub mod gpu;
 mod heldout;
@@ -144,6 +146,16 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// A text whose control characters are written out, but for ends of lines and tabs.
+fn harmless(text: &str) -> String {
+    text.split_inclusive(['\n', '\t'])
+        .map(|piece| match piece.strip_suffix(['\n', '\t']) {
+            Some(start) => gan_core::plain(start) + piece.get(start.len()..).unwrap_or(""),
+            None => gan_core::plain(piece),
+        })
+        .collect()
+}
+
 /// Prints an error as one line and gives its exit code.
 fn report(error: &anyhow::Error) -> ExitCode {
     let line = one_line(error);
@@ -158,12 +170,16 @@ fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
 }
 
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
 /// The chain of an error as one line; candle's own backtraces are left out.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        let text = text.lines().next().unwrap_or_default();
+        let text = first_line(&text);
         // candle repeats what it wraps.
         if !line.ends_with(text) {
             if !line.is_empty() {

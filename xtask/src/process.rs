@@ -4,7 +4,7 @@ use crate::Usage;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use gan_core::device::{self, DeviceError};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -60,17 +60,33 @@ pub fn threads() -> usize {
     candle_core::utils::get_num_threads()
 }
 
-/// A flag that Ctrl-C or SIGTERM sets; a second one ends the process at once, with exit code 130.
+/// A flag that Ctrl-C, SIGTERM or SIGHUP sets; a second one of the first two ends the process at once, with exit code
+/// 130. A terminal that is closed may say so several times, by its shell and by the system, so a second SIGHUP ends
+/// nothing, and after one the first SIGTERM neither.
 ///
 /// Writing past a file size limit becomes an ordinary error instead of a signal that kills.
 pub fn watch_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
     for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, i32::from(crate::INTERRUPTED), stop.clone())?;
+        let code = i32::from(crate::INTERRUPTED);
+        flag::register_conditional_shutdown(signal, code, Arc::clone(&asked))?;
+        flag::register(signal, Arc::clone(&asked))?;
         flag::register(signal, stop.clone())?;
+    }
+    // Under nohup a run is to outlive its terminal.
+    if !ignored(SIGHUP) {
+        flag::register(SIGHUP, stop.clone())?;
     }
     flag::register(SIGXFSZ, Arc::default())?;
     Ok(stop)
+}
+
+/// Whether this process was started with a signal ignored; where the system does not say, it is left as it is.
+fn ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Opens `auto`, `cpu`, `cuda` or `cuda:I`; a program with CUDA says on the standard error output why `auto` is the

@@ -63,19 +63,13 @@ pub fn resumed<'a>(
     let from = checkpoint
         .as_ref()
         .map_or(0, |checkpoint| checkpoint.header.iteration);
+    let before = settings.steps;
     let wanted = start::steps(args, &learns, &data).unwrap_or(settings.steps);
     notes.extend(lengthen(&mut settings, &learns, args, wanted, from)?);
-    if from >= settings.steps {
-        bail!(Usage(format!(
-            "{}: all {} iterations are done; add --steps N{} to train on",
-            path.display(),
-            thousands(from),
-            if learns.scheduled {
-                " and --stretch or --constant"
-            } else {
-                ""
-            }
-        )))
+    // The end of a run that is as long as it was: what it leaves may still have to be made.
+    let at_its_end = from == settings.steps && from == before;
+    if from >= settings.steps && !at_its_end {
+        bail!(all_done(&path, from, learns.scheduled))
     }
     Ok(Start {
         job: Job::new(recipe, settings, device)?,
@@ -84,6 +78,19 @@ pub fn resumed<'a>(
         notes,
         run: Some((folder, checkpoint)),
     })
+}
+
+/// What to say of a run that has nothing left to do.
+pub fn all_done(run: &Path, iterations: u64, scheduled: bool) -> Usage {
+    Usage(format!(
+        "{}: all {} iterations are done; add --steps N{} to train on",
+        run.display(),
+        thousands(iterations),
+        match scheduled {
+            true => " and --stretch or --constant",
+            false => "",
+        }
+    ))
 }
 
 /// Another length of the run, and what is to be said of it.

@@ -3,7 +3,7 @@
 use crate::Usage;
 use anyhow::{Context, Result, bail};
 use gan_core::data::Small;
-use gan_core::{FileError, Header, Length, Recipe};
+use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -91,13 +91,28 @@ impl Settings {
     /// A missing file, a syntax error with its line, an unknown or missing key.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| FileError::reading(path, &e))?;
+        let format = toml::from_str::<toml::Table>(&text)
+            .ok()
+            .and_then(|table| table.get("format")?.as_integer());
+        if let Some(format) = format.filter(|&format| format > i64::from(FORMAT)) {
+            bail!(FileError::new(
+                path,
+                format!(
+                    "was written by a newer version of this program (format is {format}, this one reads 1 and \
+                     {FORMAT})"
+                ),
+                "use that version, or a newer one",
+            ))
+        }
         let settings = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(0, |span| {
-                text.get(..span.start).unwrap_or("").lines().count().max(1)
-            });
+            let before = e.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(0, |before| before.matches('\n').count());
+            let written = text.lines().nth(line).filter(|line| !line.starts_with('#'));
+            let key = written.and_then(|line| line.split_once('='));
+            let key = key.map_or(String::new(), |(key, _)| format!(", {}", key.trim()));
             FileError::new(
                 path,
-                format!("line {line}: {}", e.message()),
+                format!("line {}{key}: {}", line + 1, crate::first_line(e.message())),
                 "compare it with the config.toml of another run",
             )
         })?;
@@ -158,7 +173,16 @@ impl Settings {
             }
             other => bail!("format {other} is not known, expected 1 or {FORMAT}"),
         }
-        self.config = recipe.check(&self.config)?;
+        self.config = match recipe.check(&self.config) {
+            Ok(config) => config,
+            Err(error) => {
+                let said = crate::one_line(&error.into());
+                match blamed(recipe, &self.config).filter(|key| !said.contains(key.as_str())) {
+                    Some(key) => bail!("{key}: {said}"),
+                    None => bail!(said),
+                }
+            }
+        };
         Ok(self)
     }
 
@@ -209,6 +233,20 @@ impl Settings {
         }
         Ok(text)
     }
+}
+
+/// The setting that is at fault where a paper refuses its settings: the first that it refuses among others that are
+/// known to be good. What is of the wrong type is refused without a name.
+fn blamed(recipe: &dyn Recipe, config: &Value) -> Option<String> {
+    let data = DataInfo::square(28 * 28).ok()?;
+    let good = recipe.preset(Preset::Smoke, &data).ok()?;
+    let refused = |(key, value): &(&String, &Value)| {
+        let mut one = good.clone();
+        one[key.as_str()] = (*value).clone();
+        recipe.check(&one).is_err()
+    };
+    let (key, _) = config.as_object()?.iter().find(refused)?;
+    Some(key.clone())
 }
 
 fn toml_value(value: &Value) -> Result<String> {

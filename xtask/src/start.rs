@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::{Data, DataInfo, Small, Split};
 use gan_core::{Checkpoint, FileError, Learns, Preset, Recipe, Sides};
+use std::path::Path;
 
 /// What a run starts with.
 pub struct Start<'a> {
@@ -101,8 +102,10 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
     let complete = |base: Settings| match base.complete(recipe) {
         Ok(base) => Ok(base),
         Err(error) => Err(Usage(format!(
-            "the file's settings: {}",
-            crate::one_line(&error)
+            "{}: its settings: {}; see cargo xtask info {}",
+            args.config.as_deref().unwrap_or(Path::new("")).display(),
+            crate::one_line(&error),
+            args.paper
         ))),
     };
     let base = base.map(complete).transpose()?;

@@ -1,14 +1,14 @@
 //! `train`: resolves what is asked for, says so, and runs the job with the folder's observers.
 
 use crate::cli::TrainArgs;
-use crate::folder::{self, RunFolder};
+use crate::finish::{self, End};
+use crate::folder::{self, Owned, RunFolder};
 use crate::heldout::HeldOut;
 use crate::job::{Job, Ran, Running, Watch};
 use crate::observers::csv::Csv;
 use crate::observers::notes::Notes;
 use crate::observers::pictures::Pictures;
-use crate::observers::progress::Progress;
-use crate::observers::strips::{self, Strips};
+use crate::observers::strips::Strips;
 use crate::observers::tensorboard::TensorBoard;
 use crate::observers::terminal::Terminal;
 use crate::observers::thousands;
@@ -19,7 +19,9 @@ use crate::start::{fresh, usage};
 use crate::{INTERRUPTED, Usage, dataset, process};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Data;
-use gan_core::{Event, FileError, Observer, Outcome, Recipe, Store, device, fixed_noise};
+use gan_core::{
+    Checkpoint, Event, FileError, Observer, Outcome, Recipe, Store, device, fixed_noise,
+};
 use std::path::{Path, PathBuf};
 
 /// Pictures in a grid.
@@ -57,6 +59,13 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         Err(error) if device::is_out_of_memory(&error.to_string()) => bail!(error),
         started => started.map_err(|e| usage(&args.paper, &e))?,
     };
+    if let (Some((folder, Some(checkpoint))), true) = (&start.run, from >= job.settings.steps) {
+        restore(&mut running, checkpoint)?;
+        let end = End { job, folder };
+        let (data, path) = (&start.data, &checkpoint.path);
+        end.make_up(&mut running, path, data, args.dry_run, args.quiet)?;
+        return Ok(0);
+    }
     let out = match (&start.run, &args.out) {
         (Some((folder, _)), _) => folder.path().to_path_buf(),
         (None, Some(out)) => out.clone(),
@@ -73,9 +82,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         return Ok(0);
     }
     if let Some(checkpoint) = checkpoint {
-        running
-            .restore(checkpoint)
-            .with_context(|| checkpoint.path.display().to_string())?;
+        restore(&mut running, checkpoint)?;
     }
     let going_on = start.run.is_some();
     let folder = match start.run {
@@ -83,8 +90,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         None => RunFolder::create(args.out.as_deref(), &args.paper)?,
     };
     if going_on && from == 0 {
-        let weights = folder.path().join("weights");
-        if weights.exists() {
+        if folder.weights().exists() {
             bail!(FileError::new(
                 &folder.checkpoints(),
                 "holds no checkpoint, though the run got as far as writing weights",
@@ -113,6 +119,11 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         quiet: args.quiet,
     };
     run.train(&mut running, args.until, start.notes)
+}
+
+fn restore(running: &mut Running<'_>, checkpoint: &Checkpoint) -> Result<()> {
+    let restored = running.restore(checkpoint);
+    restored.with_context(|| checkpoint.path.display().to_string())
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -196,11 +207,11 @@ impl Run<'_> {
         let mut said = Notes::open(&dir.join("notes.txt"), from)?;
         let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from)?;
         let mut pictures = Pictures::open(&dir.join("samples"), COLUMNS, from)?;
-        let column = strips.as_ref().map_or("fake", |_| strips::COLUMN);
-        let mut progress = Progress::new(dir, column);
+        let mut progress = finish::film(dir, takes.port.as_ref());
         let mut terminal = Terminal::new();
+        let mut owned = Owned(self.folder);
         let mut observers: Vec<&mut dyn Observer> =
-            vec![&mut csv, &mut said, &mut board, &mut pictures];
+            vec![&mut owned, &mut csv, &mut said, &mut board, &mut pictures];
         observers.extend(strips.as_mut().map(|strips| strips as &mut dyn Observer));
         observers.push(&mut progress);
         if !self.quiet {
@@ -221,17 +232,14 @@ impl Run<'_> {
             }
             ran => ran?,
         };
-        let weights = dir.join("weights");
-        std::fs::create_dir_all(&weights).map_err(|e| FileError::writing(&weights, &e))?;
-        for (name, part) in running.algorithm.parts() {
-            if let Some(params) = part.params() {
-                params.write_weights(&weights.join(format!("{name}.safetensors")))?;
-            }
-        }
+        let end = End {
+            job,
+            folder: self.folder,
+        };
+        end.weights(&mut *running.algorithm, |_| true)?;
         let mut last = Vec::new();
         if let (Some(held_out), Some(port), Outcome::Done) = (&held_out, &takes.port, ran.outcome) {
-            let sampler = running.algorithm.sampler(settings.steps);
-            last = held_out.write(&*sampler, port, dir, settings.seed, &job.device)?;
+            last = end.held_out(&*running.algorithm, held_out, port)?;
         }
         Ok(self.end(&ran, &last))
     }

@@ -8,10 +8,10 @@
 use crate::algorithm::Algorithm;
 use crate::context::Length;
 use crate::data::{Data, DataInfo};
-use crate::error::FileError;
+use crate::error::{FileError, plain};
 use crate::source::Source;
 use crate::state::{StateReader, StateWriter};
-use crate::whole::{TEMPORARY, write_whole};
+use crate::whole::{Place, clean, write_whole};
 use candle_core::{DType, Device, Result, Tensor, bail};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -124,14 +124,19 @@ struct Bytes {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
+    /// A number that is not finite, if there is one.
+    endless: Option<f64>,
 }
 
 impl Bytes {
     fn new(tensor: &Tensor) -> Result<Self> {
+        // Looked for where the numbers are on the host in any case, so that a device is not waited for once more.
+        let mut endless = None;
         let flat = tensor.to_device(&Device::Cpu)?.flatten_all()?;
         let (dtype, bytes) = match tensor.dtype() {
             DType::F32 => {
                 let values = flat.to_vec1::<f32>()?;
+                endless = values.iter().find(|x| !x.is_finite()).map(|&x| x.into());
                 (
                     Dtype::F32,
                     values.iter().flat_map(|x| x.to_le_bytes()).collect(),
@@ -139,6 +144,7 @@ impl Bytes {
             }
             DType::F64 => {
                 let values = flat.to_vec1::<f64>()?;
+                endless = values.iter().find(|x| !x.is_finite()).copied();
                 (
                     Dtype::F64,
                     values.iter().flat_map(|x| x.to_le_bytes()).collect(),
@@ -157,6 +163,7 @@ impl Bytes {
             dtype,
             shape: tensor.dims().to_vec(),
             bytes,
+            endless,
         })
     }
 }
@@ -202,6 +209,29 @@ fn hash<'a>(
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// What is wrong with a checkpoint.
+struct Fault {
+    error: FileError,
+    /// Whether it is whole as far as can be told, and of a format that only a newer version reads.
+    newer: bool,
+}
+
+/// The JSON that a checkpoint's bytes hold, if they hold any.
+fn entry(bytes: &[u8]) -> std::result::Result<Option<String>, safetensors::SafeTensorError> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let entries = metadata.metadata().as_ref();
+    Ok(entries.and_then(|entries| entries.get(ENTRY)).cloned())
+}
+
+/// The format of a checkpoint that a newer version has written. Looked at before all else: of what such a version
+/// writes nothing but the number can be known.
+fn newer(bytes: &[u8]) -> Option<u64> {
+    let json = entry(bytes).ok()??;
+    let header: Value = serde_json::from_str(&json).ok()?;
+    let format = header.get("format")?.as_u64()?;
+    (format > u64::from(FORMAT)).then_some(format)
+}
+
 /// A checkpoint read from disk and verified.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -214,16 +244,39 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Writes the state of a run after `header.iteration` iterations.
+    ///
+    /// # Errors
+    /// A state that is not finite, by part and tensor; a file that cannot be written.
     pub fn write(
         path: &Path,
         header: &Header,
         algorithm: &mut dyn Algorithm,
         source: &dyn Source,
     ) -> Result<()> {
+        Self::write_or(path, header, algorithm, source, "it was not saved")
+    }
+
+    /// The same; `then` is what is to be said of a state that is not finite.
+    fn write_or(
+        path: &Path,
+        header: &Header,
+        algorithm: &mut dyn Algorithm,
+        source: &dyn Source,
+        then: &str,
+    ) -> Result<()> {
         let state = state(algorithm, source)?;
         let mut tensors = BTreeMap::new();
         for (name, tensor) in &state {
-            tensors.insert(name.as_str(), Bytes::new(tensor)?);
+            let bytes = Bytes::new(tensor)?;
+            if let Some(x) = bytes.endless {
+                let (part, key) = name.split_once('.').unwrap_or(("", name));
+                bail!(
+                    "the state after {} iterations is not finite: {key} of part {part} holds {x}; {then}; start a new \
+                     run with a lower learning rate",
+                    header.iteration
+                )
+            }
+            tensors.insert(name.as_str(), bytes);
         }
         let views = tensors
             .iter()
@@ -247,27 +300,43 @@ impl Checkpoint {
     /// # Errors
     /// A file that is missing, cut short, changed anywhere, or of another format; by name.
     pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
-        let bytes = crate::whole::read_regular(path)?;
+        Self::look(path).map_err(|fault| fault.error)
+    }
+
+    fn look(path: &Path) -> std::result::Result<Self, Fault> {
+        let damaged = |error| Fault {
+            error,
+            newer: false,
+        };
+        let bytes = crate::whole::read_regular(path).map_err(damaged)?;
+        if let Some(format) = newer(&bytes) {
+            let error = FileError::new(
+                path,
+                format!(
+                    "was written by a newer version of this program (it has format {format}, this one reads {OLD} \
+                     and {FORMAT})"
+                ),
+                "use that version, or a newer one",
+            );
+            return Err(Fault { error, newer: true });
+        }
         Self::parse(path, &bytes).map_err(|problem| {
-            FileError::new(
+            damaged(FileError::new(
                 path,
                 format!("is damaged or no checkpoint of this program ({problem})"),
                 "resume from the checkpoint before it",
-            )
+            ))
         })
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Self, String> {
         let text = |e: safetensors::SafeTensorError| e.to_string();
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(text)?;
         let file = SafeTensors::deserialize(bytes).map_err(text)?;
-        let json = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|entries| entries.get(ENTRY))
+        let json = entry(bytes)
+            .map_err(text)?
             .ok_or("it lacks the entry `gan`")?;
         let header: Header =
-            serde_json::from_str(json).map_err(|e| format!("its entry `gan`: {e}"))?;
+            serde_json::from_str(&json).map_err(|e| format!("its entry `gan`: {e}"))?;
         if header.is_old() == header.length.is_some() || ![OLD, FORMAT].contains(&header.format) {
             return Err(format!(
                 "it has format {}, this program reads formats {OLD} and {FORMAT}",
@@ -317,6 +386,7 @@ impl Checkpoint {
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    place: Place,
     keep: usize,
     header: Header,
 }
@@ -333,13 +403,8 @@ impl Store {
         header: Header,
     ) -> std::result::Result<Self, FileError> {
         std::fs::create_dir_all(dir).map_err(|e| FileError::writing(dir, &e))?;
-        let entries = std::fs::read_dir(dir).map_err(|e| FileError::reading(dir, &e))?;
-        for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
-                let path = entry.path();
-                std::fs::remove_file(&path).map_err(|e| FileError::writing(&path, &e))?;
-            }
-        }
+        let place = Place::open(dir)?;
+        clean(dir)?;
         for (_, path) in Self::list(dir)?.iter().filter(|(t, _)| *t > from) {
             let mut aside = path.clone().into_os_string();
             aside.push(ABANDONED);
@@ -347,26 +412,45 @@ impl Store {
         }
         Ok(Self {
             dir: dir.to_path_buf(),
+            place,
             keep,
             header,
         })
     }
 
     /// Writes the checkpoint after `t` iterations and removes all but the newest `keep`.
+    ///
+    /// # Errors
+    /// A state that is not finite, which names the checkpoint that stands; a file that cannot be written; a folder
+    /// that is no longer the one that was opened.
     pub fn save(
         &mut self,
         t: u64,
         algorithm: &mut dyn Algorithm,
         source: &dyn Source,
     ) -> Result<PathBuf> {
+        self.place.require()?;
         self.header.iteration = t;
         let path = self.dir.join(format!("step-{t:08}.safetensors"));
-        Checkpoint::write(&path, &self.header, algorithm, source)?;
+        let then = self.stands()?;
+        Checkpoint::write_or(&path, &self.header, algorithm, source, &then)?;
         let all = Self::list(&self.dir)?;
         for (_, old) in all.iter().rev().skip(self.keep.max(1)) {
+            self.place.require()?;
             std::fs::remove_file(old).map_err(|e| FileError::writing(old, &e))?;
         }
         Ok(path)
+    }
+
+    /// What is left where a run ends with an error, for the error to say.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn stands(&self) -> std::result::Result<String, FileError> {
+        Ok(match self.kept()?.pop() {
+            Some((_, path)) => format!("{} stands", plain(&path.display().to_string())),
+            None => "nothing was saved".into(),
+        })
     }
 
     /// Iteration and file of each checkpoint that is there, oldest first.
@@ -396,15 +480,17 @@ impl Store {
     /// The newest checkpoint that is intact, and what is wrong with those after it.
     ///
     /// # Errors
-    /// A folder that cannot be read.
+    /// A folder that cannot be read. One that a newer version has written before an intact one was found: to go on
+    /// from an earlier one would set aside what that version has done.
     pub fn newest(
         dir: &Path,
     ) -> std::result::Result<(Option<Checkpoint>, Vec<FileError>), FileError> {
         let mut damaged = Vec::new();
         for (_, path) in Self::list(dir)?.iter().rev() {
-            match Checkpoint::read(path) {
+            match Checkpoint::look(path) {
                 Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
-                Err(error) => damaged.push(error),
+                Err(fault) if fault.newer => return Err(fault.error),
+                Err(fault) => damaged.push(fault.error),
             }
         }
         Ok((None, damaged))

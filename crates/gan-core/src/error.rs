@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A file or folder that cannot be used: which one, what is wrong with it, what to do next.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {problem}; {remedy}", path.display())]
+#[error("{}: {problem}; {remedy}", plain(&path.display().to_string()))]
 pub struct FileError {
     /// The file or folder.
     pub path: PathBuf,
@@ -12,6 +12,15 @@ pub struct FileError {
     pub problem: String,
     /// What the user can do next.
     pub remedy: String,
+}
+
+/// A text in which control characters are written out: a file's name may hold some, and a terminal would obey them.
+pub fn plain(text: &str) -> String {
+    let written = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(written).collect()
 }
 
 impl FileError {
@@ -52,5 +61,19 @@ impl FileError {
 impl From<FileError> for candle_core::Error {
     fn from(error: FileError) -> Self {
         candle_core::Error::wrap(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_gives_a_terminal_nothing_to_obey() {
+        let error = FileError::new(Path::new("a\u{1b}[2J\nb\u{9b}é"), "is bad", "mend it");
+        assert_eq!(
+            error.to_string(),
+            "a\\u{1b}[2J\\nb\\u{9b}é: is bad; mend it"
+        );
     }
 }

@@ -94,7 +94,7 @@ pub fn train(
         let last = t == end || interrupted;
         tell(t, &Event::Stepped { t })?;
         if due(t, plan.log_every) {
-            refuse_nan(&mut seen.unread, t)?;
+            refuse_nan(&mut seen.unread, t, store.as_deref())?;
             let scalars = read(&seen.scalars)?;
             tell(
                 t,
@@ -110,7 +110,7 @@ pub fn train(
         if let Some(store) = &mut store
             && (last || due(t, plan.save_every))
         {
-            refuse_nan(&mut seen.unread, t)?;
+            refuse_nan(&mut seen.unread, t, Some(store))?;
             tell(t, &Event::Saving { t })?;
             let path = store.save(t, algorithm, source)?;
             tell(t, &Event::Saved { t, path: &path })?;
@@ -169,11 +169,12 @@ fn read(scalars: &[(String, Tensor)]) -> Result<Vec<(String, f32)>> {
         .collect()
 }
 
-fn refuse_nan(unread: &mut Option<Tensor>, t: u64) -> Result<()> {
+fn refuse_nan(unread: &mut Option<Tensor>, t: u64, store: Option<&Store>) -> Result<()> {
     match unread.take() {
         Some(flag) if !flag.to_scalar::<f32>()?.is_finite() => bail!(
-            "a gradient was not finite in one of the iterations before {t}; go on from the last \
-             checkpoint with a lower learning rate"
+            "a gradient was not finite in one of the iterations before {t}; {}; start a new run with a lower \
+             learning rate",
+            store.map_or(Ok("nothing was saved".into()), Store::stands)?
         ),
         _ => Ok(()),
     }

@@ -3,8 +3,8 @@
 use crate::error::FileError;
 use std::fs::{File, Permissions};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 /// How the names of files begin that are not whole yet; what an interrupted write leaves has such a name.
 pub(crate) const TEMPORARY: &str = ".saving-";
@@ -26,12 +26,118 @@ pub fn write_whole(
         .tempfile_in(dir)
         .map_err(wrap)?
         .into_temp_path();
+    let about = std::fs::metadata(&temporary).map_err(wrap)?;
     write(&temporary).map_err(wrap)?;
+    // What writes may have put a file of its own there, with other permissions: safetensors does.
+    std::fs::set_permissions(&temporary, about.permissions()).map_err(wrap)?;
     File::open(&temporary)
         .and_then(|file| file.sync_all())
         .map_err(wrap)?;
     temporary.persist(path).map_err(|e| wrap(e.error))?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(wrap)
+}
+
+/// Whether a name in a folder of ours is that of a file that an interrupted write has left: our own, or that of the
+/// file which safetensors fills before it renames it.
+fn is_left(name: &str) -> bool {
+    let of_safetensors = |rest: &str| rest.len() == 6 && rest.chars().all(char::is_alphanumeric);
+    name.starts_with(TEMPORARY) || name.strip_prefix(".tmp").is_some_and(of_safetensors)
+}
+
+/// Removes what interrupted writes have left in a folder; one that is not there holds nothing.
+///
+/// # Errors
+/// A folder that cannot be read, a file that cannot be removed.
+pub fn clean(dir: &Path) -> std::result::Result<(), FileError> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|e| FileError::reading(dir, &e))?,
+    };
+    for entry in entries.flatten() {
+        if !is_left(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(&path),
+            _ => std::fs::remove_file(&path),
+        };
+        removed.map_err(|e| FileError::writing(&path, &e))?;
+    }
+    Ok(())
+}
+
+/// A folder in `dir` for files that are to be whole before they take their places; it goes with the value, and with
+/// the next [`clean`] where the process was killed.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn aside(dir: &Path) -> std::result::Result<tempfile::TempDir, FileError> {
+    tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempdir_in(dir)
+        .map_err(|e| FileError::writing(dir, &e))
+}
+
+/// A folder as it was when it was opened. While this value lives no other folder has its inode, so that one which
+/// took its place by name can be told from it.
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    opened: File,
+}
+
+impl Place {
+    /// The folder, or file, that is at `path` now.
+    ///
+    /// # Errors
+    /// One that cannot be opened.
+    pub fn open(path: &Path) -> std::result::Result<Self, FileError> {
+        Ok(Self::of(
+            path,
+            File::open(path).map_err(|e| FileError::reading(path, &e))?,
+        ))
+    }
+
+    /// The same of one that is open.
+    pub fn of(path: &Path, opened: File) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            opened,
+        }
+    }
+
+    /// Whether what is at the path is what was opened; `None` where nothing is there.
+    ///
+    /// # Errors
+    /// A system that does not say.
+    pub fn is_there(&self) -> std::io::Result<Option<bool>> {
+        let own = self.opened.metadata()?;
+        match std::fs::metadata(&self.path) {
+            Ok(now) => Ok(Some((now.dev(), now.ino()) == (own.dev(), own.ino()))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Refuses to go on where the folder is gone or another has taken its place: a process whose run was removed
+    /// must not write into the next one, nor remove what is there.
+    ///
+    /// # Errors
+    /// Another folder, or none.
+    pub fn require(&self) -> std::result::Result<(), FileError> {
+        let found = match self.is_there() {
+            Ok(Some(true)) => return Ok(()),
+            Ok(Some(false)) => "another has taken its place",
+            Ok(None) => "it was removed or renamed",
+            Err(e) => return Err(FileError::reading(&self.path, &e)),
+        };
+        Err(FileError::new(
+            &self.path,
+            format!("is no longer what this process began in ({found}); nothing was written"),
+            "a run that was moved goes on with --resume and its new name",
+        ))
+    }
 }
 
 /// Opens a file that can be read to its end; a named pipe would be waited for without end.
@@ -59,5 +165,57 @@ pub fn read_regular(path: &Path) -> std::result::Result<Vec<u8>, FileError> {
     match open_regular(path)?.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(e) => Err(FileError::reading(path, &e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_whole_has_the_permissions_of_any_other_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let [whole, plain] = ["whole", "plain"].map(|name| dir.path().join(name));
+        std::fs::write(&plain, "x").expect("a file");
+        // As safetensors does: a private file takes the place of the one that was to be filled.
+        let replace = |file: &Path| {
+            let private = tempfile::NamedTempFile::new_in(dir.path())?;
+            private.persist(file).map_err(|e| e.error).map(|_| ())
+        };
+        write_whole(&whole, replace).expect("written");
+        let mode = |path: &Path| std::fs::metadata(path).expect("a file").mode();
+        assert_eq!(mode(&whole), mode(&plain));
+    }
+
+    #[test]
+    fn only_what_writes_have_left_is_cleaned() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mine = [".saving-a", ".tmpAb3dEf"];
+        let kept = ["a", ".tmp", ".tmp-notes", ".tmpAb3dEfg", "x.tmpAb3dEf"];
+        for name in mine.iter().chain(&kept) {
+            std::fs::write(dir.path().join(name), "x").expect("a file");
+        }
+        std::fs::create_dir(dir.path().join(".saving-b")).expect("a folder");
+        std::fs::write(dir.path().join(".saving-b/x"), "x").expect("a file");
+        clean(dir.path()).expect("cleaned");
+        clean(&dir.path().join("absent")).expect("nothing to do");
+        let left = std::fs::read_dir(dir.path()).expect("a folder").count();
+        assert_eq!(left, kept.len());
+        assert!(kept.iter().all(|name| dir.path().join(name).exists()));
+    }
+
+    #[test]
+    fn a_folder_that_took_anothers_place_is_told_from_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("r");
+        std::fs::create_dir(&path).expect("a folder");
+        let place = Place::open(&path).expect("a folder");
+        place.require().expect("the same");
+        std::fs::remove_dir(&path).expect("removed");
+        let said = place.require().expect_err("nothing is there").to_string();
+        assert!(said.contains("removed or renamed"), "{said}");
+        std::fs::create_dir(&path).expect("a folder");
+        let said = place.require().expect_err("another").to_string();
+        assert!(said.contains("another has taken its place"), "{said}");
     }
 }

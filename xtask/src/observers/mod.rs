@@ -31,6 +31,12 @@ pub fn picture_name(dir: &Path, t: u64, column: &str) -> PathBuf {
     dir.join(format!("step-{t:08}-{column}.png"))
 }
 
+/// Whether a file is not older than another; one that is not there is.
+pub fn is_since(path: &Path, other: &Path) -> bool {
+    let written = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified());
+    matches!((written(path), written(other)), (Ok(a), Ok(b)) if a >= b)
+}
+
 /// Wraps an I/O error of a file that is being written.
 fn writing(path: &Path) -> impl Fn(std::io::Error) -> candle_core::Error + '_ {
     |e| FileError::writing(path, &e).into()

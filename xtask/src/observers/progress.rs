@@ -3,9 +3,10 @@
 use super::writing;
 use candle_core::{Error, Result};
 use gan_core::{Event, Observer};
-use image::codecs::gif::{GifEncoder, Repeat};
+use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
 use image::imageops::{FilterType, resize};
-use image::{Delay, Frame};
+use image::{AnimationDecoder, Delay, Frame};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ const FRAMES: usize = 60;
 const SHOWN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(2000)];
 /// The encoder's choice of colours: 1 is best, 30 fastest.
 const SPEED: i32 = 10;
+/// The last byte of a GIF: a film without it was cut off, if only between two frames.
+const TRAILER: u8 = b';';
 
 /// Writes the film of a run. It is made of the files in `samples/`, so a run that was stopped and went
 /// on has one without a gap.
@@ -82,7 +85,24 @@ impl Progress {
         encoder.set_repeat(Repeat::Infinite).map_err(Error::wrap)?;
         encoder.encode_frames(frames).map_err(Error::wrap)?;
         drop(encoder);
-        std::fs::write(&self.film, film).map_err(writing(&self.film))
+        let write = |file: &Path| std::fs::write(file, &film);
+        Ok(gan_core::whole::write_whole(&self.film, write)?)
+    }
+
+    /// Whether the film is there to its end and as new as its grids; of a run with too few grids for one, that there is
+    /// none.
+    pub fn is_whole(&self) -> bool {
+        let grids = self.grids().unwrap_or_default();
+        if grids.len() < 2 {
+            return true;
+        }
+        // One from before a run went on has an end, too.
+        if !grids.iter().all(|grid| super::is_since(&self.film, grid)) {
+            return false;
+        }
+        let film = std::fs::read(&self.film).unwrap_or_default();
+        let frames = GifDecoder::new(Cursor::new(&film)).map(AnimationDecoder::into_frames);
+        film.ends_with(&[TRAILER]) && frames.is_ok_and(|mut all| all.all(|frame| frame.is_ok()))
     }
 }
 

@@ -70,6 +70,90 @@ fn a_write_that_was_cut_off_is_cleaned_up_and_old_checkpoints_go() {
     assert_eq!(list(), [9, 11]);
 }
 
+#[test]
+fn state_that_is_not_finite_is_not_saved_and_what_was_saved_stands() {
+    for (number, word) in [(f32::INFINITY, "inf"), (f32::NAN, "NaN")] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut run = run(&CRITIC, 1, dir.path(), &[]);
+        run.store = Store::open(dir.path(), 0, 1, header(&run)).unwrap();
+        run.go(0, 3, &mut Tape::default());
+        let whole = std::fs::read(file(dir.path(), 3)).unwrap();
+        let mut broken = None;
+        for (name, part) in run.algorithm.parts() {
+            if let (Some(params), None) = (part.params(), &broken) {
+                let (key, var) = params.all().into_iter().next_back().unwrap();
+                var.set(&var.affine(0., f64::from(number)).unwrap())
+                    .unwrap();
+                broken = Some((name.to_string(), key));
+            }
+        }
+        let (part, key) = broken.unwrap();
+        let said = run.store.save(4, &mut *run.algorithm, &run.source);
+        let said = said.unwrap_err().to_string();
+        let stands = file(dir.path(), 3);
+        for word in [
+            format!("after 4 iterations is not finite: {key} of part {part} holds {word}"),
+            format!("{} stands", stands.display()),
+        ] {
+            assert!(said.contains(&word), "{word:?} is missing in {said}");
+        }
+        assert!(!file(dir.path(), 4).exists());
+        assert!(std::fs::read(stands).unwrap() == whole);
+    }
+}
+
+#[test]
+fn a_folder_that_another_run_has_made_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("checkpoints");
+    let mut old = run(&CRITIC, 1, &place, &[]);
+    old.store = Store::open(&place, 0, 1, header(&old)).unwrap();
+    old.go(0, 3, &mut Tape::default());
+    let mut save = |t| {
+        let said = old.store.save(t, &mut *old.algorithm, &old.source);
+        said.unwrap_err().to_string()
+    };
+    std::fs::rename(&place, dir.path().join("moved")).unwrap();
+    let said = save(4);
+    assert!(said.contains("removed or renamed"), "{said}");
+    let mut new = run(&CRITIC, 1, &place, &[]);
+    new.go(0, 6, &mut Tape::default());
+    let list = |dir: &Path| -> Vec<u64> {
+        let list = Store::list(dir).unwrap();
+        list.into_iter().map(|(t, _)| t).collect()
+    };
+    let whole = list(&place);
+    let said = save(9);
+    assert!(said.contains("another has taken its place"), "{said}");
+    assert_eq!(list(&place), whole);
+    assert_eq!(list(&dir.path().join("moved")), [3]);
+}
+
+#[test]
+fn a_checkpoint_of_a_newer_version_is_called_so_and_nothing_goes_on_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = run(&CRITIC, 1, dir.path(), &[]);
+    run.go(0, 6, &mut Tape::default());
+    let newest = file(dir.path(), 6);
+    let whole = std::fs::read(&newest).unwrap();
+    let at = |what: &[u8]| whole.windows(what.len()).position(|w| w == what).unwrap();
+    let mut newer = whole.clone();
+    let what = br#"{\"format\":2,"#;
+    newer[at(what) + what.len() - 2] = b'7';
+    // What it calls its own things, this version cannot know.
+    let key = br#"\"seed\""#;
+    newer[at(key) + 2] = b'z';
+    std::fs::write(&newest, &newer).unwrap();
+    for said in [
+        Checkpoint::read(&newest).unwrap_err().to_string(),
+        Store::newest(dir.path()).unwrap_err().to_string(),
+    ] {
+        assert!(said.contains("a newer version"), "{said}");
+        assert!(said.contains("format 7") && !said.contains("damaged"));
+    }
+    assert!(std::fs::read(&newest).unwrap() == newer);
+}
+
 fn header(run: &crate::run::Run) -> gan_core::Header {
     let (data, _) = crate::run::data(run.recipe);
     let length = gan_core::Length::of(crate::run::STEPS);
