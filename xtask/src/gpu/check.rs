@@ -47,8 +47,20 @@ struct Timed {
 struct Cost {
     label: String,
     ours: Timed,
-    /// Of each round, the reference's time over ours.
-    theirs: Option<(f64, f64)>,
+    /// The reference's seconds, taken in turn with ours.
+    theirs: Option<f64>,
+}
+
+impl Cost {
+    /// The reference's time over ours.
+    fn ratio(&self) -> Option<f64> {
+        self.theirs.map(|theirs| theirs / self.ours.median_s)
+    }
+
+    /// Of several rounds the middle one in this order stands in the table.
+    fn order(&self) -> f64 {
+        self.ratio().unwrap_or_default()
+    }
 }
 
 /// Runs `gpu-check`; gives the exit code.
@@ -76,7 +88,7 @@ pub fn gpu_check(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<u8> {
     for recipe in papers {
         alone(*recipe, &device, args, &mut checks);
     }
-    let costs = costs(papers, args)?;
+    let costs = costs(papers, args, &mut checks)?;
     let failed = checks.iter().filter(|check| !check.passed).count();
     let table = table(&device, args.small, &checks, &costs);
     let text = format!(
@@ -249,7 +261,11 @@ fn alone(recipe: &dyn Recipe, device: &Device, args: &GpuCheckArgs, checks: &mut
 }
 
 /// Times every label of `bench` in processes of its own, alternately with the reference where PyTorch has a GPU.
-fn costs(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<Vec<Cost>> {
+fn costs(
+    papers: &[&dyn Recipe],
+    args: &GpuCheckArgs,
+    checks: &mut Vec<Checked>,
+) -> Result<Vec<Cost>> {
     let reference = dataset::workspace()?.join("tests/reference/bench.py");
     let torch = has_torch(args);
     if !torch {
@@ -282,30 +298,33 @@ fn costs(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<Vec<Cost>> {
                     .args(limits),
             )
         };
-        let mut rounds = Vec::new();
-        for _ in 0..if torch { args.rounds } else { 1 } {
-            rounds.push((ours()?, torch.then(&theirs).transpose()?));
-        }
-        rounds.sort_by(|a, b| a.0.median_s.total_cmp(&b.0.median_s));
-        let mut ratios: Vec<(f64, f64)> = rounds
-            .iter()
-            .filter_map(|(ours, theirs)| {
-                Some((
-                    theirs.as_ref()?.median_s / ours.median_s,
-                    theirs.as_ref()?.median_s,
-                ))
+        let measured = (0..if torch { args.rounds } else { 1 })
+            .map(|_| Ok((ours()?, torch.then(&theirs).transpose()?)))
+            .collect::<Result<Vec<_>>>();
+        let rounds = match measured {
+            Ok(rounds) => rounds,
+            // One that does not fit into the GPU's memory must not cost the table of the others.
+            Err(error) => {
+                note(checks, format!("{label}, timed"), Err(one_line(&error)));
+                continue;
+            }
+        };
+        let mut rounds: Vec<Cost> = rounds
+            .into_iter()
+            .map(|(ours, theirs)| Cost {
+                label: label.into(),
+                theirs: theirs.map(|theirs| theirs.median_s),
+                ours,
             })
             .collect();
-        ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let Some((ours, _)) = rounds.get(rounds.len() / 2) else {
-            continue;
-        };
-        say!("{label}: {:.2} ms", 1e3 * ours.median_s);
-        costs.push(Cost {
-            label: label.into(),
-            ours: ours.clone(),
-            theirs: ratios.get(ratios.len() / 2).copied(),
-        });
+        rounds.sort_by(|a, b| a.order().total_cmp(&b.order()));
+        if let Some(cost) = rounds
+            .into_iter()
+            .nth(args.rounds as usize / 2 * usize::from(torch))
+        {
+            say!("{label}: {:.2} ms", 1e3 * cost.ours.median_s);
+            costs.push(cost);
+        }
     }
     Ok(costs)
 }
@@ -352,12 +371,8 @@ fn table(device: &Device, small: bool, checks: &[Checked], costs: &[Cost]) -> St
     text += "\n| iteration | ms | PyTorch's ms | PyTorch's / ours | memory MiB | launches | library calls | uploads | waits |\n\
              |---|---|---|---|---|---|---|---|---|\n";
     let number = |n: Option<u64>| n.map_or("not counted".into(), thousands);
-    for Cost {
-        label,
-        ours,
-        theirs,
-    } in costs
-    {
+    for cost in costs {
+        let Cost { label, ours, .. } = cost;
         let ms = |seconds: f64| format!("{:.2}", 1e3 * seconds);
         // A stand-in's times say nothing of a GPU's.
         let time = if standin {
@@ -365,10 +380,8 @@ fn table(device: &Device, small: bool, checks: &[Checked], costs: &[Cost]) -> St
         } else {
             ms(ours.median_s)
         };
-        let (their, ratio) = match theirs {
-            Some((ratio, their)) => (ms(*their), format!("{ratio:.2}")),
-            None => ("–".into(), "–".into()),
-        };
+        let their = cost.theirs.map_or("–".into(), ms);
+        let ratio = cost.ratio().map_or("–".into(), |r| format!("{r:.2}"));
         let _ = writeln!(
             text,
             "| {label} | {time} | {their} | {ratio} | {} | {} | {} | {} | {} |",
