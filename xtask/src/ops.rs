@@ -190,8 +190,7 @@ fn optimizers() -> candle_core::Result<Vec<Case>> {
     let adam_config = AdamConfig {
         lr: 1e-4,
         beta1: 0.5,
-        beta2: 0.999,
-        eps: 1e-8,
+        ..AdamConfig::default()
     };
     let rms_config = RmsPropConfig {
         lr: 1e-4,

@@ -1,4 +1,4 @@
-//! The papers. An eleventh is one folder and one line here.
+//! The papers. A further one is one folder and one line here.
 
 use gan_core::Recipe;
 
@@ -11,4 +11,6 @@ pub const PAPERS: &[&dyn Recipe] = &[
     &gan_cgan::RECIPE,
     &gan_pix2pix::RECIPE,
     &gan_cyclegan::RECIPE,
+    &gan_discogan::RECIPE,
+    &gan_dualgan::RECIPE,
 ];

@@ -60,6 +60,7 @@ pub mod source;
 pub mod state;
 pub mod train;
 pub mod translate;
+mod translators;
 pub mod weights;
 pub mod whole;
 
@@ -82,4 +83,5 @@ pub use source::Source;
 pub use state::{StateReader, StateWriter, Stateful};
 pub use train::{Outcome, Plan, train};
 pub use translate::translate;
+pub use translators::Translators;
 pub use weights::Weights;

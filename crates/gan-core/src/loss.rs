@@ -3,7 +3,7 @@
 use crate::grad;
 use candle_core::{Result, Tensor};
 
-pub use gan_kernels::loss::{Target, bce, bce_with_logits, l1, mse};
+pub use gan_kernels::loss::{Target, bce, bce_with_logits, huber, l1, mse};
 
 /// The two-sided gradient penalty mean((‖∇f(x̂)‖₂ − 1)²) (Gulrajani et al. 2017, Algorithm 1, line 7), without
 /// λ, and the norms ‖∇f(x̂)‖₂ `[b]` that it is made of.

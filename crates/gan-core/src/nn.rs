@@ -6,6 +6,7 @@
 pub mod maps;
 pub mod patch;
 pub mod strided;
+pub mod unet;
 
 use crate::draws::Draws;
 use candle_core::{Result, Tensor, Var};

@@ -11,7 +11,7 @@ use gan_kernels::{optim, tape};
 /// How an optimizer turns a gradient g into a change of the weight w.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Adam (Kingma & Ba 2015, Algorithm 1):
+    /// Adam (Kingma & Ba 2015, Algorithm 1), of a gradient with an L2 penalty on the weights: g ← g + decay·w,
     /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − lr·m̂/(√v̂ + ε).
     Adam {
         /// β₁
@@ -20,6 +20,8 @@ pub enum Rule {
         beta2: f64,
         /// ε
         eps: f64,
+        /// The penalty's weight; 0: there is none.
+        decay: f64,
     },
     /// RMSProp (Hinton, lecture 6e): v ← αv + (1−α)g², w ← w − lr·g/(√v + ε).
     RmsProp {
@@ -36,12 +38,19 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Adam with ε = 1e-8.
+    /// Adam with ε = 1e-8 and no penalty.
     pub fn adam(beta1: f64, beta2: f64) -> Self {
+        Self::adam_decayed(beta1, beta2, 0.)
+    }
+
+    /// Adam with ε = 1e-8 and an L2 penalty of this weight, as PyTorch's `Adam(weight_decay=…)` has it; AdamW is
+    /// another rule.
+    pub fn adam_decayed(beta1: f64, beta2: f64, decay: f64) -> Self {
         Rule::Adam {
             beta1,
             beta2,
             eps: 1e-8,
+            decay,
         }
     }
 }
@@ -168,12 +177,21 @@ impl Optimizer {
             let Some(g) = gradient else { continue };
             let w = &slot.var;
             match (self.rule, &mut slot.state) {
-                (Rule::Adam { beta1, beta2, eps }, State::Adam(state)) => {
+                (
+                    Rule::Adam {
+                        beta1,
+                        beta2,
+                        eps,
+                        decay,
+                    },
+                    State::Adam(state),
+                ) => {
                     let config = optim::AdamConfig {
                         lr,
                         beta1,
                         beta2,
                         eps,
+                        weight_decay: decay,
                     };
                     state.step(w, g, &config)?;
                 }

@@ -1,7 +1,7 @@
 //! The training: one iteration is one update of both generators, then one of each discriminator.
 
 use crate::config::Config;
-use crate::model::{ResnetGenerator, Translators};
+use crate::model::ResnetGenerator;
 use crate::pool::Pool;
 use candle_core::{Result, Tensor};
 use gan_core::loss::{l1, mse};
@@ -9,8 +9,8 @@ use gan_core::nn::Mode::Train;
 use gan_core::nn::patch::PatchDiscriminator;
 use gan_core::optim::schedule;
 use gan_core::{
-    Algorithm, Context, Iter, Length, Net, Optimizer, Paper, Rule, Sampler, Side, Stateful, check,
-    init, pictures,
+    Algorithm, Context, Iter, Length, Net, Optimizer, Paper, Rule, Sampler, Side, Stateful,
+    Translators, check, init, pictures,
 };
 
 /// CycleGAN in training.

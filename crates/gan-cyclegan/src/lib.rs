@@ -56,8 +56,9 @@ pub use gan_core;
 pub use algorithm::CycleGan;
 pub use config::Config;
 pub use gan_core::nn::maps::Norm;
+pub use gan_core::Translators;
 pub use gan_core::nn::patch::PatchDiscriminator;
-pub use model::{ResnetGenerator, ResnetSizes, Translators};
+pub use model::{ResnetGenerator, ResnetSizes};
 pub use pool::Pool;
 
 /// The paper as the runner's registry holds it.

@@ -7,7 +7,7 @@ use gan_core::nn::{
     Act, Conv2d, ConvTranspose2d, Mode, add, conv2d, reflection_pad2d, strided_conv,
     strided_conv_transpose, tanh,
 };
-use gan_core::{Columns, Draws, Net, Port, Probe, Sampler, Side, Takes, Weights, check};
+use gan_core::{Columns, Draws, Net, Port, Probe, Sampler, Takes, Weights, check};
 
 /// What the sides of a picture are multiples of: it is halved twice.
 const MULTIPLE: usize = 4;
@@ -230,42 +230,5 @@ impl Sampler for ResnetGenerator {
     fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {
         let x = input.one()?;
         Ok(Columns::new("real", x.clone()).with("fake", self.there(x)?))
-    }
-}
-
-/// Both generators: a picture of either side is translated and brought back.
-#[derive(Clone, Debug)]
-pub struct Translators {
-    /// G: X → Y.
-    pub g: ResnetGenerator,
-    /// F: Y → X.
-    pub f: ResnetGenerator,
-}
-
-impl Sampler for Translators {
-    fn takes(&self) -> Takes {
-        Takes::pictures(self.g.port().of(&[Side::A, Side::B]))
-    }
-
-    /// Of one side the columns are `real`, `fake` and `cycled`; of both, those of X and then, for Y,
-    /// `real_y`, `fake_x`, `cycled_y`.
-    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {
-        let (mut columns, mut names) = (Columns::default(), ["real", "fake", "cycled"]);
-        let ways = [(&input.x, &self.g, &self.f), (&input.y, &self.f, &self.g)];
-        for (given, there, back) in ways {
-            let Some(given) = given else { continue };
-            let fake = there.there(given)?;
-            let cycled = back.there(&fake)?;
-            let [real, made, again] = names;
-            columns = columns
-                .with(real, given.clone())
-                .with(made, fake)
-                .with(again, cycled);
-            names = ["real_y", "fake_x", "cycled_y"];
-        }
-        match columns.is_empty() {
-            true => bail!("these generators take pictures, they were given none"),
-            false => Ok(columns),
-        }
     }
 }

@@ -271,6 +271,11 @@ fn cases() -> Vec<Case> {
         loss::mse(&v[0], &v[1])
     }));
     out.push(case("mse", &[&[1, 4]], true, |v| loss::mse(&v[0], 0.4)));
+    // Differences on both sides of 1.
+    out.push(case("huber", &[&[3, 4], &[3, 4]], true, |v| {
+        loss::huber(&(&v[0] * 1.7)?, &v[1])
+    }));
+    out.push(case("huber", &[&[1, 4]], true, |v| loss::huber(&v[0], 0.4)));
     out.push(case("l1", &[&[3, 4], &[3, 4]], false, |v| {
         loss::l1(&v[0], &v[1])
     }));
@@ -512,6 +517,9 @@ fn large(threads: Option<usize>) -> Vec<(&'static str, Vec<Tensor>)> {
         }),
         run("mse", &[&[3, 70_001], &[3, 70_001]], &|v| {
             loss::mse(&v[0], &v[1])
+        }),
+        run("huber", &[&[3, 70_001], &[3, 70_001]], &|v| {
+            loss::huber(&v[0], &v[1])
         }),
         run("l1", &[&[3, 70_001], &[3, 70_001]], &|v| {
             loss::l1(&v[0], &v[1])

@@ -63,12 +63,18 @@ pub fn mse<'a>(a: &Tensor, b: impl Into<Target<'a>>) -> Result<Tensor> {
     Loss::Mse.apply(a, b.into())
 }
 
+/// The mean of `d²/2` where `|d| < 1`, else of `|d| − 1/2`, with `d = a - b` (Huber 1964).
+pub fn huber<'a>(a: &Tensor, b: impl Into<Target<'a>>) -> Result<Tensor> {
+    Loss::Huber.apply(a, b.into())
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Loss {
     Bce,
     BceLogits,
     L1,
     Mse,
+    Huber,
 }
 
 impl Loss {
@@ -78,6 +84,7 @@ impl Loss {
             Loss::BceLogits => "bce_with_logits",
             Loss::L1 => "l1",
             Loss::Mse => "mse",
+            Loss::Huber => "huber",
         }
     }
 
@@ -118,6 +125,11 @@ impl Loss {
             Loss::BceLogits => ((x.relu()? - (x * y)?)? + log_rest(x)?)?,
             Loss::L1 => (x - y)?.abs()?,
             Loss::Mse => (x - y)?.sqr()?,
+            Loss::Huber => {
+                let d = (x - y)?;
+                let (size, bowl) = (d.abs()?, (d.sqr()? * 0.5)?);
+                size.lt(1.0)?.where_cond(&bowl, &(&size - 0.5)?)?
+            }
         };
         each.mean_all()
     }
@@ -133,6 +145,7 @@ impl Loss {
                 Loss::BceLogits => sum_of(level, BceLogits, x, y, range),
                 Loss::L1 => sum_of(level, L1, x, y, range),
                 Loss::Mse => sum_of(level, Mse, x, y, range),
+                Loss::Huber => sum_of(level, Huber, x, y, range),
             };
         });
         T::of(sums.iter().sum::<f64>() / x.len() as f64)
@@ -152,6 +165,7 @@ impl Loss {
                     Loss::BceLogits => slopes_of(level, BceLogits, x, y, factor, start, out),
                     Loss::L1 => slopes_of(level, L1, x, y, factor, start, out),
                     Loss::Mse => slopes_of(level, Mse, x, y, factor, start, out),
+                    Loss::Huber => slopes_of(level, Huber, x, y, factor, start, out),
                 },
             )
         }
@@ -162,7 +176,7 @@ impl Loss {
         match self {
             Loss::Bce => 40,
             Loss::BceLogits => 20,
-            Loss::L1 | Loss::Mse => 1,
+            Loss::L1 | Loss::Mse | Loss::Huber => 1,
         }
     }
 
@@ -184,6 +198,10 @@ impl Loss {
                 choose(&d.lt(0.0)?, -1.0, &choose(&d.gt(0.0)?, 1.0, &d)?)?
             }
             Loss::Mse => (minus(x)? * 2.0)?,
+            Loss::Huber => {
+                let d = minus(x)?;
+                choose(&d.lt(-1.0)?, -1.0, &choose(&d.gt(1.0)?, 1.0, &d)?)?
+            }
         };
         slope.broadcast_mul(&(g / x.elem_count() as f64)?)
     }
@@ -243,6 +261,8 @@ struct BceLogits;
 struct L1;
 #[derive(Clone, Copy)]
 struct Mse;
+#[derive(Clone, Copy)]
+struct Huber;
 
 impl<T: Real> Element<T> for Bce {
     #[inline(always)]
@@ -293,6 +313,26 @@ impl<T: Real> Element<T> for Mse {
     fn slope<I: Isa>(self, x: T, y: T) -> T {
         let d = x - y;
         d + d
+    }
+}
+
+impl<T: Real> Element<T> for Huber {
+    #[inline(always)]
+    fn value<I: Isa>(self, x: T, y: T) -> T {
+        let (d, half) = (x - y, T::of(0.5));
+        let size = d.magnitude();
+        if size < T::ONE {
+            half * d * d
+        } else {
+            size - half
+        }
+    }
+    #[inline(always)]
+    fn slope<I: Isa>(self, x: T, y: T) -> T {
+        // NaN stays.
+        let (d, minus) = (x - y, T::ZERO - T::ONE);
+        let d = if d > T::ONE { T::ONE } else { d };
+        if d < minus { minus } else { d }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Added to the root, after the correction of its bias.
     pub eps: f64,
+    /// L2 penalty: this many times the parameter is added to the gradient before the moments see it.
+    pub weight_decay: f64,
 }
 
 impl Default for AdamConfig {
@@ -37,6 +39,7 @@ impl Default for AdamConfig {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
+            weight_decay: 0.,
         }
     }
 }
@@ -73,6 +76,7 @@ struct AdamFactors {
     /// 1 / √(1 - beta2^t)
     root: f32,
     eps: f32,
+    decay: f32,
 }
 
 impl AdamConfig {
@@ -94,6 +98,7 @@ impl AdamConfig {
             rate: rate as f32,
             root: root as f32,
             eps: self.eps as f32,
+            decay: self.weight_decay as f32,
         }
     }
 }
@@ -101,8 +106,9 @@ impl AdamConfig {
 #[inline(always)]
 fn adam_body<I: Isa>(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], by: AdamFactors) {
     for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-        let mean = I::madd(*m, by.beta1, by.rest1 * *g);
-        let square = I::madd(*v, by.beta2, by.rest2 * *g * *g);
+        let g = I::madd(by.decay, *p, *g); // exactly g without decay
+        let mean = I::madd(*m, by.beta1, by.rest1 * g);
+        let square = I::madd(*v, by.beta2, by.rest2 * g * g);
         (*m, *v) = (mean, square);
         *p -= by.rate * mean / I::madd(square.sqrt(), by.root, by.eps);
     }
@@ -169,7 +175,7 @@ fn expect_lengths(op: &str, p: usize, others: &[usize]) -> Result<()> {
 
 /// One step of Adam (Kingma and Ba, 2015), the `step`-th, counted from 1.
 ///
-/// `m ← β₁ m + (1 - β₁) g`, `v ← β₂ v + (1 - β₂) g²`,
+/// `g ← g + weight_decay p`, `m ← β₁ m + (1 - β₁) g`, `v ← β₂ v + (1 - β₂) g²`,
 /// `p ← p - lr / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + eps)`.
 /// All slices have one length.
 pub fn adam(
@@ -360,7 +366,10 @@ impl Adam {
                 in_place("adam", p, g, |p, g| adam(p, g, m, v, config, step))?;
             }
             (State::Device(m), State::Device(v)) => {
-                let g = g.detach();
+                let g = match config.weight_decay {
+                    0. => g.detach(),
+                    decay => (g.detach() + (p.detach() * decay)?)?,
+                };
                 *m = ((&*m * config.beta1)? + (&g * (1.0 - config.beta1))?)?;
                 *v = ((&*v * config.beta2)? + (g.sqr()? * (1.0 - config.beta2))?)?;
                 let (rate, root) = config.corrections(step);

@@ -1,6 +1,6 @@
 //! The settings: one field, one sentence, which is also the help.
 
-use crate::model::{Noise, Unet, UnetSizes};
+use gan_core::nn::unet::{Noise, Unet, UnetSizes};
 use candle_core::{Result, Tensor};
 use gan_core::nn::maps::Norm;
 use gan_core::nn::patch::{PatchDiscriminator, PatchSizes};

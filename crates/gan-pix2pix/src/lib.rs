@@ -48,7 +48,6 @@
 
 mod adversarial;
 mod config;
-mod model;
 mod paper;
 mod regression;
 
@@ -59,7 +58,7 @@ pub use adversarial::Pix2Pix;
 pub use config::{Config, Direction, Objective};
 pub use gan_core::nn::maps::Norm;
 pub use gan_core::nn::patch::{PatchDiscriminator, PatchSizes};
-pub use model::{Noise, Translator, Unet, UnetSizes};
+pub use gan_core::nn::unet::{Noise, Translator, Unet, UnetSizes};
 pub use regression::Regression;
 
 /// The paper as the runner's registry holds it.

@@ -2,7 +2,7 @@
 
 use crate::adversarial::Pix2Pix;
 use crate::config::{Config, Direction, Objective};
-use crate::model::{DROPOUT, Translator};
+use gan_core::nn::unet::{DROPOUT, Translator};
 use crate::regression::Regression;
 use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Height, Setting, Width};

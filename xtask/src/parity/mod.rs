@@ -116,7 +116,7 @@ pub fn parity(papers: &[&dyn Recipe], args: &ParityArgs) -> Result<u8> {
 pub fn check(papers: &[&dyn Recipe], file: &Path, device: &Device) -> Result<Report> {
     let recording = Recording::read(file)?;
     match recording.name.as_str() {
-        "optim" => return optim::replay(&recording, device),
+        "optim" | "optim-decay" => return optim::replay(&recording, device),
         "layers" => return layers::replay(&recording, device),
         "metrics" => return metrics::replay(&recording),
         "resize" => return resize::replay(&recording),

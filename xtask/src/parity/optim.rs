@@ -23,6 +23,8 @@ struct Recipe {
     #[serde(default)]
     eps: f64,
     #[serde(default)]
+    weight_decay: f64,
+    #[serde(default)]
     alpha: f64,
     #[serde(default)]
     momentum: f64,
@@ -39,6 +41,7 @@ impl Recipe {
                 beta1: self.beta1,
                 beta2: self.beta2,
                 eps: self.eps,
+                decay: self.weight_decay,
             },
             "rmsprop" => Rule::RmsProp {
                 alpha: self.alpha,

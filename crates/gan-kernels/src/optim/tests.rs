@@ -1,4 +1,5 @@
-//! The optimizers against PyTorch's, recorded in f64 (`optim.safetensors` of the workspace).
+//! The optimizers against PyTorch's, recorded in f64 (`optim.safetensors` and `optim-decay.safetensors` of the
+//! workspace).
 
 use super::*;
 use crate::par::testing::with_threads;
@@ -13,12 +14,10 @@ struct Fixture {
     limit: serde_json::Value,
 }
 
-fn fixture() -> Fixture {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/fixtures/optim.safetensors"
-    );
-    let bytes = std::fs::read(path).unwrap();
+fn fixture(name: &str) -> Fixture {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures");
+    let path = format!("{folder}/{name}.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
     let (_, meta) = SafeTensors::read_metadata(&bytes).unwrap();
     let meta = meta.metadata().clone().unwrap();
     Fixture {
@@ -55,7 +54,12 @@ fn number(c: &serde_json::Value, key: &str) -> Option<f64> {
 
 /// Replays all optimizers of the fixture with parameters of `dtype`.
 fn replay(dtype: DType) {
-    let f = fixture();
+    for name in ["optim", "optim-decay"] {
+        replay_one(&fixture(name), dtype);
+    }
+}
+
+fn replay_one(f: &Fixture, dtype: DType) {
     let grads = f.tensors["grads"].to_dtype(dtype).unwrap();
     for c in &f.config {
         let name = c["name"].as_str().unwrap();
@@ -87,6 +91,7 @@ fn replay(dtype: DType) {
                             beta1,
                             beta2,
                             eps,
+                            weight_decay: number(c, "weight_decay").unwrap_or(0.),
                         },
                     )
                     .unwrap();

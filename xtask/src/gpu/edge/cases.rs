@@ -278,6 +278,9 @@ fn losses(all: &mut Vec<Case>) {
     loss_to(all, &["loss::mse"], numbers, SATURATED, |a, y| {
         loss::mse(a, y)
     });
+    loss_to(all, &["loss::huber"], numbers, SATURATED, |a, y| {
+        loss::huber(a, y)
+    });
     for y in [0., 1.] {
         let logits = arg(&[16], 1.).numbers(SATURATED);
         let mut op = of(all, &["loss::bce_with_logits"]);
@@ -306,6 +309,14 @@ fn losses(all: &mut Vec<Case>) {
     });
     let mut op = of(all, &["loss::mse"]);
     op.case("a target with a graph", &both, |v| loss::mse(&v[0], &v[1]));
+    let mut op = of(all, &["loss::huber"]);
+    op.case("a target with a graph", &both, |v| {
+        loss::huber(&(&v[0] * 2.)?, &v[1])
+    });
+    op.case("at 1", &[arg(&[8], 0.)], |v| loss::huber(&v[0], 1.));
+    op.case("NaN", &[arg(&[4], 1.).numbers(NAN)], |v| {
+        loss::huber(&v[0], 0.)
+    });
     let mut op = of(all, &["loss::bce"]);
     op.second = None;
     op.case("NaN", &[arg(&[4], 1.).numbers(NAN)], |v| {
@@ -814,11 +825,12 @@ fn optimizer<C: Copy + fmt::Debug + 'static, O: 'static>(
 }
 
 fn optimizers(all: &mut Vec<Case>) {
-    let adam = |lr, beta1, beta2, eps| AdamConfig {
+    let adam = |lr, beta1, beta2, weight_decay| AdamConfig {
         lr,
         beta1,
         beta2,
-        eps,
+        weight_decay,
+        ..AdamConfig::default()
     };
     optimizer(
         all,
@@ -831,8 +843,8 @@ fn optimizers(all: &mut Vec<Case>) {
         ],
         &[
             AdamConfig::default(),
-            adam(0.05, 0.5, 0.999, 1e-8),
-            adam(0.05, 0., 0.99, 1e-8),
+            adam(0.05, 0.5, 0.999, 0.),
+            adam(0.05, 0., 0.99, 0.1),
         ],
         Adam::new,
         Adam::step,

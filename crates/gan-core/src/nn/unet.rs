@@ -1,20 +1,26 @@
-//! The generator: a U-Net, whose every level is joined to the one of the same size on the way up.
+//! A U-Net (Ronneberger et al. 2015), whose every level is joined to the one of the same size on the way up, as
+//! Isola et al. 2017 (appendix 6.1.1) generate pictures with it.
 
-use candle_core::{Device, Result, Tensor, bail};
-use candle_nn::VarBuilder;
-use gan_core::nn::maps::{Norm, NormLayer};
-use gan_core::nn::{
+use super::maps::{Norm, NormLayer};
+use super::{
     Act, Conv2d, ConvTranspose2d, Mode, conv_transpose2d, dropout, relu, strided_conv,
     strided_conv_transpose, tanh,
 };
-use gan_core::{Columns, Draws, Net, Port, Probe, Sampler, Side, Takes, Weights, check};
+use crate::check;
+use crate::data::Side;
+use crate::draws::Draws;
+use crate::params::Net;
+use crate::sampler::{Columns, Port, Probe, Sampler, Takes};
+use crate::weights::Weights;
+use candle_core::{Device, Result, Tensor, bail};
+use candle_nn::VarBuilder;
 
 /// Kernel of every layer.
 const K: usize = 4;
-/// LeakyReLU on the way down (appendix 6.1.1).
+/// LeakyReLU on the way down.
 const LEAKY: Act = Act::LeakyRelu(0.2);
-/// The paper's probability of dropping a unit (appendix 6.1.1).
-pub(crate) const DROPOUT: f64 = 0.5;
+/// The published network's probability of dropping a unit.
+pub const DROPOUT: f64 = 0.5;
 
 /// How large the network is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +76,8 @@ impl Noise {
         dropout: Mode::Train,
     };
 
-    /// How pictures are made for people: the paper keeps dropout and the batch's statistics at test time,
-    /// for a batch of one (section 3.3).
+    /// How pictures are made for people: Isola et al. keep dropout and the batch's statistics at test time, for a
+    /// batch of one (section 3.3).
     pub fn sampling(dropout: bool, batch_statistics: bool) -> Self {
         let mode = |on| if on { Mode::Batch } else { Mode::Eval };
         Self {
@@ -203,7 +209,7 @@ impl Unet {
         Ok(sizes)
     }
 
-    /// A saved network, with the paper's dropout.
+    /// A saved network, with the published one's dropout.
     ///
     /// # Errors
     /// Those of [`Unet::recognise`]; keys that are missing, left over or of another shape.
@@ -243,7 +249,7 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// A saved network that makes pictures as the paper does.
+    /// A saved network that makes pictures with dropout and statistics of their own.
     ///
     /// # Errors
     /// Those of [`Unet::open`].
