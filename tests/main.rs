@@ -17,6 +17,7 @@ mod grows;
 mod images;
 mod learns;
 mod lengths;
+mod mistakes;
 mod papers;
 mod parity;
 mod program;
