@@ -17,6 +17,10 @@ mod grows;
 mod images;
 mod learns;
 mod lengths;
+#[path = "../xtask/examples/own_paper.rs"]
+#[allow(dead_code)]
+mod own;
+mod own_paper;
 mod papers;
 mod parity;
 mod program;

@@ -32,7 +32,7 @@ pub fn plan(job: &Job<'_>, info: &DataInfo, from: u64, out: &Path) -> String {
         Some(b) => format!("{} and {}", thousands(info.len as u64), thousands(b as u64)),
     };
     format!(
-        "{}: {} ({}, arXiv {})\n  \
+        "{}: {}\n  \
          data    {}: {counts} pictures of {}x{}x{}{sizes}\n  \
          preset  {}: {}\n  \
          steps   {steps}; scalars {}, grids {}, checkpoints {}\n  \
@@ -40,9 +40,7 @@ pub fn plan(job: &Job<'_>, info: &DataInfo, from: u64, out: &Path) -> String {
          seed    {}\n  \
          output  {}",
         paper.name,
-        paper.title,
-        paper.year,
-        paper.arxiv,
+        paper.cited(),
         settings.data,
         info.channels,
         info.height,
