@@ -274,7 +274,7 @@ pub enum WeightsCommand {
 /// Options of `classifier`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask classifier --out assets/lenet-mnist.safetensors\n\n\
+    cargo xtask classifier --out crates/gan-eval/lenet-mnist.safetensors\n\n\
     Without options it makes the weights that come with the project, and prints their test accuracy.")]
 pub struct ClassifierArgs {
     /// The weights file to write (safetensors)

@@ -184,7 +184,7 @@ impl Noises {
                 name: "accuracy".into(),
                 value: accuracy(&found, labels)?,
                 protocol: format!(
-                    "share of {n} pictures that the LeNet of assets/lenet-mnist.safetensors reads as their \
+                    "share of {n} pictures that the LeNet of crates/gan-eval/lenet-mnist.safetensors reads as their \
                      class; it reads {:.1} % of the held-out pictures right",
                     100. * self.reads.unwrap_or_default()
                 ),

@@ -135,7 +135,7 @@ impl Translations {
                 reader.accuracy(&grey(made)?.to_device(&self.device)?, labels)?,
                 format!(
                     "share of {n} held-out pictures of side {}, translated, that the LeNet of \
-                     assets/lenet-mnist.safetensors reads as the digit in them, of their luma (0.299 R + 0.587 G \
+                     crates/gan-eval/lenet-mnist.safetensors reads as the digit in them, of their luma (0.299 R + 0.587 G \
                      + 0.114 B)",
                     way.from.letter()
                 ),

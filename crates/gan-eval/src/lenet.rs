@@ -33,7 +33,7 @@ const CLASSES: usize = 10;
 /// Pictures read at once.
 const BATCH: usize = 250;
 /// The weights in `assets/`, made by `cargo xtask classifier`.
-static EMBEDDED: &[u8] = include_bytes!("../../../assets/lenet-mnist.safetensors");
+static EMBEDDED: &[u8] = include_bytes!("../lenet-mnist.safetensors");
 
 /// The network.
 #[derive(Clone, Debug)]
@@ -87,10 +87,10 @@ impl Classifier {
     /// With the weights that come with the project.
     ///
     /// # Errors
-    /// A build whose `assets/lenet-mnist.safetensors` is damaged.
+    /// A build whose `lenet-mnist.safetensors` is damaged.
     pub fn embedded(device: &Device) -> Result<Self> {
         let tensors = candle_core::safetensors::load_buffer(EMBEDDED, &Device::Cpu)?;
-        let path = Path::new("assets/lenet-mnist.safetensors");
+        let path = Path::new("crates/gan-eval/lenet-mnist.safetensors");
         let weights = Weights::from_tensors(path, tensors.into_iter().collect());
         Self::open(&weights, device)
     }
