@@ -11,6 +11,7 @@ use gan_core::{
     Algorithm, Checkpoint, Context, DataInfo, Header, Learns, LiveSource, Observer, Outcome, Plan,
     Probe, Recipe, Source, Store, train,
 };
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -93,15 +94,14 @@ impl<'a> Job<'a> {
     /// # Errors
     /// Settings that cannot be built, or that do not fit the data.
     pub fn build(&self, data: &DataInfo) -> Result<Box<dyn Algorithm>, candle_core::Error> {
-        let Settings {
-            seed,
-            steps,
-            ref config,
-            ..
-        } = self.settings;
+        self.recipe.build(&self.settings.config, &self.context(data))
+    }
+
+    fn context(&self, data: &DataInfo) -> Context {
+        let Settings { seed, steps, .. } = self.settings;
         let mut cx = Context::new(&self.device, seed, data.clone(), steps);
         cx.length = self.settings.length();
-        self.recipe.build(config, &cx)
+        cx
     }
 
     /// The training as it was at a checkpoint, without its data.
@@ -112,7 +112,11 @@ impl<'a> Job<'a> {
         &self,
         checkpoint: &Checkpoint,
     ) -> Result<Box<dyn Algorithm>, candle_core::Error> {
-        let mut algorithm = self.build(&checkpoint.header.data)?;
+        let mut cx = self.context(&checkpoint.header.data);
+        let shapes = checkpoint.tensors().iter();
+        let shapes = shapes.map(|(key, tensor)| (key.clone(), tensor.dims().to_vec()));
+        cx.shapes = Some(Arc::new(shapes.collect()));
+        let mut algorithm = self.recipe.build(&self.settings.config, &cx)?;
         checkpoint.restore(&mut *algorithm, None)?;
         Ok(algorithm)
     }

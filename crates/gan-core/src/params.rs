@@ -9,7 +9,7 @@ use crate::whole::write_whole;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,7 @@ pub struct Params {
     seed: u64,
     device: Device,
     init: Arc<InitRule>,
+    shapes: Option<Arc<BTreeMap<String, Vec<usize>>>>,
     vars: Arc<Mutex<Vec<(String, Var)>>>,
 }
 
@@ -47,6 +48,7 @@ impl Params {
             seed,
             device: device.clone(),
             init: Arc::new(init),
+            shapes: None,
             vars: Arc::default(),
         }
     }
@@ -56,6 +58,22 @@ impl Params {
         Self {
             vars: Arc::default(),
             ..other.clone()
+        }
+    }
+
+    /// Refuses a variable that is known to have another shape, or not to be.
+    fn expect(&self, key: &str, shape: &Shape) -> Result<()> {
+        let Some(shapes) = &self.shapes else {
+            return Ok(());
+        };
+        match shapes.get(&format!("{}.{key}", self.name)) {
+            Some(dims) if dims == shape.dims() => Ok(()),
+            Some(dims) => bail!(
+                "{}.{key} is {dims:?}, the settings make it {:?}",
+                self.name,
+                shape.dims()
+            ),
+            None => bail!("{}.{key} is missing", self.name),
         }
     }
 
@@ -219,6 +237,7 @@ impl SimpleBackend for View {
                 params.name
             ),
             None => {
+                params.expect(key, &shape)?;
                 let init = if is_buffer(key) {
                     hint
                 } else {
@@ -272,7 +291,8 @@ impl<M> Net<M> {
         init: impl Fn(&str, &Shape, Init) -> Init + Send + Sync + 'static,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
-        let params = Params::new(name, cx.seed, &cx.device, init);
+        let mut params = Params::new(name, cx.seed, &cx.device, init);
+        params.shapes = cx.shapes.clone();
         Ok(Self {
             live: build(params.live())?,
             frozen: build(params.frozen())?,
