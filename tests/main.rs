@@ -17,6 +17,7 @@ mod grows;
 mod images;
 mod learns;
 mod lengths;
+mod mutants;
 #[path = "../xtask/examples/own_paper.rs"]
 #[allow(dead_code)]
 mod own;

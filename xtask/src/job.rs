@@ -94,7 +94,8 @@ impl<'a> Job<'a> {
     /// # Errors
     /// Settings that cannot be built, or that do not fit the data.
     pub fn build(&self, data: &DataInfo) -> Result<Box<dyn Algorithm>, candle_core::Error> {
-        self.recipe.build(&self.settings.config, &self.context(data))
+        self.recipe
+            .build(&self.settings.config, &self.context(data))
     }
 
     fn context(&self, data: &DataInfo) -> Context {
