@@ -19,7 +19,7 @@ use gan_core::data::{Data, Pictures};
 use gan_core::nn::{Act, Conv2d, Linear, conv2d, linear, max_pool2d, relu};
 use gan_core::rng::{self, Key};
 use gan_core::{
-    Context, LiveSource, Net, Optimizer, Rule, Source, View, Weights, init, labels,
+    Context, FileError, LiveSource, Net, Optimizer, Rule, Source, View, Weights, init, labels,
     pictures as asked,
 };
 use gan_kernels::conv;
@@ -98,10 +98,21 @@ impl Classifier {
     /// With weights of the same layout.
     ///
     /// # Errors
-    /// Keys or shapes that do not fit, by name.
+    /// Keys or shapes that do not fit, by name, and the file.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
-        let net = Net::open(weights, device, "lenet", LeNet::new)?;
-        Ok(Self { net })
+        let net = Net::open(weights, device, "lenet", LeNet::new);
+        let misfit = |e: candle_core::Error| {
+            let problem = e.to_string();
+            let problem = problem.lines().next().unwrap_or_default();
+            FileError::new(
+                &weights.path,
+                problem,
+                "train them with `cargo xtask classifier`",
+            )
+        };
+        Ok(Self {
+            net: net.map_err(misfit)?,
+        })
     }
 
     /// Its parameters, to be written to a file.

@@ -17,7 +17,7 @@ pub mod sides;
 mod single;
 mod survey;
 
-pub use single::{Album, Single, tensor};
+pub use single::{Album, Single, open as open_single, tensor};
 pub use survey::Survey;
 
 use super::files::{Entry, Files};

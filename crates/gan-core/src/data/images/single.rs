@@ -129,6 +129,18 @@ pub fn tensor(file: &[u8], channels: usize, device: &Device) -> Made<Tensor> {
     }
 }
 
+/// The same of a file, which errors name.
+///
+/// # Errors
+/// Those of [`tensor`]; a file that cannot be read.
+pub fn open(path: &Path, channels: usize, device: &Device) -> Made<Tensor> {
+    let file = crate::whole::read_regular(path)?;
+    match Single::decode(&file) {
+        Ok(single) => single.tensor(channels, device),
+        Err((problem, remedy)) => Err(FileError::new(path, problem, remedy).into()),
+    }
+}
+
 /// The pictures of one file, a folder or a zip file, each of its own size and kind.
 pub struct Album {
     files: Files,
