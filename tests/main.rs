@@ -28,6 +28,7 @@ mod program;
 mod resume;
 mod smoke;
 mod steps;
+mod sweep;
 #[path = "../crates/gan-core/tests/toys/mod.rs"]
 #[allow(dead_code)]
 mod toys;
