@@ -25,6 +25,7 @@ mod own_paper;
 mod papers;
 mod parity;
 mod program;
+mod refusals;
 mod resume;
 mod smoke;
 mod steps;
