@@ -3,7 +3,7 @@
 //!
 //! A child of the test program reads a range of inputs, each a pure function of (seed, reader, number), under a limit
 //! of its memory; what it says and what each input cost are looked at here. An input is made again by its numbers:
-//! `GAN_MUTANT_SEED=S GAN_MUTANT_FROM=N GAN_MUTANT_COUNT=1 cargo test … mutants::long -- --ignored`.
+//! `GAN_MUTANT_READER=R GAN_MUTANT_SEED=S GAN_MUTANT_FROM=N GAN_MUTANT_COUNT=1 cargo test … -- --ignored mutants::long`.
 
 mod change;
 
@@ -41,9 +41,11 @@ const LONGEST: usize = 300;
 
 #[test]
 fn short() {
-    READERS
-        .iter()
-        .for_each(|&(reader, count, ..)| sweep(reader, count, 1));
+    let readers = READERS.iter();
+    let faults: Vec<String> = readers
+        .flat_map(|&(reader, n, ..)| sweep(reader, n, 1))
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -51,72 +53,98 @@ fn short() {
 fn long() {
     let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
     let seed = number("GAN_MUTANT_SEED").unwrap_or(2);
-    for &(reader, _, count, _) in READERS {
-        sweep(reader, number("GAN_MUTANT_COUNT").unwrap_or(count), seed);
-    }
+    let only = std::env::var("GAN_MUTANT_READER").ok();
+    let is_wanted = |reader: &str| only.as_ref().is_none_or(|only| only == reader);
+    let readers = READERS.iter().filter(|(reader, ..)| is_wanted(reader));
+    let count = number("GAN_MUTANT_COUNT");
+    let swept = readers.flat_map(|&(reader, _, n, _)| sweep(reader, count.unwrap_or(n), seed));
+    let faults: Vec<String> = swept.collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Lets a child read `count` inputs and looks at what it said.
-fn sweep(reader: &str, count: u64, seed: u64) {
+/// Lets children read `count` inputs and looks at what they said; one that ends early is a fault, and the next goes on.
+/// Gives the first faults.
+fn sweep(reader: &str, count: u64, seed: u64) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     prepare(reader, dir.path());
-    let from = std::env::var("GAN_MUTANT_FROM").unwrap_or("0".into());
-    let job = format!("{reader} {from} {count} {seed}");
+    let first = std::env::var("GAN_MUTANT_FROM").map_or(0, |n| n.parse().unwrap());
+    let (mut next, mut faults) = (first, Vec::new());
+    let (mut peak, mut slowest, mut refused) = (0, 0, 0);
+    while next < first + count {
+        let job = format!("{reader} {next} {} {seed}", first + count - next);
+        let (whole, said) = child_of(&job, dir.path());
+        let inputs: Vec<&str> = said.split("\n== ").skip(1).collect();
+        assert!(!inputs.is_empty(), "{job}\n{said}");
+        for input in &inputs {
+            next += 1;
+            let cost: Vec<u64> = words(input, "\ncost ")
+                .filter_map(|n| n.parse().ok())
+                .collect();
+            let [kib, ms, size] = cost[..] else {
+                faults.push(format!("ends the program: {input}"));
+                continue;
+            };
+            (peak, slowest) = (peak.max(kib), slowest.max(ms));
+            refused += u64::from(input.contains("\nerror: "));
+            let fault = fault(input, kib, size);
+            faults.extend(fault.map(|what| format!("{what}: {input}")));
+        }
+        let done = next == first + count && whole;
+        assert!(
+            done || next < first + count || !faults.is_empty(),
+            "{job}\n{said}"
+        );
+    }
+    println!(
+        "{reader}: {count} inputs (seed {seed}), {refused} refused; at most {} MiB and {slowest} ms; {} faults",
+        peak / 1024,
+        faults.len()
+    );
+    faults.truncate(10);
+    let named = |what| format!("{reader}, seed {seed}, {what}");
+    faults.into_iter().map(named).collect()
+}
+
+/// What is wrong with how an input was read, if anything is.
+fn fault(input: &str, kib: u64, size: u64) -> Option<String> {
+    if input.contains("panicked") {
+        return Some("panics".into());
+    }
+    if kib > MEMORY_KIB.max(4 * size / 1024) {
+        return Some(format!("takes {kib} KiB"));
+    }
+    let file = words(input, "").nth(1)?;
+    let is_message = |line: &&str| line.starts_with("error: ") || line.starts_with("warning: ");
+    let messages: Vec<&str> = input.lines().filter(is_message).collect();
+    if let Some(line) = messages.iter().find(|line| line.chars().count() > LONGEST) {
+        return Some(format!("{} characters", line.chars().count()));
+    }
+    // What is wrong with a run as a whole names its folder.
+    let is_named = |line: &&str| line.contains(file) || line.starts_with("error: r: ");
+    (!messages.is_empty() && !messages.iter().any(is_named))
+        .then(|| "does not name the file".into())
+}
+
+/// A child that reads the inputs of a job: whether it came to its end, and what it said.
+fn child_of(job: &str, dir: &Path) -> (bool, String) {
     let test = std::env::current_exe().unwrap();
     // Allocators reserve far more than they use; what is used is looked at input by input.
     let script =
         "ulimit -v 12582912; exec \"$0\" --exact mutants::child --ignored --nocapture --quiet";
     let output = Command::new("bash")
         .args(["-c", script, test.to_str().unwrap()])
-        .env("GAN_MUTANT_JOB", &job)
+        .env("GAN_MUTANT_JOB", job)
         .env("RAYON_NUM_THREADS", "2")
         .env("CANDLE_GRAD_DO_NOT_DETACH", "1")
         .env("CANDLE_NUM_THREADS", "1")
         .env("MIMALLOC_PURGE_DELAY", "0")
-        .current_dir(dir.path())
+        .env("RUST_BACKTRACE", "0")
+        .current_dir(dir)
         .stdout(Stdio::null())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let inputs: Vec<&str> = said.split("\n== ").skip(1).collect();
-    let last = inputs.last().copied().unwrap_or(&said);
-    assert!(output.status.success(), "{job}: {}\n{last}", output.status);
-    assert_eq!(inputs.len() as u64, count, "{job}\n{last}");
-    let (mut peak, mut slowest, mut refused) = (0, 0, 0);
-    for input in &inputs {
-        let cost: Vec<u64> = words(input, "\ncost ")
-            .filter_map(|n| n.parse().ok())
-            .collect();
-        let [kib, ms, size] = cost[..] else {
-            panic!("{job}: no cost of\n{input}")
-        };
-        assert!(!input.contains("panicked"), "{job}\n{input}");
-        assert!(
-            kib <= MEMORY_KIB.max(4 * size / 1024),
-            "{job}: {kib} KiB\n{input}"
-        );
-        (peak, slowest) = (peak.max(kib), slowest.max(ms));
-        let file = words(input, "").nth(1).unwrap();
-        let messages = input.lines().filter(|line| {
-            let kinds = ["error: ", "warning: "];
-            kinds.iter().any(|kind| line.starts_with(kind))
-        });
-        let messages: Vec<&str> = messages.collect();
-        for line in &messages {
-            let length = line.chars().count();
-            assert!(length <= LONGEST, "{job}: {length} characters\n{input}");
-        }
-        let is_named = messages.iter().any(|line| line.contains(file));
-        assert!(
-            is_named || messages.is_empty(),
-            "{job}: {file} is not named\n{input}"
-        );
-        refused += u64::from(messages.iter().any(|line| line.starts_with("error: ")));
-    }
-    println!(
-        "{reader}: {count} inputs (seed {seed}), {refused} refused; at most {} MiB and {slowest} ms",
-        peak / 1024
-    );
+    (output.status.success(), said)
 }
 
 /// The words after a mark, to the end of its line.

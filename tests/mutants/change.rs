@@ -214,7 +214,9 @@ fn emptied(entries: &mut [Entry], chance: &mut Chance) {
         for (i, dim) in entry.shape.iter_mut().enumerate() {
             *dim = if i == last { 0 } else { chance.one_of(SIZES) };
         }
-        entry.shape.rotate_left(chance.below(2));
+        if chance.below(2) == 0 {
+            entry.shape.reverse();
+        }
         refill(entry, chance);
     }
 }
