@@ -28,4 +28,5 @@ mod steps;
 mod toys;
 mod translate;
 mod translates;
+mod weights;
 mod workers;

@@ -106,15 +106,17 @@ impl SimpleBackend for Opening {
                 self.params.insert(key, var.clone());
                 return Ok(var.as_tensor().clone());
             }
-            Ok(_) => found.faults.push(format!(
-                "{key} is {:?} and holds no numbers",
-                shape.dims()
-            )),
+            Ok(_) => found
+                .faults
+                .push(format!("{key} is {:?} and holds no numbers", shape.dims())),
             Err(fault) => found.faults.push(fault),
         }
         // Layers may copy what they are given; together they get no more than the file has.
         if found.numbers > self.weights.numbers() {
-            bail!("{key} would be {:?}, more than the file holds", shape.dims())
+            bail!(
+                "{key} would be {:?}, more than the file holds",
+                shape.dims()
+            )
         }
         Tensor::zeros((), DType::F32, device)?.broadcast_as(shape)
     }

@@ -26,7 +26,11 @@ impl Weights {
     pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
         if path.is_dir() {
             let remedy = "name a file in it (a run's are in its weights/)";
-            return Err(FileError::new(path, "is a folder, not a weights file", remedy));
+            return Err(FileError::new(
+                path,
+                "is a folder, not a weights file",
+                remedy,
+            ));
         }
         let bytes = crate::whole::read_regular(path)?;
         let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
