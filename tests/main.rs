@@ -35,4 +35,5 @@ mod sweep;
 mod toys;
 mod translate;
 mod translates;
+mod weights;
 mod workers;

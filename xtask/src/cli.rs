@@ -1,5 +1,6 @@
 //! The command line: names, help and types of all options.
 
+use crate::output::Format;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gan_core::Preset;
 use std::path::PathBuf;
@@ -143,7 +144,8 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask sample runs/vanilla/0001\n  \
-    cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.png\n  \
+    cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.gif\n  \
+    cargo xtask sample runs/vanilla/0001 -n 9 --scale 4 --out large/\n  \
     cargo xtask sample runs/cgan/0001 --class 7 -n 25\n  \
     cargo xtask sample dcgan --weights g.safetensors -n 16 --seed 7\n\n\
     A generator that takes pictures translates those of --input, each in its own size:\n  \
@@ -161,9 +163,10 @@ pub struct SampleArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
-    /// The class of all pictures, for a generator of classes [default: all classes in turn, a row each]
+    /// The class of all pictures, by its name or number, for a generator of classes [default: all classes in
+    /// turn, a row each]
     #[arg(long, value_name = "C")]
-    pub class: Option<u32>,
+    pub class: Option<String>,
     /// Pictures on the way from one noise vector to another, a row a pair
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
     pub interpolate: Option<u16>,
@@ -176,10 +179,25 @@ pub struct SampleArgs {
     /// Writes the input beside its translation (and what comes back, where both ways are translated)
     #[arg(long)]
     pub strip: bool,
-    /// The picture to write (PNG), or the folder of the pictures of --input [default: in the run's folder, or
-    /// PAPER.png, PAPER/]
+    /// Writes a file a picture into a folder, not a grid
+    #[arg(long)]
+    pub separate: bool,
+    /// Shows each pixel as N x N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub scale: Option<u16>,
+    /// The format of files whose names the program chooses [default: png]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// A file, whose ending says its format (.png .jpg .jpeg; with --interpolate also .gif), or, with / at its end, a
+    /// folder of single pictures [default: in samples/ of the run, or here; the name says what was asked for]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Writes over files that are there with other contents
+    #[arg(long)]
+    pub force: bool,
+    /// The run's data, where they were moved: equal contents count
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
     /// auto, cpu, cuda or cuda:I
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
@@ -206,6 +224,9 @@ pub enum DirectionArg {
 pub struct EvalArgs {
     /// A run's folder
     pub run: PathBuf,
+    /// The run's data, where they were moved: equal contents count
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
     /// Moments: start (the untrained network), an iteration, last [default: start and all checkpoints]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     pub at: Vec<String>,

@@ -15,6 +15,7 @@ use crate::observers::thousands;
 use crate::plan::plan;
 use crate::resume::resumed;
 use crate::settings::{self, MadeWith, Settings};
+use crate::shell::quoted;
 use crate::start::{fresh, usage};
 use crate::{INTERRUPTED, Usage, dataset, process};
 use anyhow::{Context as _, Result, bail};
@@ -59,11 +60,18 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         Err(error) if device::is_out_of_memory(&error.to_string()) => bail!(error),
         started => started.map_err(|e| usage(&args.paper, &e))?,
     };
+    // Looked at before the start, so that a run does not end with an error where it would show them.
+    let held_out = match running.algorithm.sampler(from).takes().port {
+        Some(_) => Some(HeldOut::or_training(job, &start.data)?),
+        None => None,
+    };
+    let mut notes = start.notes;
+    notes.extend(held_out.iter().flat_map(|held_out| held_out.notes.clone()));
     if let (Some((folder, Some(checkpoint))), true) = (&start.run, from >= job.settings.steps) {
         restore(&mut running, checkpoint)?;
         let end = End { job, folder };
-        let (data, path) = (&start.data, &checkpoint.path);
-        end.make_up(&mut running, path, data, args.dry_run, args.quiet)?;
+        let (shown, path) = (held_out.as_ref(), &checkpoint.path);
+        end.make_up(&mut running, path, shown, args.dry_run, args.quiet)?;
         return Ok(0);
     }
     let out = match (&start.run, &args.out) {
@@ -77,7 +85,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     }
     if args.dry_run {
         say!("{}", plan(job, &start.info, from, &out));
-        start.notes.iter().for_each(|note| say!("  note    {note}"));
+        notes.iter().for_each(|note| say!("  note    {note}"));
         say!("dry run: nothing was done");
         return Ok(0);
     }
@@ -116,9 +124,10 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         job,
         data: &start.data,
         folder: &folder,
+        held_out: held_out.as_ref(),
         quiet: args.quiet,
     };
-    run.train(&mut running, args.until, start.notes)
+    run.train(&mut running, args.until, notes)
 }
 
 fn restore(running: &mut Running<'_>, checkpoint: &Checkpoint) -> Result<()> {
@@ -170,6 +179,8 @@ struct Run<'a> {
     job: &'a Job<'a>,
     data: &'a Data,
     folder: &'a RunFolder,
+    /// The pictures that a generator of pictures is shown.
+    held_out: Option<&'a HeldOut>,
     quiet: bool,
 }
 
@@ -178,7 +189,7 @@ impl Run<'_> {
         &self,
         running: &mut Running<'_>,
         until: Option<u64>,
-        mut notes: Vec<String>,
+        notes: Vec<String>,
     ) -> Result<u8> {
         let (job, settings, dir) = (self.job, &self.job.settings, self.folder.path());
         let from = running.from;
@@ -191,8 +202,7 @@ impl Run<'_> {
         let takes = running.algorithm.sampler(from).takes();
         // A row a class, where there are classes.
         let shown = takes.classes.map_or(GRID, |classes| classes * COLUMNS);
-        let held_out = takes.port.as_ref().map(|_| HeldOut::open(job, self.data));
-        let (mut strips, probe) = match (&takes.port, &held_out) {
+        let (mut strips, probe) = match (&takes.port, self.held_out) {
             (Some(port), Some(held_out)) => {
                 let (probe, truth) = held_out.shown(port, &job.device)?;
                 (Some(Strips::new(&dir.join("samples"), truth)), probe)
@@ -202,7 +212,6 @@ impl Run<'_> {
                 fixed_noise(&takes, shown, settings.seed, &job.device)?,
             ),
         };
-        notes.extend(held_out.as_ref().and_then(|held_out| held_out.note.clone()));
         let mut csv = Csv::open(&dir.join("scalars.csv"), from)?;
         let mut said = Notes::open(&dir.join("notes.txt"), from)?;
         let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from)?;
@@ -238,7 +247,10 @@ impl Run<'_> {
         };
         end.weights(&mut *running.algorithm, |_| true)?;
         let mut last = Vec::new();
-        if let (Some(held_out), Some(port), Outcome::Done) = (&held_out, &takes.port, ran.outcome) {
+        if let (Some(held_out), Some(port), Outcome::Done) =
+            (self.held_out, &takes.port, ran.outcome)
+            && held_out.is_held_out
+        {
             last = end.held_out(&*running.algorithm, held_out, port)?;
         }
         Ok(self.end(&ran, &last))
@@ -264,8 +276,12 @@ impl Run<'_> {
 
     /// Says what was made and how to go on; gives the exit code.
     fn end(&self, ran: &Ran, last: &[PathBuf]) -> u8 {
-        let (settings, dir) = (&self.job.settings, self.folder.path().display());
-        let resume = format!("cargo xtask train {} --out {dir} --resume", settings.paper);
+        let (settings, path) = (&self.job.settings, self.folder.path());
+        let (dir, quoted_dir) = (path.display(), quoted(path));
+        let resume = format!(
+            "cargo xtask train {} --out {quoted_dir} --resume",
+            settings.paper
+        );
         match ran.outcome {
             Outcome::Interrupted(t) => {
                 // Said also under --quiet: whoever pressed Ctrl-C wants to know that nothing is lost.
@@ -296,11 +312,15 @@ impl Run<'_> {
                     last.iter()
                         .for_each(|path| say!("  held out  {}", path.display()));
                     say!(
-                        "  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard"
+                        "  curves    {dir}/scalars.csv, or tensorboard --logdir {}",
+                        quoted(path.join("tensorboard"))
                     );
                     say!("  weights   {dir}/weights");
-                    let input = if last.is_empty() { "" } else { " --input PATH" };
-                    say!("  sample    cargo xtask sample {dir}{input}");
+                    let input = match self.held_out {
+                        Some(_) => " --input PATH",
+                        None => "",
+                    };
+                    say!("  sample    cargo xtask sample {quoted_dir}{input}");
                     // A rate that has fallen to nothing would learn nothing more.
                     let stretch = if self.job.learns.scheduled {
                         " --stretch"

@@ -51,6 +51,7 @@ pub mod live;
 pub mod loss;
 pub mod nn;
 pub mod observe;
+mod opening;
 pub mod optim;
 pub mod paper;
 pub mod params;
