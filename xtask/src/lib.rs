@@ -24,6 +24,7 @@ macro_rules! warn {
 }
 
 pub mod bench;
+mod changes;
 pub mod classifier;
 pub mod cli;
 pub mod data;
@@ -48,6 +49,7 @@ mod plan;
 pub mod process;
 pub mod registry;
 mod resume;
+mod samedata;
 pub mod sample;
 pub mod settings;
 mod start;
