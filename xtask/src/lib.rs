@@ -20,6 +20,7 @@ macro_rules! warn {
 }
 
 pub mod bench;
+mod changes;
 pub mod classifier;
 pub mod cli;
 pub mod data;
@@ -46,6 +47,7 @@ mod plan;
 pub mod process;
 pub mod registry;
 mod resume;
+mod samedata;
 pub mod sample;
 pub mod settings;
 mod shell;
