@@ -67,7 +67,9 @@ pub enum Command {
     cargo xtask train vanilla --out runs/quick --resume --steps 4000\n  \
     cargo xtask train vanilla --config runs/quick/config.toml --seed 2\n  \
     cargo xtask train dcgan --data photos/ --set size=64 --skip-small\n  \
-    cargo xtask train cyclegan --resume --steps 5400 --stretch\n\n\
+    cargo xtask train cyclegan --resume --steps 5400 --stretch\n  \
+    cargo xtask train vanilla --resume --set lr=1e-4           another learning rate from here on\n  \
+    cargo xtask train dcgan --resume --data moved/photos       its data are elsewhere now\n\n\
     Ctrl-C finishes the iteration, saves, and says how to go on; a second one ends at once.")]
 pub struct TrainArgs {
     /// The paper; `list` shows them
@@ -129,8 +131,8 @@ pub struct TrainArgs {
     /// Iterations between two checkpoints; 0: at the end only [default: a twentieth of the run]
     #[arg(long, value_name = "N")]
     pub save_every: Option<u64>,
-    /// Checkpoints to keep [default: 3]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Checkpoints to keep: the newest N, and up to N spread over the run before; or all [default: 3]
+    #[arg(long, value_name = "N", value_parser = keep)]
     pub keep: Option<u32>,
     /// Prints what would be done and ends
     #[arg(long)]
@@ -138,6 +140,15 @@ pub struct TrainArgs {
     /// Prints errors only
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// A number of checkpoints; 0 for all of them.
+fn keep(word: &str) -> Result<u32, String> {
+    match (word, word.parse()) {
+        ("all", _) => Ok(0),
+        (_, Ok(n)) if n > 0 => Ok(n),
+        _ => Err("expected a number from 1 on, or all".into()),
+    }
 }
 
 /// Options of `sample`.

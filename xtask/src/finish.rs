@@ -49,9 +49,14 @@ fn weights_name(part: &str) -> String {
     format!("weights/{part}.safetensors")
 }
 
+/// The column of grids that shows how a run went whose generator takes this.
+pub fn column(port: Option<&Port>) -> &'static str {
+    port.map_or("fake", |_| strips::COLUMN)
+}
+
 /// The film of a run whose generator takes this.
 pub fn film(dir: &Path, port: Option<&Port>) -> Progress {
-    Progress::new(dir, port.map_or("fake", |_| strips::COLUMN))
+    Progress::new(dir, column(port))
 }
 
 impl End<'_> {

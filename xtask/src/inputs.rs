@@ -4,7 +4,7 @@ use crate::cli::{DirectionArg, SampleArgs};
 use crate::output::{self, Format, Target, counted};
 use crate::sample::Usual;
 use crate::translation::{Translation, each, larger, strips};
-use crate::{Usage, memory, one_line};
+use crate::{Usage, one_line, room};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::images::Album;
@@ -261,7 +261,7 @@ impl Way<'_> {
             let tried = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
             self.translated(tried).map(drop)
         };
-        memory::refuse_beyond((h * w).div_ceil(TRIED * TRIED), &mut few, |need| {
+        room::refuse_beyond((h * w).div_ceil(TRIED * TRIED), &mut few, |need| {
             format!("a picture of {h}x{w} needs {need}; make it smaller")
         })
     }

@@ -20,6 +20,7 @@ macro_rules! warn {
 }
 
 pub mod bench;
+mod changes;
 pub mod classifier;
 pub mod cli;
 pub mod data;
@@ -37,7 +38,6 @@ pub mod job;
 mod judging;
 pub mod list;
 mod made;
-mod memory;
 pub mod observers;
 mod ops;
 pub mod output;
@@ -46,6 +46,8 @@ mod plan;
 pub mod process;
 pub mod registry;
 mod resume;
+mod room;
+mod samedata;
 pub mod sample;
 pub mod settings;
 mod shell;

@@ -9,10 +9,10 @@
 use super::decode::{self, Looks};
 use super::{Entry, Files};
 use crate::FileError;
-use crate::data::held::{Slots, hex};
+use crate::data::held::{Slots, hex, written};
 use crate::data::resize::{brought, planar};
 use crate::data::view::Kept;
-use crate::data::{Data, DataInfo, Fit, Part, Pictures, Progress, Reading, Small};
+use crate::data::{Data, DataInfo, Fit, Part, Pictures, Progress, Reading, Small, SourceFile};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,6 +45,7 @@ pub struct Survey {
     files: Files,
     sides: Vec<Vec<(Item, Looks)>>,
     sha256: Vec<String>,
+    read_from: Vec<Vec<SourceFile>>,
     paired: bool,
     classes: Vec<String>,
 }
@@ -136,15 +137,20 @@ impl Survey {
             true => first.clone(),
             false => all.collect(),
         };
-        let (mut surveyed, mut hashes) = (Vec::new(), Vec::new());
+        let (mut surveyed, mut hashes, mut read_from) = (Vec::new(), Vec::new(), Vec::new());
         for (items, seen) in sides.into_iter().zip([first, second]) {
             let mut sum = Sha256::new();
             let mut side = Vec::with_capacity(items.len());
+            let mut from = Vec::with_capacity(items.len());
             for (item, (mut looks, hash)) in items.into_iter().zip(seen) {
                 let name = item.entry.name.as_bytes();
                 sum.update((name.len() as u64).to_le_bytes());
                 sum.update(name);
                 sum.update(hash);
+                from.push(SourceFile {
+                    name: item.entry.name.clone(),
+                    sha256: written(&hash),
+                });
                 sum.update([
                     item.label.unwrap_or(0),
                     u8::from(item.half == Some(Half::Right)),
@@ -156,12 +162,14 @@ impl Survey {
             }
             surveyed.push(side);
             hashes.push(hex(sum));
+            read_from.push(from);
         }
         Ok(Self {
             path: path.to_path_buf(),
             files,
             sides: surveyed,
             sha256: hashes,
+            read_from,
             paired,
             classes,
         })
@@ -235,14 +243,16 @@ impl Survey {
         }
         let info = self.info();
         let sides = kept.iter().zip(&self.sides).zip(&self.sha256);
-        let sides = sides.map(|((kept, side), sha256)| {
+        let sides = sides.zip(&self.read_from);
+        let sides = sides.map(|(((kept, side), sha256), from)| {
             let held = self.held(kept, side, in_memory, reading)?;
             let labels = kept.iter().map(|(i, _)| side.get(*i)?.0.label).collect();
             let labels: Option<Vec<u8>> = labels;
             let labels = labels.filter(|_| info.classes.is_some());
             let mut info = info.clone();
             info.len_b = None;
-            Ok(Arc::new(held.finish(info, labels, sha256.clone())) as Arc<dyn Pictures>)
+            let held = held.finish(info, labels, sha256.clone());
+            Ok(Arc::new(held.read_from(from.clone())) as Arc<dyn Pictures>)
         });
         let mut sides = sides.collect::<Result<Vec<_>, FileError>>()?.into_iter();
         let wrong = |problem| FileError::new(&self.path, problem, "check its pictures");
