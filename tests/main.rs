@@ -21,6 +21,7 @@ mod papers;
 mod parity;
 mod program;
 mod resume;
+mod sample;
 mod smoke;
 mod steps;
 #[path = "../crates/gan-core/tests/toys/mod.rs"]

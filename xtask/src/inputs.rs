@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::images::Album;
 use gan_core::image::{Picture, single};
-use gan_core::{FileError, Port, Sampler, Side, Takes};
+use gan_core::{FileError, Port, Sampler, Side, Takes, plain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -235,7 +235,7 @@ impl Way<'_> {
         self.refuse_more_than_memory(size)
             .with_context(|| name.to_string())?;
         let picture = picture.tensor(self.port.channels, &Device::Cpu)?;
-        self.translated(picture).with_context(|| name.to_string())
+        self.translated(picture).with_context(|| plain(name))
     }
 
     fn translated(&self, picture: Tensor) -> Result<Picture> {

@@ -14,7 +14,9 @@ use candle_core::{Device, Tensor};
 use gan_core::data::Split;
 use gan_core::image::{Picture, grid, single};
 use gan_core::rng::CounterRng;
-use gan_core::{Checkpoint, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise};
+use gan_core::{
+    Checkpoint, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise,
+};
 use std::path::{Path, PathBuf};
 
 /// Pictures of a grid where no number is named, and rows of an interpolation.
