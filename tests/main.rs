@@ -27,6 +27,7 @@ mod parity;
 mod program;
 mod refusals;
 mod resume;
+mod sample;
 mod smoke;
 mod steps;
 mod sweep;

@@ -279,7 +279,7 @@ pub enum DataCommand {
     Inspect {
         /// A data set's name, a folder or a zip file
         data: String,
-        /// The contact sheet to write (PNG)
+        /// The contact sheet to write (.png, .jpg)
         #[arg(long, value_name = "PATH")]
         out: Option<PathBuf>,
     },

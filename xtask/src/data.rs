@@ -1,7 +1,8 @@
 //! `data`: what data sets there are and what is in them.
 
 use crate::cli::{DataArgs, DataCommand};
-use crate::dataset;
+use crate::output::{self, Format, Target, counted};
+use crate::{Usage, dataset};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use gan_core::FileError;
@@ -30,6 +31,16 @@ pub fn data(args: &DataArgs) -> Result<()> {
 }
 
 fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
+    let out = match out {
+        None => None,
+        Some(out) => match output::target(out) {
+            Ok(Some(Target::File(path, format))) if format != Format::Gif => Some((path, format)),
+            _ => bail!(Usage(format!(
+                "--out {}: one picture is written; name a file that ends with .png, .jpg or .jpeg",
+                out.display()
+            ))),
+        },
+    };
     say!("{}", dataset::locate(name)?.display());
     for (part, split) in [("train", Split::Train), ("test", Split::Test)] {
         let (data, notes) = match dataset::open(name, split) {
@@ -60,8 +71,8 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
         for note in notes {
             say!("         note: {note}");
         }
-        if let (Some(path), "train") = (out, part) {
-            sheet(&data, path)?;
+        if let (Some((path, format)), "train") = (&out, part) {
+            sheet(&data, path, *format)?;
             say!("         contact sheet: {}", path.display());
         }
     }
@@ -72,8 +83,8 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
 fn counts(part: &str, set: &dyn Pictures) {
     let info = set.info();
     say!(
-        "  {part:6} {} pictures, {} x {}, {} channel{}",
-        info.len,
+        "  {part:6} {}, {} x {}, {} channel{}",
+        counted(info.len),
         info.height,
         info.width,
         info.channels,
@@ -98,7 +109,7 @@ fn counts(part: &str, set: &dyn Pictures) {
 }
 
 /// The first pictures of a set as one grid; of two sides, a row of A above each row of B.
-fn sheet(data: &Data, path: &Path) -> Result<()> {
+fn sheet(data: &Data, path: &Path, format: Format) -> Result<()> {
     let first = |set: &Arc<dyn Pictures>, n: usize| {
         let n = set.info().len.min(n);
         dataset::held(set, 0..n).map(|(pictures, _)| pictures)
@@ -121,8 +132,8 @@ fn sheet(data: &Data, path: &Path) -> Result<()> {
         few if few < ROW && data.b.is_some() => few,
         _ => ROW,
     };
-    let png = grid(&pictures, columns)?.png()?;
-    match std::fs::write(path, png) {
+    let file = format.encode(&grid(&pictures, columns)?)?;
+    match std::fs::write(path, file) {
         Ok(()) => Ok(()),
         Err(e) => bail!(FileError::writing(path, &e)),
     }

@@ -4,12 +4,12 @@ use crate::cli::{DirectionArg, SampleArgs};
 use crate::output::{self, Format, Target, counted};
 use crate::sample::Usual;
 use crate::translation::{Translation, each, larger, strips};
-use crate::{Usage, memory, one_line};
+use crate::{Usage, one_line, room};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::images::Album;
 use gan_core::image::{Picture, single};
-use gan_core::{FileError, Port, Sampler, Side, Takes};
+use gan_core::{FileError, Port, Sampler, Side, Takes, plain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -235,7 +235,7 @@ impl Way<'_> {
         self.refuse_more_than_memory(size)
             .with_context(|| name.to_string())?;
         let picture = picture.tensor(self.port.channels, &Device::Cpu)?;
-        self.translated(picture).with_context(|| name.to_string())
+        self.translated(picture).with_context(|| plain(name))
     }
 
     fn translated(&self, picture: Tensor) -> Result<Picture> {
@@ -261,7 +261,7 @@ impl Way<'_> {
             let tried = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
             self.translated(tried).map(drop)
         };
-        memory::refuse_beyond((h * w).div_ceil(TRIED * TRIED), &mut few, |need| {
+        room::refuse_beyond((h * w).div_ceil(TRIED * TRIED), &mut few, |need| {
             format!("a picture of {h}x{w} needs {need}; make it smaller")
         })
     }

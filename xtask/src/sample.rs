@@ -2,16 +2,21 @@
 //! given ones.
 
 use crate::cli::SampleArgs;
+use crate::dataset::How;
 use crate::job::Job;
+use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, counted};
 use crate::shell::quoted;
 use crate::translation::larger;
-use crate::{Usage, folder, inputs, memory, process, settings};
+use crate::{Usage, folder, inputs, process, room, samedata, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
+use gan_core::data::Split;
 use gan_core::image::{Picture, grid, single};
 use gan_core::rng::CounterRng;
-use gan_core::{FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise};
+use gan_core::{
+    Checkpoint, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise,
+};
 use std::path::{Path, PathBuf};
 
 /// Pictures of a grid where no number is named, and rows of an interpolation.
@@ -113,6 +118,9 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
     // All that sampling needs is in the checkpoint; the training data may be elsewhere by now.
     let file = || checkpoint.path.display().to_string();
     let job = Job::of(recipe, &checkpoint, device).with_context(file)?;
+    if let Some(data) = &args.data {
+        require_data(run, &job, &checkpoint, data)?;
+    }
     let algorithm = job.restored(&checkpoint).with_context(file)?;
     let t = checkpoint.header.iteration;
     let usual = Usual {
@@ -122,6 +130,19 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
     };
     let classes = &checkpoint.header.data.names;
     write(&*algorithm.sampler(t), args, classes, device, &usual)
+}
+
+/// Refuses data that are not those of a run: nothing is made of them, but who names them may mean another run.
+fn require_data(run: &Path, job: &Job<'_>, checkpoint: &Checkpoint, data: &str) -> Result<()> {
+    let place = samedata::place(&job.settings, Some(data));
+    let how = How {
+        small: job.settings.small,
+        ..How::default()
+    };
+    let progress = progress_bar(false);
+    let looked = samedata::look(&place, Split::Train, job.learns.sides, &progress)?;
+    let (train, _) = looked.read(job.learns.view, &how, &progress)?;
+    samedata::require(run, Some(&checkpoint.header), &place, &train)
 }
 
 /// `names` are those of the classes, where they have some.
@@ -287,7 +308,7 @@ impl Asked {
             let made = sampler.sample(&fixed_noise(&takes, n, args.seed, device)?, &mut draws)?;
             Ok(grid(&larger(made.last()?, args.scale)?, square(n)).map(drop)?)
         };
-        memory::refuse_beyond(self.pictures, &mut few, |need| {
+        room::refuse_beyond(self.pictures, &mut few, |need| {
             format!(
                 "{} pictures need {need}; make fewer at a time (-n, --interpolate), with other seeds",
                 self.pictures
