@@ -2,7 +2,8 @@
 //! what it writes; it is finished then, and all its files must be those of a run that was left alone.
 //!
 //! Long, and so not run by themselves:
-//! `cargo test -p xtask --test main -- --ignored --nocapture sweep::`. `GAN_SWEEP_KILLS=N` sets the kills a paper.
+//! `cargo test -p xtask --test main -- --ignored --nocapture sweep::`. `GAN_SWEEP_KILLS=N` sets the kills a paper,
+//! `GAN_SWEEP_PAPER=P` takes one alone.
 
 use crate::finish::{files, same};
 use crate::program::{PAPERS, command, ok, run};
@@ -80,9 +81,13 @@ fn finish(paper: &str, dir: &Path) -> u32 {
 #[ignore = "long: 550 kills"]
 fn killed_at_any_moment_of_a_whole_run() {
     let wanted = std::env::var("GAN_SWEEP_KILLS").ok();
+    let only = std::env::var("GAN_SWEEP_PAPER").ok();
     for recipe in PAPERS {
         let paper = recipe.info().name;
-        let usual = if ["vanilla", "pix2pix"].contains(&paper) {
+        if only.as_ref().is_some_and(|only| only != paper) {
+            continue;
+        }
+        let usual = if ["vanilla", "cgan"].contains(&paper) {
             200
         } else {
             30
