@@ -31,11 +31,19 @@ fn train<'a>(paper: &'a str) -> Vec<&'a str> {
     [&["train", paper, "--out", "r"], &SMOKE[..]].concat()
 }
 
-/// All files of a run by name, event files decoded: without their own names' and records' times.
+/// All files of a run by name: event files decoded, without their own names' and records' times; the settings without
+/// the commit that the program says it is of, as a working tree may change meanwhile.
 fn finished(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let decoded = |(name, bytes): (PathBuf, Vec<u8>)| match name.starts_with("tensorboard") {
-        true => (name.with_file_name("events"), without_times(&name, &bytes)),
-        false => (name, bytes),
+    let decoded = |(name, bytes): (PathBuf, Vec<u8>)| match name.to_str().unwrap() {
+        "config.toml" => {
+            let text = String::from_utf8(bytes).unwrap();
+            let lines = text.lines().filter(|line| !line.starts_with("commit = "));
+            (name, lines.collect::<Vec<_>>().join("\n").into_bytes())
+        }
+        path if path.starts_with("tensorboard") => {
+            (name.with_file_name("events"), without_times(&name, &bytes))
+        }
+        _ => (name, bytes),
     };
     let all = files(run);
     let count = all.len();

@@ -248,7 +248,10 @@ fn check(
     {
         format!("was saved with other settings ({})", differ.join(", "))
     } else if header.seed != settings.seed {
-        format!("was saved with seed {}, not {}", header.seed, settings.seed)
+        format!(
+            "was saved with seed {}, not {} as in config.toml",
+            header.seed, settings.seed
+        )
     } else if other_data {
         "was saved with other data: what is found now has other contents".into()
     } else {
