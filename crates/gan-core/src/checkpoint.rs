@@ -330,7 +330,7 @@ impl Checkpoint {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Self, String> {
-        let text = |e: safetensors::SafeTensorError| e.to_string();
+        let text = |e: safetensors::SafeTensorError| cut(&e.to_string(), 80);
         let file = SafeTensors::deserialize(bytes).map_err(text)?;
         let json = entry(bytes)
             .map_err(text)?
