@@ -199,8 +199,16 @@ fn prepare(reader: &str, dir: &Path) {
             }
         }
         _ => {
+            let few = dir.join("few");
+            fs::create_dir(&few).unwrap();
+            for i in 0..12 {
+                let grey = |x: u32, y: u32| image::Luma([(x * i + y) as u8]);
+                let picture = image::GrayImage::from_fn(28, 28, grey);
+                picture.save(few.join(format!("{i}.png"))).unwrap();
+            }
             let train = [
-                "train", "vanilla", "--preset", "smoke", "--out", "r", "--steps", "4",
+                "train", "vanilla", "--data", "few", "--preset", "smoke", "--out", "r", "--steps",
+                "4",
             ];
             let often = ["--log-every", "1", "--sample-every", "1", "--keep", "1"];
             ok("", dir, &[&train[..], &often].concat());

@@ -2,7 +2,8 @@
 //! what it writes; it is finished then, and all its files must be those of a run that was left alone.
 //!
 //! Long, and so not run by themselves:
-//! `cargo test -p xtask --test main -- --ignored --nocapture sweep::`. `GAN_SWEEP_KILLS=N` sets the kills a paper.
+//! `cargo test -p xtask --test main -- --ignored --nocapture sweep::`. `GAN_SWEEP_KILLS=N` sets the kills a paper,
+//! `GAN_SWEEP_PAPER=P` takes one alone.
 
 use crate::finish::{files, same};
 use crate::program::{PAPERS, command, ok, run};
@@ -30,11 +31,19 @@ fn train<'a>(paper: &'a str) -> Vec<&'a str> {
     [&["train", paper, "--out", "r"], &SMOKE[..]].concat()
 }
 
-/// All files of a run by name, event files decoded: without their own names' and records' times.
+/// All files of a run by name: event files decoded, without their own names' and records' times; the settings without
+/// the commit that the program says it is of, as a working tree may change meanwhile.
 fn finished(run: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let decoded = |(name, bytes): (PathBuf, Vec<u8>)| match name.starts_with("tensorboard") {
-        true => (name.with_file_name("events"), without_times(&name, &bytes)),
-        false => (name, bytes),
+    let decoded = |(name, bytes): (PathBuf, Vec<u8>)| match name.to_str().unwrap() {
+        "config.toml" => {
+            let text = String::from_utf8(bytes).unwrap();
+            let lines = text.lines().filter(|line| !line.starts_with("commit = "));
+            (name, lines.collect::<Vec<_>>().join("\n").into_bytes())
+        }
+        path if path.starts_with("tensorboard") => {
+            (name.with_file_name("events"), without_times(&name, &bytes))
+        }
+        _ => (name, bytes),
     };
     let all = files(run);
     let count = all.len();
@@ -80,9 +89,13 @@ fn finish(paper: &str, dir: &Path) -> u32 {
 #[ignore = "long: 550 kills"]
 fn killed_at_any_moment_of_a_whole_run() {
     let wanted = std::env::var("GAN_SWEEP_KILLS").ok();
+    let only = std::env::var("GAN_SWEEP_PAPER").ok();
     for recipe in PAPERS {
         let paper = recipe.info().name;
-        let usual = if ["vanilla", "pix2pix"].contains(&paper) {
+        if only.as_ref().is_some_and(|only| only != paper) {
+            continue;
+        }
+        let usual = if ["vanilla", "cgan"].contains(&paper) {
             200
         } else {
             30

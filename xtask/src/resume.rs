@@ -303,7 +303,10 @@ fn check(
     {
         format!("was saved with other settings ({})", differ.join(", "))
     } else if header.seed != settings.seed {
-        format!("was saved with seed {}, not {}", header.seed, settings.seed)
+        format!(
+            "was saved with seed {}, not {} as in config.toml",
+            header.seed, settings.seed
+        )
     } else {
         let note = "this run was begun by an earlier version: whether its data are the same cannot be told, \
                     and where pictures are resized, once now, it goes on to other bits than then";

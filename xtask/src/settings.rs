@@ -3,7 +3,7 @@
 use crate::Usage;
 use anyhow::{Context, Result, bail};
 use gan_core::data::Small;
-use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe};
+use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe, brief, cut};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
@@ -122,10 +122,14 @@ impl Settings {
             let line = before.map_or(0, |before| before.matches('\n').count());
             let written = text.lines().nth(line).filter(|line| !line.starts_with('#'));
             let key = written.and_then(|line| line.split_once('='));
-            let key = key.map_or(String::new(), |(key, _)| format!(", {}", key.trim()));
+            let key = key.map_or(String::new(), |(key, _)| format!(", {}", brief(key.trim())));
             FileError::new(
                 path,
-                format!("line {}{key}: {}", line + 1, crate::first_line(e.message())),
+                format!(
+                    "line {}{key}: {}",
+                    line + 1,
+                    cut(crate::first_line(e.message()), 160)
+                ),
                 "compare it with the config.toml of another run",
             )
         })?;

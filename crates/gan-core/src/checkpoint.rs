@@ -8,7 +8,7 @@
 use crate::algorithm::Algorithm;
 use crate::context::Length;
 use crate::data::{Data, DataInfo};
-use crate::error::FileError;
+use crate::error::{FileError, cut, plain};
 use crate::source::Source;
 use crate::state::{StateReader, StateWriter};
 use crate::whole::write_whole;
@@ -334,13 +334,13 @@ impl Checkpoint {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Self, String> {
-        let text = |e: safetensors::SafeTensorError| e.to_string();
+        let text = |e: safetensors::SafeTensorError| cut(&e.to_string(), 80);
         let file = SafeTensors::deserialize(bytes).map_err(text)?;
         let json = entry(bytes)
             .map_err(text)?
             .ok_or("it lacks the entry `gan`")?;
-        let header: Header =
-            serde_json::from_str(&json).map_err(|e| format!("its entry `gan`: {e}"))?;
+        let header: Header = serde_json::from_str(&json)
+            .map_err(|e| format!("its entry `gan`: {}", cut(&e.to_string(), 80)))?;
         if header.is_old() == header.length.is_some() || ![OLD, FORMAT].contains(&header.format) {
             return Err(format!(
                 "it has format {}, this program reads formats {OLD} and {FORMAT}",

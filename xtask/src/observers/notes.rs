@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Notes {
     path: PathBuf,
+    from: u64,
     kept: Vec<String>,
     notes: Vec<String>,
 }
@@ -30,10 +31,16 @@ impl Notes {
         let kept = String::from_utf8_lossy(&kept);
         Ok(Self {
             path: path.to_path_buf(),
+            from,
             kept: kept.split_inclusive('\n').map(str::to_string).collect(),
             notes: note.into_iter().collect(),
         })
     }
+}
+
+/// What a line says, whenever.
+fn said(line: &str) -> Option<&str> {
+    line.split_once('\t').map(|(_, text)| text)
 }
 
 impl Observer for Notes {
@@ -42,8 +49,8 @@ impl Observer for Notes {
             return Ok(());
         };
         let line = format!("{t}\t{}\n", text.replace('\n', " "));
-        // A run that is taken up where it was says the same again.
-        if self.kept.contains(&line) {
+        // A run that is gone on with begins with what it has said when it began.
+        if *t == self.from && self.kept.iter().any(|kept| said(kept) == said(&line)) {
             return Ok(());
         }
         let file = OpenOptions::new()
@@ -77,7 +84,9 @@ mod tests {
             std::fs::read_to_string(&path).unwrap_or_default()
         };
         assert_eq!(says(0, &[(0, "a"), (3, "b\nc")]), "0\ta\n3\tb c\n");
-        assert_eq!(says(2, &[(0, "a"), (2, "d")]), "0\ta\n2\td\n");
+        assert_eq!(says(2, &[(2, "a"), (2, "d")]), "0\ta\n2\td\n");
+        assert_eq!(says(2, &[(4, "a")]), "0\ta\n2\td\n4\ta\n");
+        assert_eq!(says(3, &[(3, "d")]), "0\ta\n2\td\n");
         std::fs::write(&path, "0\ta\n1\tcut").expect("a file");
         assert_eq!(says(9, &[]), "0\ta\n");
     }

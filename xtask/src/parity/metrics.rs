@@ -92,6 +92,10 @@ fn sliced(recording: &Recording) -> Result<Vec<Group>> {
 /// Rows of picture, row and column.
 fn positions(recording: &Recording, key: &str) -> Result<Vec<[usize; 3]>> {
     let rows = recording.tensor(key)?.to_dtype(DType::I64)?;
+    // Rows of nothing could be any number.
+    let (_, 3) = rows.dims2()? else {
+        bail!("{key} is {:?}, expected three columns", rows.dims())
+    };
     let rows: Vec<Vec<i64>> = rows.to_vec2()?;
     rows.into_iter()
         .map(|row| {
