@@ -5,6 +5,7 @@ use crate::dataset;
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use gan_core::FileError;
+use gan_core::data::images::sides;
 use gan_core::data::{Data, Pictures, Split};
 use gan_core::image::grid;
 use std::path::Path;
@@ -43,8 +44,9 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
         match &data.b {
             None => {
                 counts(part, &*data.a);
-                if data.a.info().width == 2 * data.a.info().height {
-                    say!("         twice as wide as high: A|B for papers that learn from pairs");
+                let info = data.a.info();
+                if let Some((h, w)) = sides::halves((info.height, info.width)) {
+                    say!("         two halves of {h} x {w}: A|B for papers that learn from pairs");
                 }
             }
             Some(b) => {

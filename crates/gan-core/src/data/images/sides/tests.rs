@@ -2,7 +2,7 @@
 
 use super::super::tests::{grey, png, three_ways, zip};
 use super::*;
-use crate::data::images::Album;
+use crate::data::images::{Album, Labels};
 use crate::data::{Part, Pictures, Reading, Small, View};
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
@@ -171,7 +171,14 @@ fn pictures_twice_as_wide_as_high_are_pairs() {
     );
     fs::write(path.join("train/3.png"), plain(5, (4, 4))).expect("a file");
     let error = paired(&path, Split::Train).map(drop).expect_err("no pair");
-    says(&error, &["train/3.png", "4x4", "twice as wide as high"]);
+    says(
+        &error,
+        &[
+            "train/3.png",
+            "4 wide and 4 high",
+            "no pictures of usual shapes",
+        ],
+    );
     let (_dir, path) = folder(&[("1.png", plain(5, (4, 8)))]);
     assert_eq!(paired(&path, Split::Train).expect("pairs").a.info().len, 1);
     says(
@@ -284,7 +291,8 @@ fn turned() -> Vec<u8> {
 #[test]
 fn orientation_tags_turn_pictures_upright() {
     let (_dir, path) = folder(&[("a.jpg", turned()), ("b.png", plain(9, (32, 16)))]);
-    let survey = super::super::open(&path, Split::Train, &|_, _, _| {}).expect("a set");
+    let survey =
+        super::super::open(&path, Split::Train, Labels::Ignored, &|_, _, _| {}).expect("a set");
     let (data, notes) = survey.read(&Reading::new(View::whole())).expect("a set");
     let set = data.a;
     assert_eq!((set.info().height, set.info().width), (32, 16));
