@@ -1,5 +1,9 @@
 //! What folders and zip files mean, and what is refused.
 
+mod folders;
+mod kinds;
+mod mutated;
+
 use super::*;
 use crate::data::{Part, Pictures, Reading, Side, View};
 use flate2::Compression;
