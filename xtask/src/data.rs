@@ -70,16 +70,21 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
 /// Says how many pictures there are, and of what kind.
 fn counts(part: &str, set: &dyn Pictures) {
     let info = set.info();
     say!(
-        "  {part:6} {} pictures, {} x {}, {} channel{}",
+        "  {part:6} {} picture{}, {} x {}, {} channel{}",
         info.len,
+        plural(info.len),
         info.height,
         info.width,
         info.channels,
-        if info.channels == 1 { "" } else { "s" }
+        plural(info.channels)
     );
     let Some(classes) = info.classes else {
         return;

@@ -115,15 +115,41 @@ pub(super) fn first_side<'a>(listed: &Listed<'a>) -> Option<&'a str> {
 /// Refuses folders whose names are nearly those of parts: to read them as anything else would mix what is to be
 /// apart.
 pub(super) fn refuse_near(path: &Path, listed: &Listed<'_>) -> Result<(), FileError> {
-    let close = |folder: &&str| role(folder).is_none() && near(folder).is_some();
-    let found: Vec<&str> = folders(listed).into_iter().filter(close).collect();
+    let right = |folder: &&str| match role(folder) {
+        None => near(folder),
+        Some(_) => None,
+    };
+    let mut found: Vec<&str> = folders(listed).into_iter().collect();
+    let mut meant: BTreeSet<String> = found.iter().filter_map(right).collect();
+    found.retain(|folder| right(folder).is_some());
+    if found.is_empty() {
+        let worded = folders(listed).into_iter();
+        let worded = worded.filter_map(|folder| Some((folder, worded_as(folder)?)));
+        let worded: Vec<(&str, Share)> = worded.collect();
+        let train = worded.iter().any(|(_, share)| *share == Share::Train);
+        if train && worded.iter().any(|(_, share)| *share != Share::Train) {
+            let others = worded.iter().filter(|(folder, _)| role(folder).is_none());
+            meant = others
+                .clone()
+                .map(|(_, share)| share.name().into())
+                .collect();
+            found = others.map(|(folder, _)| *folder).collect();
+        }
+    }
     if found.is_empty() {
         return Ok(());
     }
-    let found: Vec<&str> = found.into_iter().take(NAMED).collect();
-    let right: BTreeSet<String> = found.iter().filter_map(|folder| near(folder)).collect();
-    let right: Vec<&str> = right.iter().map(String::as_str).collect();
-    Err(close_to(path, &found, &right))
+    found.truncate(NAMED);
+    let meant: Vec<&str> = meant.iter().map(String::as_str).collect();
+    Err(close_to(path, &found, &meant))
+}
+
+/// The part that one of the words of a folder's name says: `DIV2K_train_HR`, `val2017`.
+fn worded_as(folder: &str) -> Option<Share> {
+    let folder = folder.to_lowercase();
+    let words = folder.split(|c: char| !c.is_alphabetic());
+    let known = |word: &str| SHARES.iter().find(|(name, ..)| *name == word);
+    words.filter_map(known).map(|(_, share, _)| *share).next()
 }
 
 /// Refuses `A/` and `B/` alone where no classes are meant.

@@ -78,6 +78,10 @@ fn names_that_are_nearly_right_are_refused_with_the_right_ones() {
             ["set/training/1.png", "set/testing/2.png"],
             &["testing/, training/", "test/, train/"],
         ),
+        (
+            ["DIV2K_train_HR/1.png", "DIV2K_valid_HR/2.png"],
+            &["DIV2K_train_HR/, DIV2K_valid_HR/", "train/, val/"],
+        ),
         (["train_A/1.png", "train-b/2.png"], &["trainA/, trainB/"]),
         (
             ["A/1.png", "b/2.png"],
@@ -101,6 +105,9 @@ fn names_that_are_nearly_right_are_refused_with_the_right_ones() {
             assert!(sides::apart(path, Split::Train, &quiet).is_err());
         }
     }
+    // One word alone says nothing.
+    let (_dir, paths) = names(&["train station/1.png", "bus/2.png"]);
+    assert!(survey(&paths[0], Split::Train, Labels::Needed).is_ok());
     // Letters can be classes.
     let (_dir, paths) = names(&["A/1.png", "B/2.png"]);
     let (set, _) = survey(&paths[0], Split::Train, Labels::Needed).expect("a set");
