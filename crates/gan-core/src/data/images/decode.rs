@@ -14,6 +14,8 @@ const REPLACE: &str = "replace it or take it out of the set";
 
 /// Bytes of a picture as its file has it, decoded, that are held at most: 9,400 x 9,400 pixels in colour.
 const LARGEST_DECODED: u64 = 256 << 20;
+/// Bytes that a decoder may take besides, for tables and rows, and as many again as the picture has.
+const BESIDES: u64 = 16 << 20;
 
 /// What is wrong with a picture, and what to do.
 pub type Fault = (String, &'static str);
@@ -69,9 +71,14 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
             None => (format!("is no picture that can be read ({READ})"), REPLACE),
         });
     };
-    // The decoder would fill what is missing with grey.
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(file) {
-        let problem = "is cut short (a JPEG picture without its end)".to_string();
+    // The decoders would fill what is missing with grey, or make room for what is not there.
+    let (whole, frame) = match format {
+        ImageFormat::Jpeg => (jpeg_is_whole(file), 0),
+        ImageFormat::WebP => webp_frame(file).map_or((false, 0), |frame| (true, frame)),
+        _ => (true, 0),
+    };
+    if !whole {
+        let problem = format!("is cut short (a {} picture without its end)", name(format));
         return Err((problem, REPLACE));
     }
     let broken = |e| broken(format, &e);
@@ -89,8 +96,12 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
         true => (height as usize, width as usize),
         false => (width as usize, height as usize),
     };
-    let (color, bytes) = (decoder.color_type(), decoder.total_bytes());
+    let color = decoder.color_type();
+    let bytes = decoder.total_bytes().max(4 * frame);
     check_size(width, height, bytes)?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(2 * bytes + BESIDES);
+    decoder.set_limits(limits).map_err(broken)?;
     if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
         let problem = "holds floating-point values, expected 8 or 16 bits a channel".to_string();
         return Err((problem, "save it again with 8 or 16 bits a channel"));
@@ -136,10 +147,10 @@ fn decoder(
 ) -> Result<(Box<dyn ImageDecoder + '_>, bool), ImageError> {
     let from = Cursor::new(file);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(LARGEST_DECODED);
-    let (mut decoder, first): (Box<dyn ImageDecoder + '_>, _) = match format {
+    limits.max_alloc = Some(BESIDES);
+    let (decoder, first): (Box<dyn ImageDecoder + '_>, _) = match format {
         ImageFormat::Png => {
-            let decoder = png::PngDecoder::with_limits(from, limits.clone())?;
+            let decoder = png::PngDecoder::with_limits(from, limits)?;
             let first = decoder.is_apng()?;
             (Box::new(decoder), first)
         }
@@ -153,7 +164,6 @@ fn decoder(
         ImageFormat::Bmp => (Box::new(bmp::BmpDecoder::new(from)?), false),
         _ => (Box::new(jpeg::JpegDecoder::new(from)?), false),
     };
-    decoder.set_limits(limits)?;
     Ok((decoder, first))
 }
 
@@ -246,6 +256,34 @@ fn on_white<const N: usize>(pixels: &[u8]) -> (Vec<u8>, bool) {
         }
     }
     (bytes, clear)
+}
+
+/// Pixels of the largest frame of a WebP file, which may be larger than the picture; none where a part is longer than
+/// the file.
+fn webp_frame(file: &[u8]) -> Option<u64> {
+    let number = |at: usize, n: usize| {
+        let bytes = file.get(at..at + n)?.iter().rev();
+        Some(bytes.fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
+    };
+    // Parts begin with a name and a length; frames of a film are parts within parts.
+    let (mut at, mut largest) = (12, 0);
+    while let (Some(kind), Some(length)) = (file.get(at..at + 4), number(at + 4, 4)) {
+        let (start, length) = (at + 8, length as usize);
+        if start + length > file.len() {
+            return None;
+        }
+        let sides = match kind {
+            b"VP8 " => number(start + 6, 4).map(|n| (n & 0x3fff, n >> 16 & 0x3fff)),
+            b"VP8L" => number(start + 1, 4).map(|n| ((n & 0x3fff) + 1, (n >> 14 & 0x3fff) + 1)),
+            _ => None,
+        };
+        largest = largest.max(sides.map_or(0, |(width, height)| width * height));
+        at = match kind {
+            b"ANMF" => start + 16,
+            _ => start + length + length % 2,
+        };
+    }
+    Some(largest)
 }
 
 /// Whether a JPEG file's segments lead to its end marker (ITU T.81, annex B).
