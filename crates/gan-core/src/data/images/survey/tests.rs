@@ -76,7 +76,7 @@ fn a_small_picture_is_named_and_nothing_else_changes() {
         error
             .expect_err("nothing is left")
             .to_string()
-            .contains("holds no picture")
+            .contains("has no picture")
     );
 }
 
