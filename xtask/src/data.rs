@@ -6,6 +6,7 @@ use crate::{Usage, dataset};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use gan_core::FileError;
+use gan_core::data::images::sides;
 use gan_core::data::{Data, Pictures, Split};
 use gan_core::image::grid;
 use std::path::Path;
@@ -54,8 +55,9 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
         match &data.b {
             None => {
                 counts(part, &*data.a);
-                if data.a.info().width == 2 * data.a.info().height {
-                    say!("         twice as wide as high: A|B for papers that learn from pairs");
+                let info = data.a.info();
+                if let Some((h, w)) = sides::halves((info.height, info.width)) {
+                    say!("         two halves of {h} x {w}: A|B for papers that learn from pairs");
                 }
             }
             Some(b) => {
@@ -79,6 +81,10 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
 /// Says how many pictures there are, and of what kind.
 fn counts(part: &str, set: &dyn Pictures) {
     let info = set.info();
@@ -88,7 +94,7 @@ fn counts(part: &str, set: &dyn Pictures) {
         info.height,
         info.width,
         info.channels,
-        if info.channels == 1 { "" } else { "s" }
+        plural(info.channels)
     );
     let Some(classes) = info.classes else {
         return;

@@ -30,8 +30,8 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
         ..How::default()
     };
     let progress = progress_bar(args.json);
-    let (place, sides) = (&job.settings.data, job.learns.sides);
-    let looked = samedata::look(place, Split::Train, sides, &progress)?;
+    let place = &job.settings.data;
+    let looked = samedata::look(place, Split::Train, job.learns, &progress)?;
     let (train, _) = looked.read(job.learns.view, &how, &progress)?;
     let untrained = job.build(&train.info()).with_context(file)?;
     let sampler = untrained.sampler(0);

@@ -41,7 +41,7 @@ impl HeldOut {
             ..How::default()
         };
         let quiet = |_: &str, _: usize, _: usize| {};
-        let looked = dataset::look(&job.settings.data, Split::Test, Some(learns.sides), &quiet)?;
+        let looked = dataset::look(&job.settings.data, Split::Test, Some(learns), &quiet)?;
         let (data, notes) = looked.read(learns.view.still(), &how, &quiet)?;
         let notes = notes.iter().map(|note| format!("held out: {note}"));
         Ok(Self {

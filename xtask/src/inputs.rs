@@ -71,6 +71,7 @@ pub fn sample(
         _ => Side::A,
     };
     let album = Album::open(input)?;
+    album.notes().iter().for_each(|note| say!("note: {note}"));
     let names = album.names();
     let places = Places::new(args, &port, side, &names, usual)?;
     places.refuse_inputs(input, &names)?;

@@ -66,7 +66,7 @@ pub fn resumed<'a>(
     let learns = recipe.learns(&settings.config)?;
     let progress = progress_bar(args.quiet);
     let place = samedata::place(&settings, args.data.as_deref());
-    let looked = samedata::look(&place, Split::Train, learns.sides, &progress)?;
+    let looked = samedata::look(&place, Split::Train, learns, &progress)?;
     let info = looked.info();
     let (data, said) = start::read(recipe, looked, &learns, settings.small, args)?;
     notes.splice(0..0, said);

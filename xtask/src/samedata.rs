@@ -6,7 +6,7 @@ use crate::observers::thousands;
 use crate::settings::Settings;
 use anyhow::{Result, bail};
 use gan_core::data::{Data, Progress, Split};
-use gan_core::{DataInfo, FileError, Header, Sides};
+use gan_core::{DataInfo, FileError, Header, Learns};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub fn place(settings: &Settings, given: Option<&str>) -> String {
 ///
 /// # Errors
 /// Those of looking; data that are gone, with the advice to say where they are now.
-pub fn look(place: &str, split: Split, sides: Sides, progress: &Progress) -> Result<Looked> {
+pub fn look(place: &str, split: Split, learns: Learns, progress: &Progress) -> Result<Looked> {
     let is_embedded = dataset::EMBEDDED.iter().any(|set| set.name == place);
     if !is_embedded && !Path::new(place).exists() {
         bail!(FileError::new(
@@ -41,7 +41,7 @@ pub fn look(place: &str, split: Split, sides: Sides, progress: &Progress) -> Res
             "if they were moved, say where they are now: --data PATH"
         ))
     }
-    dataset::look(place, split, Some(sides), progress)
+    dataset::look(place, split, Some(learns), progress)
 }
 
 /// The list of the files that a run's data were read from, in the form of `sha256sum`.

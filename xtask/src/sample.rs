@@ -140,7 +140,7 @@ fn require_data(run: &Path, job: &Job<'_>, checkpoint: &Checkpoint, data: &str) 
         ..How::default()
     };
     let progress = progress_bar(false);
-    let looked = samedata::look(&place, Split::Train, job.learns.sides, &progress)?;
+    let looked = samedata::look(&place, Split::Train, job.learns, &progress)?;
     let (train, _) = looked.read(job.learns.view, &how, &progress)?;
     samedata::require(run, Some(&checkpoint.header), &place, &train)
 }
