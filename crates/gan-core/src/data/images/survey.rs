@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that all threads together hold of files and decoded pictures.
-const ROOM: u64 = 512 << 20;
+const ROOM: u64 = 768 << 20;
 
 /// A picture, or one half of one, that a set is to hold.
 #[derive(Clone, Debug)]
@@ -437,8 +437,8 @@ impl Survey {
                 ));
             };
             let path = || self.files.path(&item.entry);
-            // As it is decoded, and as it is turned, or made 8 bits a channel.
-            let _taken = room.take(self.files.size(&item.entry) + 2 * looks.bytes);
+            // As it is decoded, as it is turned or made 8 bits a channel, and as its channels are put apart.
+            let _taken = room.take(self.files.size(&item.entry) + 3 * looks.bytes);
             let file = self.files.read(&item.entry)?;
             let fault = |(problem, remedy): decode::Fault| FileError::new(&path(), problem, remedy);
             let opened = decode::open(&file).map_err(fault)?;
@@ -461,8 +461,11 @@ impl Survey {
             }
             let pixels = opened.pixels().map_err(fault)?;
             told.of(pixels.clear, pixels.brightest);
-            let made = brought(&pixels.bytes, own, (height, width), part, kept.size)
-                .map_err(|problem| FileError::new(&path(), problem, "take it out"))?;
+            let made = match part == Part::whole(kept.size) && kept.size == (height, width) {
+                true => pixels.bytes,
+                false => brought(&pixels.bytes, own, (height, width), part, kept.size)
+                    .map_err(|problem| FileError::new(&path(), problem, "take it out"))?,
+            };
             let made = planar(made, own);
             match own < channels {
                 true => slots.fill(i, &made.repeat(channels)),
