@@ -7,7 +7,7 @@
 //! said in notes. Nothing depends on the number of threads.
 
 use super::decode::{self, Looks};
-use super::parts::{NAMED, some_of};
+use super::parts::{counted, some_of};
 use super::room::Room;
 use super::{Entry, Files};
 use crate::FileError;
@@ -326,24 +326,21 @@ impl Survey {
             }
         }
         let count = small.iter().flatten().filter(|small| **small).count();
-        let named = self
-            .all()
-            .filter(|(_, looks)| is(looks))
-            .take(NAMED)
-            .map(|(item, looks)| {
-                let Looks { width, height, .. } = *looks;
-                format!("{} ({width} wide, {height} high)", item.entry.name)
-            })
-            .collect::<Vec<_>>();
+        let named = self.all().filter(|(_, looks)| is(looks));
+        let named = named.map(|(item, looks)| {
+            let Looks { width, height, .. } = *looks;
+            format!("{} ({width} wide, {height} high)", item.entry.name)
+        });
+        let mut named: Vec<String> = named.collect();
+        named.dedup(); // the halves of one picture
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
         match reading.small {
             Small::Refuse if count > 0 => Err(FileError::new(
                 &self.path,
                 format!(
-                    "holds {count} picture{} whose shorter side is below the {needs} pixels that this run \
-                     needs: {}{}",
-                    if count == 1 { "" } else { "s" },
-                    named.join(", "),
-                    if count > named.len() { ", …" } else { "" }
+                    "holds {} whose shorter side is below the {needs} pixels that this run needs: {}",
+                    counted(count, "picture"),
+                    some_of(&named)
                 ),
                 "--enlarge enlarges them, --skip-small leaves them out, --set size=N needs less",
             )),
