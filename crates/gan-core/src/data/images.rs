@@ -264,7 +264,10 @@ fn labelled(
         let remedy = "put all pictures into one folder if their folders are no classes";
         return Err(FileError::new(path, problem, remedy));
     }
-    let number = |folder: &str| names.iter().position(|name| *name == composed(folder));
+    let number = |folder: &str| {
+        let folder = composed(folder);
+        names.iter().position(|name| *name == folder)
+    };
     let items = items(listed, number);
     Ok((names, items))
 }

@@ -9,7 +9,9 @@ use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
 /// Names in a message, at most.
-pub(super) const NAMED: usize = 5;
+const NAMED: usize = 5;
+/// Characters of such names, at most, unless one alone has more.
+const LENGTH: usize = 100;
 
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -290,10 +292,16 @@ pub(super) fn said(listed: &Listed<'_>, read: &[(&str, String)]) -> Vec<String> 
     notes
 }
 
-/// The first of the names, and how many more there are.
+/// The first of the names, as many as fit a line, and how many more there are.
 pub(super) fn some_of(names: &[&str]) -> String {
-    let shown: Vec<_> = names.iter().take(NAMED).copied().collect();
-    match names.len().saturating_sub(NAMED) {
+    let mut length = 0;
+    let fits = |name: &&&str| {
+        length += name.chars().count();
+        length <= LENGTH
+    };
+    let n = names.iter().take(NAMED).take_while(fits).count().max(1);
+    let shown: Vec<_> = names.iter().take(n).copied().collect();
+    match names.len().saturating_sub(n) {
         0 => shown.join(", "),
         n => format!("{} and {n} more", shown.join(", ")),
     }

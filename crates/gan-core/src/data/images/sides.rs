@@ -219,7 +219,8 @@ fn one<'a>(
     }
     let name = folder_of(split, Some(side));
     let mut found: Vec<String> = Vec::new();
-    for folder in parts::folders(listed) {
+    let others = parts::folders(listed).into_iter();
+    for folder in others.filter(|folder| !parts::is_meant(folder)) {
         let inside = within(listed, folder);
         match parts::folders(&inside) {
             none if none.is_empty() => found.push(format!("{folder}/")),

@@ -7,7 +7,7 @@
 //! said in notes. Nothing depends on the number of threads.
 
 use super::decode::{self, Looks};
-use super::parts::{NAMED, some_of};
+use super::parts::{counted, some_of};
 use super::room::Room;
 use super::{Entry, Files};
 use crate::FileError;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that all threads together hold of files and decoded pictures.
-const ROOM: u64 = 512 << 20;
+const ROOM: u64 = 768 << 20;
 
 /// A picture, or one half of one, that a set is to hold.
 #[derive(Clone, Debug)]
@@ -336,24 +336,21 @@ impl Survey {
             }
         }
         let count = small.iter().flatten().filter(|small| **small).count();
-        let named = self
-            .all()
-            .filter(|(_, looks)| is(looks))
-            .take(NAMED)
-            .map(|(item, looks)| {
-                let Looks { width, height, .. } = *looks;
-                format!("{} ({width} wide, {height} high)", item.entry.name)
-            })
-            .collect::<Vec<_>>();
+        let named = self.all().filter(|(_, looks)| is(looks));
+        let named = named.map(|(item, looks)| {
+            let Looks { width, height, .. } = *looks;
+            format!("{} ({width} wide, {height} high)", item.entry.name)
+        });
+        let mut named: Vec<String> = named.collect();
+        named.dedup(); // the halves of one picture
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
         match reading.small {
             Small::Refuse if count > 0 => Err(FileError::new(
                 &self.path,
                 format!(
-                    "holds {count} picture{} whose shorter side is below the {needs} pixels that this run \
-                     needs: {}{}",
-                    if count == 1 { "" } else { "s" },
-                    named.join(", "),
-                    if count > named.len() { ", …" } else { "" }
+                    "holds {} whose shorter side is below the {needs} pixels that this run needs: {}",
+                    counted(count, "picture"),
+                    some_of(&named)
                 ),
                 "--enlarge enlarges them, --skip-small leaves them out, --set size=N needs less",
             )),
@@ -447,8 +444,8 @@ impl Survey {
                 ));
             };
             let path = || self.files.path(&item.entry);
-            // As it is decoded, and as it is turned, or made 8 bits a channel.
-            let _taken = room.take(self.files.size(&item.entry) + 2 * looks.bytes);
+            // As it is decoded, as it is turned or made 8 bits a channel, and as its channels are put apart.
+            let _taken = room.take(self.files.size(&item.entry) + 3 * looks.bytes);
             let file = self.files.read(&item.entry)?;
             let fault = |(problem, remedy): decode::Fault| FileError::new(&path(), problem, remedy);
             let opened = decode::open(&file).map_err(fault)?;
@@ -471,8 +468,11 @@ impl Survey {
             }
             let pixels = opened.pixels().map_err(fault)?;
             told.of(pixels.clear, pixels.brightest);
-            let made = brought(&pixels.bytes, own, (height, width), part, kept.size)
-                .map_err(|problem| FileError::new(&path(), problem, "take it out"))?;
+            let made = match part == Part::whole(kept.size) && kept.size == (height, width) {
+                true => pixels.bytes,
+                false => brought(&pixels.bytes, own, (height, width), part, kept.size)
+                    .map_err(|problem| FileError::new(&path(), problem, "take it out"))?,
+            };
             let made = planar(made, own);
             match own < channels {
                 true => slots.fill(i, &made.repeat(channels)),
