@@ -1,8 +1,7 @@
 //! `sample --input`: translates pictures of any size, one, a folder or a zip file of them.
 
 use crate::cli::{DirectionArg, SampleArgs};
-use crate::output::{self, Format, Target, counted};
-use crate::sample::Usual;
+use crate::output::{self, Format, Target, Usual, counted};
 use crate::translation::{Translation, each, larger, strips};
 use crate::{Usage, one_line, room};
 use anyhow::{Context as _, Result, bail};
@@ -41,6 +40,24 @@ pub fn check(takes: &Takes, args: &SampleArgs) -> Result<()> {
         },
     };
     bail!(Usage(problem.into()))
+}
+
+/// Refuses options that one file in this format cannot follow.
+///
+/// # Errors
+/// A film of what does not move, single files, another format.
+pub fn check_file(path: &Path, format: Format, args: &SampleArgs) -> Result<()> {
+    let problem = match format {
+        Format::Gif if args.interpolate.is_none() => {
+            "a GIF shows an interpolation; add --interpolate N"
+        }
+        _ if args.separate => "--separate makes several files; name a folder with / at its end",
+        _ if args.format.is_some_and(|other| other != format) => {
+            "--format is another one; leave it out, the ending says it"
+        }
+        _ => return Ok(()),
+    };
+    bail!(Usage(format!("--out {}: {problem}", path.display())))
 }
 
 /// Pictures whose names an error has room for.
@@ -175,7 +192,7 @@ impl Places {
                         counted(names.len())
                     )))
                 }
-                output::check_file(&path, format, args)?;
+                check_file(&path, format, args)?;
                 Ok(Self {
                     paths: vec![path.clone()],
                     format,

@@ -1,7 +1,6 @@
 //! Pictures that are made on demand: where they go, in which format, and what is never written over.
 
 use crate::Usage;
-use crate::cli::SampleArgs;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use gan_core::image::Picture;
@@ -105,6 +104,24 @@ pub fn film(pictures: &[Picture]) -> Result<Vec<u8>> {
     Ok(file)
 }
 
+/// Where pictures go whose place the command line does not name, and what their names begin and end with.
+pub struct Usual {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Before the word for what a picture is.
+    pub begin: String,
+    /// After it.
+    pub end: String,
+}
+
+impl Usual {
+    /// The path of what is made: a word for what it is, and what else determines it.
+    pub fn path(&self, kind: &str, rest: &str) -> PathBuf {
+        let Self { dir, begin, end } = self;
+        dir.join(format!("{begin}{kind}{end}{rest}"))
+    }
+}
+
 /// Where pictures go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -144,24 +161,6 @@ pub fn refused(out: &Path, why: &str) -> Usage {
          / at its end",
         out.display()
     ))
-}
-
-/// Refuses options that one file in this format cannot follow.
-///
-/// # Errors
-/// A film of what does not move, single files, another format.
-pub fn check_file(path: &Path, format: Format, args: &SampleArgs) -> Result<()> {
-    let problem = match format {
-        Format::Gif if args.interpolate.is_none() => {
-            "a GIF shows an interpolation; add --interpolate N"
-        }
-        _ if args.separate => "--separate makes several files; name a folder with / at its end",
-        _ if args.format.is_some_and(|other| other != format) => {
-            "--format is another one; leave it out, the ending says it"
-        }
-        _ => return Ok(()),
-    };
-    bail!(Usage(format!("--out {}: {problem}", path.display())))
 }
 
 /// Writes a file whole, with the folders that it lies in. One that is there stays, unless it would be the same or

@@ -5,7 +5,7 @@ use crate::cli::SampleArgs;
 use crate::dataset::How;
 use crate::job::Job;
 use crate::observers::progress_bar;
-use crate::output::{self, Format, Target, counted};
+use crate::output::{self, Format, Target, Usual, counted};
 use crate::shell::quoted;
 use crate::translation::larger;
 use crate::{Usage, folder, inputs, process, room, samedata, settings};
@@ -25,21 +25,6 @@ const USUAL: (usize, usize) = (64, 8);
 const OF_CLASS: usize = 10;
 /// Up to as many pictures are made without asking whether they fit into the memory.
 const FEW: usize = 256;
-
-/// Where pictures go whose place the command line does not name, and what their names begin with.
-pub struct Usual {
-    dir: PathBuf,
-    begin: String,
-    end: String,
-}
-
-impl Usual {
-    /// The path of what is made: a word for what it is, and what else determines it.
-    pub fn path(&self, kind: &str, rest: &str) -> PathBuf {
-        let Self { dir, begin, end } = self;
-        dir.join(format!("{begin}{kind}{end}{rest}"))
-    }
-}
 
 /// Runs `sample`.
 pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
@@ -279,7 +264,7 @@ impl Asked {
             }
         };
         if let Target::File(path, format) = &target {
-            output::check_file(path, *format, args)?;
+            inputs::check_file(path, *format, args)?;
         }
         Ok(target)
     }

@@ -3,7 +3,6 @@
 //! What a file claims costs no memory: every tensor is compared with what the layer wants before one is made, and
 //! what does not fit is stood in for by zeros that take up none.
 
-use crate::params::Params;
 use crate::weights::{Weights, is_counter};
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::SimpleBackend;
@@ -14,10 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What does not fit that an error names.
 const NAMED: usize = 4;
 
+/// The variables of a network, by their keys, in the order in which it asked for them.
+pub(crate) type Vars = Arc<Mutex<Vec<(String, Var)>>>;
+
 /// Takes the variables of a network from a file, and notes what does not fit.
 #[derive(Clone)]
 pub(crate) struct Opening {
-    params: Params,
+    vars: Vars,
     weights: Weights,
     found: Arc<Mutex<Found>>,
 }
@@ -31,10 +33,10 @@ struct Found {
 }
 
 impl Opening {
-    /// Of `weights`, into these empty parameters.
-    pub(crate) fn new(params: &Params, weights: &Weights) -> Self {
+    /// Of `weights`, into these variables, of which there are none yet.
+    pub(crate) fn new(vars: &Vars, weights: &Weights) -> Self {
         Self {
-            params: params.clone(),
+            vars: vars.clone(),
             weights: weights.clone(),
             found: Arc::default(),
         }
@@ -45,9 +47,8 @@ impl Opening {
     }
 
     /// What the network is built over.
-    pub(crate) fn live(&self) -> VarBuilder<'static> {
-        let device = self.params.device().clone();
-        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, device)
+    pub(crate) fn live(&self, device: &Device) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, device.clone())
     }
 
     /// Refuses a file that is not, tensor for tensor, what the network asked for; `complete` where it was built to
@@ -103,7 +104,8 @@ impl SimpleBackend for Opening {
             Ok(tensor) if numbers.is_some() => {
                 let tensor = tensor.to_dtype(DType::F32)?.to_device(device)?;
                 let var = Var::from_tensor(&tensor)?;
-                self.params.insert(key, var.clone());
+                let mut vars = self.vars.lock().unwrap_or_else(PoisonError::into_inner);
+                vars.push((key.to_string(), var.clone()));
                 return Ok(var.as_tensor().clone());
             }
             Ok(_) => found

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::init;
-use crate::opening::Opening;
+use crate::opening::{Opening, Vars};
 use crate::rng::Key;
 use crate::state::{StateReader, StateWriter, Stateful};
 use crate::weights::{Weights, is_buffer};
@@ -13,7 +13,7 @@ use candle_nn::{Init, VarBuilder};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 type InitRule = dyn Fn(&str, &Shape, Init) -> Init + Send + Sync;
 
@@ -27,7 +27,7 @@ pub struct Params {
     device: Device,
     init: Arc<InitRule>,
     shapes: Option<Arc<BTreeMap<String, Vec<usize>>>>,
-    vars: Arc<Mutex<Vec<(String, Var)>>>,
+    vars: Vars,
 }
 
 impl fmt::Debug for Params {
@@ -145,16 +145,6 @@ impl Params {
         Ok(write_whole(path, |file| {
             candle_core::safetensors::save(&tensors, file).map_err(std::io::Error::other)
         })?)
-    }
-
-    /// Where the variables are.
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// Adds a variable that has its values already.
-    pub(crate) fn insert(&self, key: &str, var: Var) {
-        self.vars().push((key.to_string(), var));
     }
 }
 
@@ -283,8 +273,8 @@ impl<M> Net<M> {
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
         let params = Params::new(name, 0, device, init::as_layers);
-        let opening = Opening::new(&params, weights);
-        let live = build(opening.live());
+        let opening = Opening::new(&params.vars, weights);
+        let live = build(opening.live(device));
         // What does not fit says more than what the network makes of it.
         opening.refuse_misfits(live.is_ok())?;
         Ok(Self {
