@@ -11,14 +11,14 @@ use crate::observers::notes::Notes;
 use crate::observers::pictures::Pictures;
 use crate::observers::strips::Strips;
 use crate::observers::tensorboard::TensorBoard;
-use crate::observers::terminal::Terminal;
+use crate::observers::terminal::{Terminal, expected};
 use crate::observers::{INTERRUPTED, thousands};
 use crate::plan::plan;
 use crate::resume::resumed;
 use crate::samedata;
 use crate::settings::{self, MadeWith, Settings};
 use crate::start::{fresh, usage};
-use crate::{Usage, dataset, process};
+use crate::{Usage, dataset, health, process};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Data;
 use gan_core::{
@@ -82,6 +82,8 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     }
     if args.dry_run {
         say!("{}", plan(job, &start.info, from, &out));
+        let iteration = running.tried()?;
+        say!("{}", expected(iteration, job.settings.steps - from));
         start.notes.iter().for_each(|note| say!("  note    {note}"));
         say!("dry run: nothing was done");
         return Ok(0);
@@ -311,6 +313,9 @@ impl Run<'_> {
                 say!("  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard");
                 say!("  weights   {dir}/weights");
                 say!("  sample    {sample}");
+                if let Some(seen) = health::seen(&self.folder.path().join("scalars.csv")) {
+                    say!("  note      {seen}");
+                }
                 // A rate that has fallen to nothing would learn nothing more.
                 let stretch = match self.job.learns.scheduled {
                     true => " --stretch",
