@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Notes {
     path: PathBuf,
+    from: u64,
     kept: Vec<String>,
     notes: Vec<String>,
 }
@@ -30,6 +31,7 @@ impl Notes {
         let kept = String::from_utf8_lossy(&kept);
         Ok(Self {
             path: path.to_path_buf(),
+            from,
             kept: kept.split_inclusive('\n').map(str::to_string).collect(),
             notes: note.into_iter().collect(),
         })
@@ -42,8 +44,12 @@ impl Observer for Notes {
             return Ok(());
         };
         let line = format!("{t}\t{}\n", text.replace('\n', " "));
-        // A run that is taken up where it was says the same again.
-        if self.kept.contains(&line) {
+        // A run that goes on says the same again of what it begins with.
+        let said = |kept: &String| {
+            let same = kept.split_once('\t').zip(line.split_once('\t'));
+            same.is_some_and(|(kept, line)| kept.1 == line.1)
+        };
+        if *t == self.from && self.kept.iter().any(said) {
             return Ok(());
         }
         let file = OpenOptions::new()
@@ -77,7 +83,10 @@ mod tests {
             std::fs::read_to_string(&path).unwrap_or_default()
         };
         assert_eq!(says(0, &[(0, "a"), (3, "b\nc")]), "0\ta\n3\tb c\n");
-        assert_eq!(says(2, &[(0, "a"), (2, "d")]), "0\ta\n2\td\n");
+        assert_eq!(
+            says(2, &[(2, "a"), (2, "d"), (3, "a")]),
+            "0\ta\n2\td\n3\ta\n"
+        );
         std::fs::write(&path, "0\ta\n1\tcut").expect("a file");
         assert_eq!(says(9, &[]), "0\ta\n");
     }
