@@ -74,8 +74,6 @@ pub fn threads() -> usize {
 /// A flag that Ctrl-C, SIGTERM or SIGHUP sets; a second one of the first two ends the process at once, with exit code
 /// 130. A terminal that is closed may say so several times, by its shell and by the system, so a second SIGHUP ends
 /// nothing, and after one the first SIGTERM neither.
-///
-/// Writing past a file size limit becomes an ordinary error instead of a signal that kills.
 pub fn watch_signals() -> Result<Arc<AtomicBool>> {
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
     for signal in [SIGINT, SIGTERM] {
@@ -86,14 +84,23 @@ pub fn watch_signals() -> Result<Arc<AtomicBool>> {
     }
     #[cfg(unix)]
     {
-        use signal_hook::consts::{SIGHUP, SIGXFSZ};
+        use signal_hook::consts::SIGHUP;
         // Under nohup a run is to outlive its terminal.
         if !ignored(SIGHUP) {
             flag::register(SIGHUP, stop.clone())?;
         }
-        flag::register(SIGXFSZ, Arc::default())?;
     }
     Ok(stop)
+}
+
+/// Makes writing past a file size limit an ordinary error instead of a signal that kills.
+///
+/// # Errors
+/// A system that does not let it.
+pub fn outlive_size_limits() -> Result<()> {
+    #[cfg(unix)]
+    flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
+    Ok(())
 }
 
 /// Whether this process was started with a signal ignored; where the system does not say, it is left as it is.

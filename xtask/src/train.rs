@@ -33,6 +33,7 @@ const COLUMNS: usize = 8;
 
 /// Runs `train`; gives the exit code.
 pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
+    process::outlive_size_limits()?;
     let recipe = settings::paper(papers, &args.paper)?;
     let (device, why) = process::choose(&args.device)?;
     if let (Some(why), false) = (why, args.quiet) {
@@ -242,7 +243,12 @@ impl Run<'_> {
             Err(error) if process::is_out_of_memory(&error) => {
                 bail!(self.out_of_memory(reached.0, store.kept()?.pop()))
             }
-            ran => ran?,
+            Err(error) => {
+                // A folder that went away while something was written into it is what is to be said.
+                self.folder.require_own()?;
+                bail!(error)
+            }
+            Ok(ran) => ran,
         };
         let end = End {
             job,
