@@ -11,6 +11,7 @@ mod edge;
 mod eval;
 mod faults;
 mod finish;
+mod goes_on;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grows;

@@ -9,8 +9,8 @@ use candle_core::Device;
 use cpu_time::ProcessTime;
 use gan_core::data::Data;
 use gan_core::{
-    Algorithm, Checkpoint, Context, DataInfo, Header, Learns, LiveSource, Observer, Outcome, Plan,
-    Probe, Recipe, Source, Store, train,
+    Algorithm, Checkpoint, Context, DataInfo, Header, Iter, Learns, LiveSource, Observer, Outcome,
+    Plan, Probe, Recipe, Seen, Source, Store, train,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -175,6 +175,25 @@ pub struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// How long an iteration takes, and whether one can be done: this does one or two, from where the training stands.
+    ///
+    /// # Errors
+    /// Those of the step.
+    pub fn tried(&mut self) -> Result<Duration, candle_core::Error> {
+        let mut seen = Seen::default();
+        let mut timed = |t| {
+            let start = Instant::now();
+            let mut it = Iter::new(t, &mut self.source, &mut seen);
+            self.algorithm.step(&mut it).map(|()| start.elapsed())
+        };
+        let first = timed(self.from)?;
+        // The first one also pays for what is done once; where it took long, that is a small part of it.
+        match first < Duration::from_secs(1) {
+            true => timed(self.from + 1),
+            false => Ok(first),
+        }
+    }
+
     /// Goes on from a checkpoint.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! `train --resume`: what goes on must be the same run.
 
-use crate::Usage;
 use crate::cli::TrainArgs;
 use crate::folder::{self, RunFolder};
 use crate::job::Job;
@@ -8,6 +7,7 @@ use crate::observers::{self, progress_bar, thousands};
 use crate::samedata;
 use crate::settings::{self, Change, Settings};
 use crate::start::{self, Start};
+use crate::{Usage, memory};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::Split;
@@ -68,6 +68,7 @@ pub fn resumed<'a>(
     let place = samedata::place(&settings, args.data.as_deref());
     let looked = samedata::look(&place, Split::Train, learns, &progress)?;
     let info = looked.info();
+    memory::require(recipe, &settings.config, &info, device)?;
     let (data, said) = start::read(recipe, looked, &learns, settings.small, args)?;
     notes.splice(0..0, said);
     samedata::require(&path, header, &place, &data)?;

@@ -1,6 +1,5 @@
 //! What a run starts with: its settings, from a preset or a file and the command line, and its data.
 
-use crate::Usage;
 use crate::cli::TrainArgs;
 use crate::dataset::{self, How};
 use crate::folder::RunFolder;
@@ -8,6 +7,7 @@ use crate::job::Job;
 use crate::observers::progress_bar;
 use crate::samedata::absolute;
 use crate::settings::{self, Change, FORMAT, Settings};
+use crate::{Usage, memory};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::{Data, DataInfo, Small, Split};
@@ -126,6 +126,8 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
     };
     let config = settings::apply(recipe, &config, &args.set)?;
     let learns = recipe.learns(&config)?;
+    // Before pictures are brought to a size that there may be no room for.
+    memory::require(recipe, &config, &info, device)?;
     let small = small(args).or(base.map(|b| b.small)).unwrap_or_default();
     let (data, notes) = read(recipe, looked, &learns, small, args)?;
     let steps = match (steps(args, &learns, &data), base) {

@@ -11,7 +11,7 @@ use crate::observers::notes::Notes;
 use crate::observers::pictures::Pictures;
 use crate::observers::strips::Strips;
 use crate::observers::tensorboard::TensorBoard;
-use crate::observers::terminal::Terminal;
+use crate::observers::terminal::{Terminal, expected};
 use crate::observers::{INTERRUPTED, thousands};
 use crate::plan::plan;
 use crate::resume::resumed;
@@ -19,7 +19,7 @@ use crate::samedata;
 use crate::settings::{self, MadeWith, Settings};
 use crate::shell::quoted;
 use crate::start::{fresh, usage};
-use crate::{Usage, dataset, process};
+use crate::{Usage, dataset, health, process};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Data;
 use gan_core::{
@@ -34,6 +34,7 @@ const COLUMNS: usize = 8;
 
 /// Runs `train`; gives the exit code.
 pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
+    process::outlive_size_limits()?;
     let recipe = settings::paper(papers, &args.paper)?;
     let (device, why) = process::choose(&args.device)?;
     if let (Some(why), false) = (why, args.quiet) {
@@ -90,6 +91,8 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     }
     if args.dry_run {
         say!("{}", plan(job, &start.info, from, &out));
+        let iteration = running.tried()?;
+        say!("{}", expected(iteration, job.settings.steps - from));
         notes.iter().for_each(|note| say!("  note    {note}"));
         say!("dry run: nothing was done");
         return Ok(0);
@@ -249,7 +252,12 @@ impl Run<'_> {
             Err(error) if process::is_out_of_memory(&error) => {
                 bail!(self.out_of_memory(reached.0, store.kept()?.pop()))
             }
-            ran => ran?,
+            Err(error) => {
+                // A folder that went away while something was written into it is what is to be said.
+                self.folder.require_own()?;
+                bail!(error)
+            }
+            Ok(ran) => ran,
         };
         let end = End {
             job,
@@ -330,6 +338,9 @@ impl Run<'_> {
                 );
                 say!("  weights   {dir}/weights");
                 say!("  sample    {sample}");
+                if let Some(seen) = health::seen(&self.folder.path().join("scalars.csv")) {
+                    say!("  note      {seen}");
+                }
                 // A rate that has fallen to nothing would learn nothing more.
                 let stretch = match self.job.learns.scheduled {
                     true => " --stretch",

@@ -215,7 +215,7 @@ mod tests {
     fn the_newest_checkpoints_stay_and_some_of_the_whole_run() {
         let run: Vec<u64> = (1..=20).map(|i| 10 * i).collect();
         assert_eq!(left(&run, 3, 10, 200), [80, 160, 180, 190, 200]);
-        assert_eq!(left(&run[..7], 3, 10, 200), [40, 50, 60, 70]);
+        assert_eq!(left(&run[..7], 3, 10, 200), [20, 40, 50, 60, 70]);
         assert_eq!(left(&run, 1, 10, 200), [160, 200]);
         assert_eq!(left(&run, 0, 10, 200), run);
         assert_eq!(left(&[7], 3, 0, 7), [7]);

@@ -51,6 +51,13 @@ pub fn picture_name(dir: &Path, t: u64, column: &str) -> PathBuf {
     dir.join(format!("step-{t:08}-{column}.png"))
 }
 
+/// The update whose minimised loss a scalar is: `d` for `loss/d/d`, and for each of several critic updates `loss/d3/d`.
+pub fn minimised(scalar: &str) -> Option<&str> {
+    let (update, term) = scalar.strip_prefix("loss/")?.split_once('/')?;
+    let plain = update.trim_end_matches(|c: char| c.is_ascii_digit());
+    (term == update || term == plain).then_some(plain)
+}
+
 /// Whether a file is not older than another; one that is not there is.
 pub fn is_since(path: &Path, other: &Path) -> bool {
     let written = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified());
