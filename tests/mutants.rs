@@ -327,7 +327,7 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
     let shown = |error: &dyn std::fmt::Display| {
         eprintln!("error: {}", error.to_string().lines().next().unwrap_or(""));
     };
-    let even = index % 2 == 0;
+    let even = index.is_multiple_of(2);
     let put = |path: &str| fs::write(path, input).unwrap();
     let resume = [
         "train",

@@ -62,6 +62,10 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     if let (Some((folder, Some(checkpoint))), true) = (&start.run, from >= job.settings.steps) {
         restore(&mut running, checkpoint)?;
         let end = End { job, folder };
+        if !args.dry_run {
+            let keep = job.settings.keep as usize;
+            Store::open(&folder.checkpoints(), from, keep, job.header(&start.data))?;
+        }
         let (data, path) = (&start.data, &checkpoint.path);
         end.make_up(&mut running, path, data, args.dry_run, args.quiet)?;
         return Ok(0);

@@ -343,6 +343,18 @@ impl Checkpoint {
                 header.format
             ));
         }
+        // Sizes are multiplied later; no picture is larger.
+        let DataInfo {
+            channels,
+            height,
+            width,
+            ..
+        } = header.data;
+        if channels > 1 << 10 || height.max(width) > 1 << 20 {
+            return Err(format!(
+                "its data are pictures of {channels}x{height}x{width}"
+            ));
+        }
         let views: BTreeMap<_, _> = file.tensors().into_iter().collect();
         let fields = views
             .iter()
@@ -395,7 +407,7 @@ impl Store {
     /// Opens the folder for a run that goes on after `from` iterations, making it where it is missing.
     ///
     /// Removes what an interrupted write left, and sets checkpoints past `from` aside (`….abandoned`):
-    /// they belong to another course of the run, or are damaged.
+    /// they belong to another course of the run, or are damaged. Of the others the newest `keep` stay.
     pub fn open(
         dir: &Path,
         from: u64,
@@ -410,12 +422,15 @@ impl Store {
             aside.push(ABANDONED);
             std::fs::rename(path, aside).map_err(|e| FileError::writing(path, &e))?;
         }
-        Ok(Self {
+        let store = Self {
             dir: dir.to_path_buf(),
             place,
             keep,
             header,
-        })
+        };
+        // A process that was killed after a save has left one too many.
+        store.prune()?;
+        Ok(store)
     }
 
     /// Writes the checkpoint after `t` iterations and removes all but the newest `keep`.
@@ -434,12 +449,18 @@ impl Store {
         let path = self.dir.join(format!("step-{t:08}.safetensors"));
         let then = self.stands()?;
         Checkpoint::write_or(&path, &self.header, algorithm, source, &then)?;
+        self.prune()?;
+        Ok(path)
+    }
+
+    /// Removes all but the newest `keep`.
+    fn prune(&self) -> std::result::Result<(), FileError> {
         let all = Self::list(&self.dir)?;
         for (_, old) in all.iter().rev().skip(self.keep.max(1)) {
             self.place.require()?;
             std::fs::remove_file(old).map_err(|e| FileError::writing(old, &e))?;
         }
-        Ok(path)
+        Ok(())
     }
 
     /// What is left where a run ends with an error, for the error to say.
