@@ -1,6 +1,7 @@
 //! A run as a value: what it is made of, resolved and checked, and what came of it. No command line, no
 //! folder and no printing, so that any command can make one and run it.
 
+use crate::changes::Changing;
 use crate::process;
 use crate::settings::Settings;
 use anyhow::Result;
@@ -11,6 +12,7 @@ use gan_core::{
     Algorithm, Checkpoint, Context, DataInfo, Header, Learns, LiveSource, Observer, Outcome, Plan,
     Probe, Recipe, Source, Store, train,
 };
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -94,8 +96,15 @@ impl<'a> Job<'a> {
     /// # Errors
     /// Settings that cannot be built, or that do not fit the data.
     pub fn build(&self, data: &DataInfo) -> Result<Box<dyn Algorithm>, candle_core::Error> {
-        self.recipe
-            .build(&self.settings.config, &self.context(data))
+        self.build_with(&self.settings.config, data)
+    }
+
+    fn build_with(
+        &self,
+        config: &Value,
+        data: &DataInfo,
+    ) -> Result<Box<dyn Algorithm>, candle_core::Error> {
+        self.recipe.build(config, &self.context(data))
     }
 
     fn context(&self, data: &DataInfo) -> Context {
@@ -138,8 +147,16 @@ impl<'a> Job<'a> {
     /// # Errors
     /// Settings that cannot be built, or that do not fit the data.
     pub fn start(&self, data: &Data) -> Result<Running<'_>, candle_core::Error> {
+        let info = data.info();
+        let algorithm: Box<dyn Algorithm + '_> = match self.settings.changes.is_empty() {
+            true => self.build(&info)?,
+            false => {
+                let build = move |config: &Value| self.build_with(config, &info);
+                Box::new(Changing::new(&self.settings, Box::new(build))?)
+            }
+        };
         Ok(Running {
-            algorithm: self.build(&data.info())?,
+            algorithm,
             source: LiveSource::new(data, self.settings.seed, &self.device),
             from: 0,
             job: self,
@@ -151,7 +168,7 @@ impl<'a> Job<'a> {
 pub struct Running<'a> {
     job: &'a Job<'a>,
     /// The training.
-    pub algorithm: Box<dyn Algorithm>,
+    pub algorithm: Box<dyn Algorithm + 'a>,
     source: LiveSource,
     /// Iterations done before.
     pub from: u64,

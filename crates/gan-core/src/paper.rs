@@ -196,6 +196,9 @@ impl Preset {
 pub trait Paper: Serialize + DeserializeOwned + JsonSchema + Sized {
     /// Name, title, authors.
     const INFO: PaperInfo;
+    /// The settings that make the learning rate: these alone may be changed while a run is under way, as no state
+    /// depends on them.
+    const RATES: &'static [&'static str] = &["lr"];
     /// The settings of a preset for a data set.
     fn preset(preset: Preset, data: &DataInfo) -> Self;
     /// Iterations of a preset's run with these settings.
@@ -231,6 +234,8 @@ pub trait Paper: Serialize + DeserializeOwned + JsonSchema + Sized {
 pub trait Recipe: Sync {
     /// Name, title, authors.
     fn info(&self) -> PaperInfo;
+    /// See [`Paper::RATES`].
+    fn rates(&self) -> &'static [&'static str];
     /// JSON schema of the settings.
     fn schema(&self) -> Schema;
     /// See [`Paper::preset`].
@@ -269,6 +274,10 @@ impl<C: Paper> Erased<C> {
 impl<C: Paper> Recipe for Erased<C> {
     fn info(&self) -> PaperInfo {
         C::INFO
+    }
+
+    fn rates(&self) -> &'static [&'static str] {
+        C::RATES
     }
 
     fn schema(&self) -> Schema {

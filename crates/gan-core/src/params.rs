@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::init;
+use crate::opening::Opening;
 use crate::rng::Key;
 use crate::state::{StateReader, StateWriter, Stateful};
 use crate::weights::{Weights, is_buffer};
@@ -146,45 +147,14 @@ impl Params {
         })?)
     }
 
-    /// Copies every value of `weights` into the variable of the same key.
-    ///
-    /// # Errors
-    /// Strict: keys that are missing, left over or of another shape are listed, and nothing is changed.
-    /// Only PyTorch's counters `num_batches_tracked`, which no forward pass here uses, may be left over.
-    pub fn load_weights(&self, weights: &Weights) -> Result<()> {
-        let vars = self.vars();
-        let mut faults = Vec::new();
-        for (key, var) in vars.iter() {
-            match weights.get(key) {
-                None => faults.push(format!("{key} is missing")),
-                Some(t) if t.dims() != var.dims() => faults.push(format!(
-                    "{key} is {:?}, expected {:?}",
-                    t.dims(),
-                    var.dims()
-                )),
-                Some(_) => {}
-            }
-        }
-        for key in weights.keys() {
-            if !vars.iter().any(|(known, _)| known == key) && !key.ends_with("num_batches_tracked")
-            {
-                faults.push(format!("{key} is not expected"));
-            }
-        }
-        if !faults.is_empty() {
-            let more = faults.len().saturating_sub(4);
-            faults.truncate(4);
-            if more > 0 {
-                faults.push(format!("and {more} more"));
-            }
-            bail!("the weights do not fit: {}", faults.join(", "))
-        }
-        for (key, var) in vars.iter() {
-            if let Some(t) = weights.get(key) {
-                var.set(&t.to_dtype(DType::F32)?.to_device(&self.device)?)?;
-            }
-        }
-        Ok(())
+    /// Where the variables are.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Adds a variable that has its values already.
+    pub(crate) fn insert(&self, key: &str, var: Var) {
+        self.vars().push((key.to_string(), var));
     }
 }
 
@@ -300,21 +270,28 @@ impl<M> Net<M> {
         })
     }
 
-    /// Builds the network and fills it from `weights`, strictly.
+    /// Builds the network over the tensors of `weights`, which are compared with what it asks for before anything of
+    /// their size is made.
+    ///
+    /// # Errors
+    /// Strict: keys that are missing, left over or of another shape or type, by name. Only PyTorch's counters
+    /// `num_batches_tracked`, which no forward pass here uses, may be left over.
     pub fn open(
         weights: &Weights,
         device: &Device,
         name: &str,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
-        let params = Params::new(name, 0, device, |_, _, _| Init::Const(0.));
-        let net = Self {
-            live: build(params.live())?,
+        let params = Params::new(name, 0, device, init::as_layers);
+        let opening = Opening::new(&params, weights);
+        let live = build(opening.live());
+        // What does not fit says more than what the network makes of it.
+        opening.refuse_misfits(live.is_ok())?;
+        Ok(Self {
+            live: live?,
             frozen: build(params.frozen())?,
             params,
-        };
-        net.params.load_weights(weights)?;
-        Ok(net)
+        })
     }
 }
 

@@ -37,6 +37,24 @@ pub fn write_whole(
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(wrap)
 }
 
+/// Keeps what is cut from the file `NAME` beside it, as `NAME.cut-0001` or the next number that is free; gives the path.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn set_aside(path: &Path, bytes: &[u8]) -> std::result::Result<PathBuf, FileError> {
+    let mut number = 1;
+    loop {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(format!(".cut-{number:04}"));
+        let aside = PathBuf::from(name);
+        if !aside.exists() {
+            write_whole(&aside, |file| std::fs::write(file, bytes))?;
+            return Ok(aside);
+        }
+        number += 1;
+    }
+}
+
 /// Whether a name in a folder of ours is that of a file that an interrupted write has left: our own, or that of the
 /// file which safetensors fills before it renames it.
 fn is_left(name: &str) -> bool {

@@ -13,6 +13,12 @@ const LINES: u64 = 25;
 /// How long the work before a run goes on without a line.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// Whether the standard error output is a terminal that can draw a bar, and not one that is asked for lines alone.
+fn draws() -> bool {
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    std::io::stderr().is_terminal() && !term.is_empty() && term != "dumb"
+}
+
 /// Shows progress on the standard error output.
 pub struct Terminal {
     bar: Option<ProgressBar>,
@@ -32,7 +38,7 @@ impl Default for Terminal {
 impl Terminal {
     /// A bar on a terminal, lines otherwise.
     pub fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = draws().then(|| {
             let style = ProgressStyle::with_template(
                 "{bar:30} {human_pos}/{human_len}  {per_sec}  ETA {eta}  {msg}",
             );
@@ -142,7 +148,7 @@ impl Observer for Terminal {
 
 /// A bar for the work before a run, on a terminal, or now and then a line; nothing where it is to be quiet.
 pub fn progress_bar(quiet: bool) -> impl Fn(&str, usize, usize) + Sync {
-    let bar = std::io::stderr().is_terminal().then(|| {
+    let bar = draws().then(|| {
         let style =
             ProgressStyle::with_template("{msg}  {bar:30} {human_pos}/{human_len}  ETA {eta}");
         let bar = ProgressBar::new(0);

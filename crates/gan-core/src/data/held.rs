@@ -1,6 +1,6 @@
 //! Pictures held decoded, in memory or in a temporary file without a name.
 
-use super::{DataInfo, Part, Pictures};
+use super::{DataInfo, Part, Pictures, SourceFile};
 use crate::FileError;
 use sha2::{Digest, Sha256};
 use std::fmt::Debug;
@@ -61,6 +61,7 @@ pub struct Held {
     store: Store,
     labels: Option<Vec<u8>>,
     sha256: String,
+    files: Vec<SourceFile>,
 }
 
 impl Debug for Held {
@@ -118,13 +119,24 @@ impl Held {
             store: Store::Memory(bytes),
             labels,
             sha256: hex(hash),
+            files: Vec::new(),
         })
+    }
+
+    /// The same, read from these files.
+    pub(super) fn read_from(self, files: Vec<SourceFile>) -> Self {
+        Self { files, ..self }
     }
 }
 
 /// A hash in hexadecimal.
 pub(super) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    written(&hash.finalize())
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn written(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Pictures for Held {
@@ -175,6 +187,10 @@ impl Pictures for Held {
 
     fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    fn files(&self) -> &[SourceFile] {
+        &self.files
     }
 }
 
@@ -276,6 +292,7 @@ impl Slots {
             },
             labels,
             sha256,
+            files: Vec::new(),
         }
     }
 }
