@@ -324,10 +324,7 @@ fn run(args: &[&str]) -> ExitCode {
 
 /// What a user would do with the file.
 fn read(reader: &str, name: &str, input: &[u8], index: u64) {
-    let shown = |error: &dyn std::fmt::Display| {
-        eprintln!("error: {}", error.to_string().lines().next().unwrap_or(""));
-    };
-    let even = index % 2 == 0;
+    let even = index.is_multiple_of(2);
     let put = |path: &str| fs::write(path, input).unwrap();
     let resume = [
         "train",
@@ -383,23 +380,21 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
                 _ => run(&again),
             };
         }
-        "csv" => {
-            put(name);
-            if let Err(error) = Csv::open(Path::new(name), 3) {
-                shown(&error);
-            }
-        }
-        "notes" => {
-            put(name);
-            if let Err(error) = Notes::open(Path::new(name), 3) {
-                shown(&error);
-            }
-        }
-        "events" => {
-            fs::create_dir_all("board").unwrap();
-            put(&format!("board/{name}"));
-            if let Err(error) = EventFile::resume(Path::new("board"), 3) {
-                shown(&error);
+        "csv" | "notes" | "events" => {
+            // What is cut is kept beside it, so each has a folder of its own.
+            let _ = fs::remove_dir_all("logs");
+            fs::create_dir("logs").unwrap();
+            let path = format!("logs/{name}");
+            put(&path);
+            let opened = match reader {
+                "csv" => Csv::open(Path::new(&path), 3, !even).map(drop),
+                "notes" => Notes::open(Path::new(&path), 3, !even).map(drop),
+                _ => EventFile::resume(Path::new("logs"), 3, !even)
+                    .map(drop)
+                    .map_err(candle_core::Error::wrap),
+            };
+            if let Err(error) = opened {
+                eprintln!("error: {}", error.to_string().lines().next().unwrap_or(""));
             }
         }
         _ => panic!("{reader}"),

@@ -27,7 +27,7 @@ const SMOKE: [&str; 11] = [
     "--quiet",
 ];
 
-fn train<'a>(paper: &'a str) -> Vec<&'a str> {
+fn train(paper: &str) -> Vec<&str> {
     [&["train", paper, "--out", "r"], &SMOKE[..]].concat()
 }
 

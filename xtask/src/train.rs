@@ -75,6 +75,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         let end = End { job, folder };
         if !args.dry_run {
             folder.begin()?;
+            store(job, folder, &start.data, from)?.prune(from)?;
         }
         let (shown, path) = (held_out.as_ref(), &checkpoint.path);
         end.make_up(&mut running, path, shown, args.dry_run, args.quiet)?;
@@ -137,6 +138,16 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         quiet: args.quiet,
     };
     run.train(&mut running, args.until, notes)
+}
+
+/// Where the checkpoints of a run go that has `from` iterations behind it.
+fn store(job: &Job<'_>, folder: &RunFolder, data: &Data, from: u64) -> Result<Store> {
+    let settings = &job.settings;
+    let keep = settings.keep as usize;
+    let store = Store::open(&folder.checkpoints(), from, keep, job.header(data))?;
+    Ok(store
+        .spread(settings.save_every, settings.steps)
+        .changed(settings.changed()))
 }
 
 fn restore(running: &mut Running<'_>, checkpoint: &Checkpoint) -> Result<()> {
@@ -205,10 +216,7 @@ impl Run<'_> {
         let checkpoints = self.folder.checkpoints();
         // Then another course of the run is left, whose logs are not lost either.
         let later = Store::has_later(&checkpoints, from)?;
-        let header = job.header(self.data);
-        let mut store = Store::open(&checkpoints, from, settings.keep as usize, header)?
-            .spread(settings.save_every, settings.steps)
-            .changed(settings.changed());
+        let mut store = store(job, self.folder, self.data, from)?;
         let takes = running.algorithm.sampler(from).takes();
         // A row a class, where there are classes.
         let shown = takes.classes.map_or(GRID, |classes| classes * COLUMNS);

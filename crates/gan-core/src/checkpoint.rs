@@ -347,6 +347,18 @@ impl Checkpoint {
                 header.format
             ));
         }
+        // Sizes are multiplied later; no picture is larger.
+        let DataInfo {
+            channels,
+            height,
+            width,
+            ..
+        } = header.data;
+        if channels > 1 << 10 || height.max(width) > 1 << 20 {
+            return Err(format!(
+                "its data are pictures of {channels}x{height}x{width}"
+            ));
+        }
         let views: BTreeMap<_, _> = file.tensors().into_iter().collect();
         let fields = views
             .iter()

@@ -3,6 +3,7 @@
 //! What a file claims costs no memory: every tensor is compared with what the layer wants before one is made, and
 //! what does not fit is stood in for by zeros that take up none.
 
+use crate::error::cut;
 use crate::weights::{Weights, is_counter};
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::SimpleBackend;
@@ -10,8 +11,9 @@ use candle_nn::{Init, VarBuilder};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What does not fit that an error names.
+/// What does not fit that an error names, where that is not too long to be read.
 const NAMED: usize = 4;
+const LONGEST: usize = 150;
 
 /// The variables of a network, by their keys, in the order in which it asked for them.
 pub(crate) type Vars = Arc<Mutex<Vec<(String, Var)>>>;
@@ -67,9 +69,16 @@ impl Opening {
         if faults.is_empty() {
             return Ok(());
         }
-        let mut named: Vec<String> = faults.iter().take(NAMED).map(ToString::to_string).collect();
-        if faults.len() > NAMED {
-            named.push(format!("and {} more", faults.len() - NAMED));
+        let mut named: Vec<String> = Vec::new();
+        for fault in faults.iter().take(NAMED).map(|fault| cut(fault, LONGEST)) {
+            let before: usize = named.iter().map(String::len).sum();
+            if before > 0 && before + fault.len() > LONGEST {
+                break;
+            }
+            named.push(fault);
+        }
+        if faults.len() > named.len() {
+            named.push(format!("and {} more", faults.len() - named.len()));
         }
         bail!("the weights do not fit: {}", named.join(", "))
     }

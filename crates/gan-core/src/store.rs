@@ -129,6 +129,16 @@ impl Store {
         let path = self.dir.join(format!("step-{t:08}.safetensors"));
         let then = self.stands()?;
         Checkpoint::write_or(&path, &self.header, algorithm, source, &then)?;
+        self.prune(t)?;
+        Ok(path)
+    }
+
+    /// Removes the checkpoints that do not stay when the newest is that after `t` iterations, as [`Store::save`] does: a
+    /// process that was killed in between has left one too many.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or written, or is no longer the one that was opened.
+    pub fn prune(&self, t: u64) -> std::result::Result<(), FileError> {
         let all = Self::list(&self.dir)?;
         let ts: Vec<u64> = all.iter().map(|(t, _)| *t).collect();
         let stays = stays(&ts, t, self.keep, self.every, self.end);
@@ -136,7 +146,7 @@ impl Store {
             self.place.require()?;
             std::fs::remove_file(old).map_err(|e| FileError::writing(old, &e))?;
         }
-        Ok(path)
+        Ok(())
     }
 
     /// What is left where a run ends with an error, for the error to say.
