@@ -8,7 +8,7 @@ use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, Usual, counted};
 use crate::shell::quoted;
 use crate::translation::larger;
-use crate::{Usage, folder, inputs, process, room, samedata, settings};
+use crate::{Usage, folder, inputs, process, room, samedata, settings, weights};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::Split;
@@ -65,6 +65,13 @@ fn of_weights(
         ))
     }
     let weights = Weights::read(file)?;
+    if weights::is_checkpoint(&weights) {
+        bail!(FileError::new(
+            file,
+            "is a checkpoint, with all of a run's networks",
+            "name a file of the run's weights/, or the run's folder without --weights"
+        ))
+    }
     let sampler = recipe
         .open(&weights, device)
         .with_context(|| format!("{}: not a generator of {}", file.display(), args.run))?;

@@ -412,5 +412,12 @@ fn setting<'a>(recipe: &dyn Recipe, word: &'a str) -> Result<(&'a str, Value)> {
             .transpose()?,
         Err(_) => Some(Value::String(text.trim().to_string())),
     };
+    // JSON, in which settings are kept, has neither infinity nor NaN.
+    if value.as_ref().is_some_and(Value::is_null) {
+        bail!(Usage(format!(
+            "--set {word}: {} is not finite, expected a number",
+            text.trim()
+        )))
+    }
     Ok((key, value.unwrap_or_default()))
 }

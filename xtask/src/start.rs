@@ -58,6 +58,13 @@ pub fn read(
         let rows = "rows of grids and numbers of classes, from 0";
         notes.push(format!("{rows}: {}", names.join(", ")));
     }
+    let epoch = data.info().epoch();
+    if learns.batch > epoch {
+        notes.push(format!(
+            "a batch of {} is larger than the {epoch} there are: it has some of them more than once",
+            learns.batch
+        ));
+    }
     let problem = match (learns.sides, &data.b, data.paired) {
         (Sides::One, None, _) | (Sides::Apart, Some(_), false) | (Sides::Paired, Some(_), true) => {
             match (learns.labels, data.a.info().classes) {

@@ -325,11 +325,19 @@ impl Checkpoint {
             return Err(Fault { error, newer: true });
         }
         Self::parse(path, &bytes).map_err(|problem| {
-            damaged(FileError::new(
-                path,
-                format!("is damaged or no checkpoint of this program ({problem})"),
-                "resume from the checkpoint before it",
-            ))
+            let error = match entry(&bytes) {
+                Ok(None) => FileError::new(
+                    path,
+                    "is no checkpoint of this program: it lacks the entry `gan`",
+                    "name a file of the run's checkpoints/; networks alone cannot be trained on",
+                ),
+                _ => FileError::new(
+                    path,
+                    format!("is damaged or no checkpoint of this program ({problem})"),
+                    "resume from the checkpoint before it",
+                ),
+            };
+            damaged(error)
         })
     }
 
