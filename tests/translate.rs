@@ -206,7 +206,12 @@ fn what_does_not_fit_is_said() {
     let dir = dir.path();
     pairs(dir);
     let train = |paper: &str, data: &str, code: i32, words: &[&str]| {
-        let args = [&["train", paper, "--data", data][..], &STEPS, &["new"]].concat();
+        let args = [
+            &["train", paper, "-q", "--data", data][..],
+            &STEPS,
+            &["new"],
+        ]
+        .concat();
         says(&fails(dir, &args, code), words);
         assert!(!dir.join("new").exists());
     };

@@ -291,7 +291,8 @@ fn outputs(names: &[String], ending: &str) -> Vec<String> {
     let mut kept: BTreeSet<usize> = BTreeSet::new();
     loop {
         let one = |(i, name): (usize, &String)| match (kept.contains(&i), name.rsplit_once('.')) {
-            (false, Some((stem, _))) => format!("{stem}.{ending}"),
+            // A dot in a folder's name begins no ending.
+            (false, Some((stem, rest))) if !rest.contains('/') => format!("{stem}.{ending}"),
             _ => format!("{name}.{ending}"),
         };
         let files: Vec<String> = names.iter().enumerate().map(one).collect();
