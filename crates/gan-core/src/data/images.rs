@@ -13,11 +13,12 @@
 //! refused, and what is left out is said. What becomes of pictures of all sizes and kinds is [`Survey`]'s business.
 
 mod decode;
+mod parallel;
 mod parts;
-mod room;
 pub mod sides;
 mod single;
 mod survey;
+mod told;
 
 pub use single::{Album, Single, open as open_single, tensor};
 pub use survey::Survey;

@@ -7,8 +7,9 @@
 //! said in notes. Nothing depends on the number of threads.
 
 use super::decode::{self, Looks};
+use super::parallel::{Room, in_parallel};
 use super::parts::{counted, some_of};
-use super::room::Room;
+use super::told::Told;
 use super::{Entry, Files};
 use crate::FileError;
 use crate::data::held::{Slots, hex, written};
@@ -17,8 +18,7 @@ use crate::data::view::Kept;
 use crate::data::{Data, DataInfo, Fit, Part, Pictures, Progress, Reading, Small, SourceFile};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Bytes that all threads together hold of files and decoded pictures.
 const ROOM: u64 = 768 << 20;
@@ -51,98 +51,6 @@ pub struct Survey {
     paired: bool,
     classes: Vec<String>,
     notes: Vec<String>,
-}
-
-/// What only pixels tell, over the pictures of a set.
-#[derive(Default)]
-struct Told {
-    /// How many white shows through.
-    clear: AtomicUsize,
-    /// How many of 16 bits have no value in the upper three quarters.
-    dark: AtomicUsize,
-    /// The largest value of those.
-    brightest: AtomicUsize,
-}
-
-/// Pictures of 10, 12 or 14 bits in files of 16 have no larger value.
-const DARK: u16 = u16::MAX >> 2;
-
-/// Runs `each` on the numbers below `n` with as many threads as there are cores, and gives the results in
-/// order; the first error, by number, ends it.
-fn in_parallel<T: Send>(
-    what: &str,
-    n: usize,
-    progress: &Progress,
-    each: impl Fn(usize) -> Result<T, FileError> + Sync,
-) -> Result<Vec<T>, FileError> {
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let made: Mutex<Vec<Option<T>>> = Mutex::new((0..n).map(|_| None).collect());
-    let failed: Mutex<Option<(usize, FileError)>> = Mutex::new(None);
-    let work = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= n {
-                return;
-            }
-            match each(i) {
-                Ok(value) => {
-                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(slot) = made.get_mut(i) {
-                        *slot = Some(value);
-                    }
-                }
-                Err(error) => {
-                    // Those before it are under way and may fail, too; those after it are left.
-                    next.fetch_max(n, Ordering::Relaxed);
-                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    if failed.as_ref().is_none_or(|(first, _)| i < *first) {
-                        *failed = Some((i, error));
-                    }
-                }
-            }
-            progress(what, done.fetch_add(1, Ordering::Relaxed) + 1, n);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(n) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    if let Some((_, error)) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    let made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(made.into_iter().flatten().collect())
-}
-
-impl Told {
-    fn of(&self, clear: bool, brightest: Option<u16>) {
-        self.clear.fetch_add(usize::from(clear), Ordering::Relaxed);
-        if let Some(value) = brightest.filter(|value| *value <= DARK) {
-            self.dark.fetch_add(1, Ordering::Relaxed);
-            self.brightest.fetch_max(value.into(), Ordering::Relaxed);
-        }
-    }
-
-    fn notes(self, all: usize) -> Vec<String> {
-        let [clear, dark, brightest] =
-            [self.clear, self.dark, self.brightest].map(AtomicUsize::into_inner);
-        let mut notes = Vec::new();
-        if clear > 0 {
-            notes.push(format!(
-                "{clear} of {all} pictures have transparency and are drawn on white"
-            ));
-        }
-        if dark > 0 {
-            notes.push(format!(
-                "{dark} of {all} pictures have 16 bits a channel and no value above {brightest} of 65535, so \
-                 that they are dark or all but black; if they were taken with 10, 12 or 14 bits, scale them first"
-            ));
-        }
-        notes
-    }
 }
 
 impl Survey {
