@@ -222,12 +222,12 @@ fn what_does_not_fit_is_said() {
         1,
         &["trainB/ß 木.png", "80x64", "one size"],
     );
-    save(dir, "joined/1.png", (128, 65), 1);
+    save(dir, "joined/1.png", (128, 80), 1);
     train(
         "pix2pix",
         "./joined",
         1,
-        &["joined/1.png", "65x128", "twice as wide as high"],
+        &["joined/1.png", "128 wide and 80 high", "halves"],
     );
     save(dir, "one/trainA/1.png", (64, 64), 1);
     train("cyclegan", "./one", 1, &["no pictures in trainB/"]);
@@ -283,7 +283,7 @@ fn what_does_not_fit_is_said() {
     sample(
         &["p", "--input", "one", "--out", "o"],
         1,
-        &["2.jpg", "no PNG or JPEG"],
+        &["2.jpg", "is no picture that can be read"],
     );
     let said = ok(
         "",

@@ -32,7 +32,7 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let looked = dataset::look(
         &job.settings.data,
         Split::Train,
-        Some(job.learns.sides),
+        Some(job.learns),
         &progress,
     )?;
     let (train, _) = looked.read(job.learns.view, &how, &progress)?;

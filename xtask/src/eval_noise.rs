@@ -71,7 +71,7 @@ impl Noises {
             small: Small::Enlarge,
             ..How::default()
         };
-        let looked = dataset::look(&settings.data, Split::Test, Some(job.learns.sides), &quiet)?;
+        let looked = dataset::look(&settings.data, Split::Test, Some(job.learns), &quiet)?;
         let (test, _) = looked.read(view.still(), &how, &quiet)?;
         let counts = [&test, train].map(|data| data.a.info().len);
         let most = counts[0].min(counts[1]);

@@ -65,7 +65,7 @@ impl Translations {
         let (settings, device) = (&job.settings, &job.device);
         // The error says why there are none.
         let quiet = |_: &str, _: usize, _: usize| {};
-        dataset::look(&settings.data, Split::Test, Some(job.learns.sides), &quiet)?;
+        dataset::look(&settings.data, Split::Test, Some(job.learns), &quiet)?;
         let held_out = HeldOut::open(job, train);
         if let Some(note) = &held_out.note {
             bail!("{note}")

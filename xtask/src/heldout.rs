@@ -36,7 +36,7 @@ impl HeldOut {
             ..How::default()
         };
         let quiet = |_: &str, _: usize, _: usize| {};
-        let looked = dataset::look(&job.settings.data, Split::Test, Some(learns.sides), &quiet);
+        let looked = dataset::look(&job.settings.data, Split::Test, Some(learns), &quiet);
         let read = looked.and_then(|looked| looked.read(learns.view.still(), &how, &quiet));
         let (data, note) = match read {
             Ok((data, _)) => (data, None),

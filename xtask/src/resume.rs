@@ -50,7 +50,7 @@ pub fn resumed<'a>(
     settings.keep = args.keep.unwrap_or(settings.keep);
     let learns = recipe.learns(&settings.config)?;
     let progress = progress_bar(args.quiet);
-    let looked = dataset::look(&settings.data, Split::Train, Some(learns.sides), &progress)?;
+    let looked = dataset::look(&settings.data, Split::Train, Some(learns), &progress)?;
     let info = looked.info();
     let (data, mut notes) = start::read(recipe, looked, &learns, settings.small, args)?;
     let checkpoint = match file {

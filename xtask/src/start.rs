@@ -61,7 +61,12 @@ pub fn read(
         small,
         memory: args.memory.map_or(How::default().memory, |mib| mib << 20),
     };
-    let (data, notes) = looked.read(learns.view, &how, &progress_bar(args.quiet))?;
+    let (data, mut notes) = looked.read(learns.view, &how, &progress_bar(args.quiet))?;
+    let names = &data.a.info().names;
+    if learns.labels && !names.is_empty() {
+        let rows = "rows of grids and numbers of classes, from 0";
+        notes.push(format!("{rows}: {}", names.join(", ")));
+    }
     let problem = match (learns.sides, &data.b, data.paired) {
         (Sides::One, None, _) | (Sides::Apart, Some(_), false) | (Sides::Paired, Some(_), true) => {
             match (learns.labels, data.a.info().classes) {
@@ -121,8 +126,8 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         Some(base) => base.config.clone(),
         None => recipe.preset(preset, &DataInfo::square(28 * 28)?)?,
     };
-    let sides = recipe.learns(&likely)?.sides;
-    let looked = dataset::look(&name, Split::Train, Some(sides), &progress_bar(args.quiet))?;
+    let learns = recipe.learns(&likely)?;
+    let looked = dataset::look(&name, Split::Train, Some(learns), &progress_bar(args.quiet))?;
     let info = looked.info();
     let config = match base {
         Some(base) => base.config.clone(),

@@ -8,6 +8,8 @@ mod held;
 pub mod idx;
 #[cfg(feature = "data")]
 pub mod images;
+#[cfg(feature = "data")]
+mod kinds;
 mod reading;
 mod resize;
 mod view;
