@@ -11,12 +11,18 @@ const LARGEST: u64 = 1 << 30;
 /// Reads `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` (or `t10k-…`) of a folder.
 ///
 /// # Errors
-/// A missing, truncated or malformed file, by name.
+/// A missing, truncated or malformed file, by name; where there are no pictures of that split, the problem begins with
+/// "holds no".
 pub fn folder(dir: &Path, split: Split) -> Result<Held, FileError> {
     let stem = match split {
         Split::Train => "train",
         Split::Test => "t10k",
     };
+    let [usual, other] = candidates(dir, &format!("{stem}-images"), "idx3-ubyte");
+    if !usual.exists() && !other.exists() {
+        let problem = format!("holds no {stem}-images-idx3-ubyte");
+        return Err(FileError::new(dir, problem, "add it and its labels"));
+    }
     let (images_file, images) = open(dir, &format!("{stem}-images"), "idx3-ubyte", 3)?;
     let (labels_file, labels) = open(dir, &format!("{stem}-labels"), "idx1-ubyte", 1)?;
     let [len, height, width] = images.dims[..] else {
