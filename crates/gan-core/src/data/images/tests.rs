@@ -2,6 +2,7 @@
 
 mod folders;
 mod kinds;
+mod mutated;
 
 use super::*;
 use crate::data::{Part, Pictures, Reading, Side, View};
