@@ -161,9 +161,10 @@ pub struct SampleArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
-    /// The class of all pictures, for a generator of classes [default: all classes in turn, a row each]
+    /// The class of all pictures, by its name or number, for a generator of classes [default: all classes in
+    /// turn, a row each]
     #[arg(long, value_name = "C")]
-    pub class: Option<u32>,
+    pub class: Option<String>,
     /// Pictures on the way from one noise vector to another, a row a pair
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
     pub interpolate: Option<u16>,

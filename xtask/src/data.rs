@@ -5,6 +5,7 @@ use crate::dataset;
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use gan_core::FileError;
+use gan_core::data::images::sides;
 use gan_core::data::{Data, Pictures, Split};
 use gan_core::image::grid;
 use std::path::Path;
@@ -43,8 +44,9 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
         match &data.b {
             None => {
                 counts(part, &*data.a);
-                if data.a.info().width == 2 * data.a.info().height {
-                    say!("         twice as wide as high: A|B for papers that learn from pairs");
+                let info = data.a.info();
+                if let Some((h, w)) = sides::halves((info.height, info.width)) {
+                    say!("         two halves of {h} x {w}: A|B for papers that learn from pairs");
                 }
             }
             Some(b) => {
@@ -68,16 +70,21 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
 /// Says how many pictures there are, and of what kind.
 fn counts(part: &str, set: &dyn Pictures) {
     let info = set.info();
     say!(
-        "  {part:6} {} pictures, {} x {}, {} channel{}",
+        "  {part:6} {} picture{}, {} x {}, {} channel{}",
         info.len,
+        plural(info.len),
         info.height,
         info.width,
         info.channels,
-        if info.channels == 1 { "" } else { "s" }
+        plural(info.channels)
     );
     let Some(classes) = info.classes else {
         return;

@@ -30,7 +30,7 @@ pub fn check(takes: &Takes, args: &SampleArgs) -> Result<()> {
         (Some(port), Some(_)) if args.direction.is_some() && !port.both_ways() => {
             "--direction: this generator translates one way only; leave it out"
         }
-        _ => match (args.n, args.class, args.interpolate) {
+        _ => match (args.n, &args.class, args.interpolate) {
             (None, None, None) => return Ok(()),
             _ => "-n, --class and --interpolate are for generators that take noise; leave them out",
         },
@@ -58,6 +58,7 @@ pub fn sample(
         _ => Side::A,
     };
     let album = Album::open(input)?;
+    album.notes().iter().for_each(|note| say!("note: {note}"));
     let names = album.names();
     let out = args.out.clone().unwrap_or(usual);
     let is_file = out

@@ -23,7 +23,7 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
             Some(_) => args.run.clone(),
             None => format!("{}.png", args.run),
         };
-        return write(&*sampler, args, &device, PathBuf::from(usual));
+        return write(&*sampler, args, &[], &device, PathBuf::from(usual));
     }
     let run = Path::new(&args.run);
     if !run.exists() && papers.iter().any(|recipe| recipe.info().name == args.run) {
@@ -58,10 +58,19 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
         Some(_) => format!("interpolation-{t:08}-seed{}.png", args.seed),
         None => format!("sample-{t:08}-seed{}.png", args.seed),
     };
-    write(&*sampler, args, &device, run.join("samples").join(name))
+    let classes = &checkpoint.header.data.names;
+    let usual = run.join("samples").join(name);
+    write(&*sampler, args, classes, &device, usual)
 }
 
-fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathBuf) -> Result<()> {
+/// `names` are those of the classes, where they have some.
+fn write(
+    sampler: &dyn Sampler,
+    args: &SampleArgs,
+    names: &[String],
+    device: &Device,
+    usual: PathBuf,
+) -> Result<()> {
     let takes = sampler.takes();
     inputs::check(&takes, args)?;
     if let Some(input) = &args.input {
@@ -88,8 +97,12 @@ fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathB
             (noise(n)?, square(n))
         }
     };
-    let probe = match args.class {
-        Some(class) => of_class(probe, class, classes)?,
+    let probe = match &args.class {
+        Some(class) => {
+            let number = class_number(class, classes, names)?;
+            let labels = Tensor::full(number, probe.count()?, &probe.device())?;
+            probe.labelled(labels)
+        }
         None => probe,
     };
     let mut draws = CounterRng::new(args.seed, device);
@@ -99,6 +112,13 @@ fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathB
     let png = grid(pictures, columns)?.png()?;
     std::fs::write(&path, png).map_err(|e| FileError::writing(&path, &e))?;
     say!("{} pictures: {}", pictures.dim(0)?, path.display());
+    let rows = pictures.dim(0)? / columns;
+    if args.class.is_none() && args.interpolate.is_none() && !names.is_empty() {
+        match rows == names.len() && pictures.dim(0)? == rows * columns {
+            true => say!("rows, from the top: {}", names.join(", ")),
+            false => say!("classes, in their order: {}", names.join(", ")),
+        }
+    }
     Ok(())
 }
 
@@ -107,21 +127,44 @@ fn square(n: usize) -> usize {
     (n as f64).sqrt().ceil() as usize
 }
 
-/// The same noise, all of one class.
-fn of_class(probe: Probe, class: u32, classes: Option<usize>) -> Result<Probe> {
-    match classes {
-        Some(classes) if (class as usize) < classes => {
-            let labels = Tensor::full(class, probe.count()?, &probe.device())?;
-            Ok(probe.labelled(labels))
-        }
-        Some(classes) => bail!(Usage(format!(
+/// The number of a class by its name, or by its number where no name is one.
+fn class_number(class: &str, classes: Option<usize>, names: &[String]) -> Result<u32> {
+    let Some(classes) = classes else {
+        bail!(Usage(format!(
+            "--class {class}: this generator knows no classes"
+        )))
+    };
+    if let Some(number) = names.iter().position(|name| name == class) {
+        return Ok(number as u32);
+    }
+    let is_number = |word: &str| word.parse::<u32>().is_ok();
+    let by_number = !names.iter().any(|name| is_number(name));
+    match class.parse::<u32>() {
+        Ok(number) if by_number && (number as usize) < classes => Ok(number),
+        _ if names.is_empty() => bail!(Usage(format!(
             "--class {class}: this generator has the classes 0 to {}",
             classes - 1
         ))),
-        None => bail!(Usage(format!(
-            "--class {class}: this generator knows no classes"
+        _ => bail!(Usage(format!(
+            "--class {class}: this run has no such class; {}",
+            nearest_of(class, names)
         ))),
     }
+}
+
+/// Names, the nearest first, as many as fit a line.
+fn nearest_of(word: &str, names: &[String]) -> String {
+    let near = |name: &str| strsim::normalized_damerau_levenshtein(word, name);
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_by(|a, b| near(b).total_cmp(&near(a)));
+    let mut shown = String::from("it has");
+    for (i, name) in sorted.iter().enumerate() {
+        if i > 0 && shown.len() + name.len() > 160 {
+            return format!("{shown} and {} more", sorted.len() - i);
+        }
+        shown = format!("{shown}{} {name}", if i > 0 { "," } else { "" });
+    }
+    shown
 }
 
 /// `steps` latent vectors from each even row of `ends` to the odd one after it; both ends' class is the first's.
