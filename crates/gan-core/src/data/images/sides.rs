@@ -71,22 +71,7 @@ fn joined(
     mut notes: Vec<String>,
     progress: &Progress,
 ) -> Result<Survey, FileError> {
-    let part = match Parts::find(path, listed, None)? {
-        None if split == Split::Test => Listed::new(),
-        None => {
-            parts::refuse_letters(path, "", listed)?;
-            listed.clone()
-        }
-        Some(found) => {
-            let read = [Split::Train, Split::Test].into_iter();
-            let read = read.filter_map(|part| Some((found.folder(part)?, folder_of(part, None))));
-            notes.extend(parts::said(listed, &read.collect::<Vec<_>>()));
-            let folder = found.folder(split);
-            let part = folder.map_or(Listed::new(), |folder| within(listed, folder));
-            parts::refuse_letters(path, &format!("{}/", folder.unwrap_or_default()), &part)?;
-            part
-        }
-    };
+    let part = joined_part(path, split, listed, &mut notes)?;
     if part.is_empty() {
         let folder = folder_of(split, None);
         return Err(FileError::new(
@@ -105,17 +90,48 @@ fn joined(
         halves.collect()
     });
     let survey = Survey::new(path, files, sides.into(), true, Vec::new(), progress)?;
+    let oblong = oblong(&survey)?;
+    if oblong > 0 {
+        let all = part.len();
+        notes.push(format!(
+            "{oblong} of {all} pictures are split into halves that are no squares: A on the left, B on the right"
+        ));
+    }
+    Ok(of_train(survey, split, notes))
+}
+
+/// The pictures of a part, where each shows a pair.
+fn joined_part<'a>(
+    path: &Path,
+    split: Split,
+    listed: &Listed<'a>,
+    notes: &mut Vec<String>,
+) -> Result<Listed<'a>, FileError> {
+    let Some(found) = Parts::find(path, listed, None)? else {
+        parts::refuse_letters(path, "", listed)?;
+        return Ok(match split {
+            Split::Train => listed.clone(),
+            Split::Test => Listed::new(),
+        });
+    };
+    let read = [Split::Train, Split::Test].into_iter();
+    let read = read.filter_map(|part| Some((found.folder(part)?, folder_of(part, None))));
+    notes.extend(parts::said(listed, &read.collect::<Vec<_>>()));
+    let folder = found.folder(split);
+    let part = folder.map_or(Listed::new(), |folder| within(listed, folder));
+    parts::refuse_letters(path, &format!("{}/", folder.unwrap_or_default()), &part)?;
+    Ok(part)
+}
+
+/// How many of the pictures have halves that are no squares.
+fn oblong(survey: &Survey) -> Result<usize, FileError> {
     // The survey has halved their width.
     let size = |looks: &super::decode::Looks| (looks.height, looks.full_width);
-    let whole = survey
-        .side(0)
-        .find(|(_, looks)| halves(size(looks)).is_none());
-    if let Some((entry, looks)) = whole {
+    let mut seen = survey.side(0);
+    if let Some((entry, looks)) = seen.find(|(_, looks)| halves(size(looks)).is_none()) {
         let (height, width) = size(looks);
         let why = match width % 2 {
-            0 => {
-                "whose halves, A on the left and B on the right, would be no pictures of usual shapes"
-            }
+            0 => "whose halves, A on the left and B on the right, are of no usual shape",
             _ => "an odd width, of which A on the left and B on the right have no halves",
         };
         return Err(FileError::new(
@@ -124,18 +140,10 @@ fn joined(
             "put pairs into trainA/ and trainB/ by the same names, or squares side by side",
         ));
     }
-    let oblong = survey
-        .side(0)
-        .filter(|(_, looks)| looks.full_width != 2 * looks.height);
-    let oblong = oblong.count();
-    if oblong > 0 {
-        notes.push(format!(
-            "{} of {} pictures are split into halves that are no squares: A on the left, B on the right",
-            oblong,
-            part.len()
-        ));
-    }
-    Ok(of_train(survey, split, notes))
+    let all = survey.side(0);
+    Ok(all
+        .filter(|(_, looks)| looks.full_width != 2 * looks.height)
+        .count())
 }
 
 /// Looks at `trainA/` and `trainB/` as two sets of any two counts.

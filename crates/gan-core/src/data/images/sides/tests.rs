@@ -173,11 +173,7 @@ fn pictures_twice_as_wide_as_high_are_pairs() {
     let error = paired(&path, Split::Train).map(drop).expect_err("no pair");
     says(
         &error,
-        &[
-            "train/3.png",
-            "4 wide and 4 high",
-            "no pictures of usual shapes",
-        ],
+        &["train/3.png", "4 wide and 4 high", "of no usual shape"],
     );
     let (_dir, path) = folder(&[("1.png", plain(5, (4, 8)))]);
     assert_eq!(paired(&path, Split::Train).expect("pairs").a.info().len, 1);
