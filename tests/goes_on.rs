@@ -627,14 +627,9 @@ fn a_run_that_has_fallen_apart_is_not_just_done() {
 #[test]
 fn settings_whose_memory_cannot_be_had_are_refused_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    for (paper, set) in [
-        ("pix2pix", "size=4096"),
-        ("cyclegan", "batch=90001"),
-        ("vanilla", "batch=100000000"),
-    ] {
-        let args = [
-            "train", paper, "--preset", "demo", "--out", "r", "--set", set,
-        ];
+    for paper in ["pix2pix", "cyclegan"] {
+        let set = ["--set", "size=4096", "--set", "batch=16384"];
+        let args = [&["train", paper, "--out", "r"], &set[..]].concat();
         let start = Instant::now();
         let line = fails(dir.path(), &args, 1);
         says(&line, &[paper, "GiB of memory", "smaller batch"]);
