@@ -16,6 +16,7 @@ mod goes_on;
 mod gpu;
 mod grows;
 mod images;
+mod kept;
 mod learns;
 mod lengths;
 mod mutants;

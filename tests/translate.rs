@@ -67,7 +67,7 @@ fn pairs_of_a_folder_train_are_shown_translated_and_judged() {
     says(
         &said,
         &[
-            "4 pictures of 3x64x64",
+            "4 pairs of 3x64x64",
             "1 of 8 pictures have transparency and are drawn on white",
             "6 of 8 pictures are brought to a shorter side of 72",
             "held-out.png",

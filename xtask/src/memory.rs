@@ -99,6 +99,8 @@ fn estimate(job: &Job<'_>, info: &DataInfo) -> Option<u64> {
         let units = area(side) * share as f64;
         if let Some((fewer, less)) = before
             && peak >= less + GROWTH
+            // Before that, what was freed for earlier tries hides a part of it.
+            && 2 * peak >= 3 * less
         {
             let each = (peak - less) as f64 / (units - fewer);
             return Some(peak + (each * (batch as f64 - units)) as u64);

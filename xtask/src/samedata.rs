@@ -79,7 +79,7 @@ pub fn write_list(run: &Path, data: &Data) -> Result<()> {
 fn changed_files(run: &Path, data: &Data) -> Option<String> {
     let text = std::fs::read_to_string(list(run)).ok()?;
     let now = lines(&data.files());
-    let split = |line: &'_ str| -> Option<(String, String)> {
+    let split = |line: &str| -> Option<(String, String)> {
         let (sha256, name) = line.split_once("  ")?;
         Some((name.to_string(), sha256.to_string()))
     };

@@ -379,12 +379,9 @@ pub fn apply(recipe: &dyn Recipe, config: &Value, set: &[String]) -> Result<Valu
         return recipe.check(whole).context("the settings of this paper");
     };
     // The first word from which on it is so is to blame.
-    let blamed = set.iter().zip(applied.iter().skip(1));
-    match blamed
-        .into_iter()
-        .find(|(_, config)| said(config).as_ref() == Some(&problem))
-    {
-        Some((word, _)) if !set.is_empty() => bail!(Usage(format!("--set {word}: {problem}"))),
+    let mut words = set.iter().zip(applied.iter().skip(1));
+    match words.find(|(_, config)| said(config).as_ref() == Some(&problem)) {
+        Some((word, _)) => bail!(Usage(format!("--set {word}: {problem}"))),
         _ => recipe.check(whole).context("the settings of this paper"),
     }
 }

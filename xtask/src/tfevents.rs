@@ -209,8 +209,7 @@ fn intact_through(file: &mut File, last: u64) -> io::Result<(u64, bool)> {
     let (mut data, mut end, mut past) = (Vec::new(), 0, false);
     loop {
         let step = match read_record(&mut records, &mut data)? {
-            Record::None => return Ok((end, true)),
-            Record::Torn => return Ok((end, true)),
+            Record::None | Record::Torn => return Ok((end, true)),
             Record::Damaged => return Ok((end, is_zero(&data) && is_zero_to_end(&mut records)?)),
             Record::Whole => Event::decode(data.as_slice()).map(|event| event.step),
         };
