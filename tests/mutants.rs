@@ -348,7 +348,15 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
                 Some(_) => &["--input", "in.png"],
                 None => &["-n", "1"],
             };
-            let sample = ["sample", paper, "--weights", name, "--out", "out.png"];
+            let sample = [
+                "sample",
+                paper,
+                "--weights",
+                name,
+                "--out",
+                "out.png",
+                "--force",
+            ];
             match even {
                 true => run(&[&sample[..], one].concat()),
                 false => run(&["weights", "inspect", name]),
@@ -360,7 +368,7 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
         }
         "checkpoint" | "header" => {
             put(&format!("r/checkpoints/{name}"));
-            let sample = ["sample", "r", "-n", "1", "--out", "out.png"];
+            let sample = ["sample", "r", "-n", "1", "--out", "out.png", "--force"];
             run(if even { &sample } else { &resume });
         }
         "config" => {
@@ -375,7 +383,7 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
                 "--dry-run",
             ];
             match index % 3 {
-                0 => run(&["sample", "r", "-n", "1", "--out", "out.png"]),
+                0 => run(&["sample", "r", "-n", "1", "--out", "out.png", "--force"]),
                 1 => run(&resume),
                 _ => run(&again),
             };

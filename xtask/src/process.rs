@@ -63,8 +63,6 @@ pub fn threads() -> usize {
 /// A flag that Ctrl-C, SIGTERM or SIGHUP sets; a second one of the first two ends the process at once, with exit code
 /// 130. A terminal that is closed may say so several times, by its shell and by the system, so a second SIGHUP ends
 /// nothing, and after one the first SIGTERM neither.
-///
-/// Writing past a file size limit becomes an ordinary error instead of a signal that kills.
 pub fn watch_signals() -> Result<Arc<AtomicBool>> {
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
     for signal in [SIGINT, SIGTERM] {
@@ -77,8 +75,16 @@ pub fn watch_signals() -> Result<Arc<AtomicBool>> {
     if !ignored(SIGHUP) {
         flag::register(SIGHUP, stop.clone())?;
     }
-    flag::register(SIGXFSZ, Arc::default())?;
     Ok(stop)
+}
+
+/// Makes writing past a limit of a file's size an ordinary error instead of a signal that kills.
+///
+/// # Errors
+/// A system that does not let signals be watched.
+pub fn watch_limits() -> Result<()> {
+    flag::register(SIGXFSZ, Arc::default())?;
+    Ok(())
 }
 
 /// Whether this process was started with a signal ignored; where the system does not say, it is left as it is.
