@@ -8,7 +8,7 @@
 use crate::algorithm::Algorithm;
 use crate::context::Length;
 use crate::data::{Data, DataInfo};
-use crate::error::{FileError, cut, plain};
+use crate::error::{FileError, cut};
 use crate::source::Source;
 use crate::state::{StateReader, StateWriter};
 use crate::whole::write_whole;
