@@ -181,7 +181,9 @@ fn commit() -> String {
     let run = || {
         let root = dataset::workspace().ok()?;
         let git = std::process::Command::new("git")
-            .args(["describe", "--always", "--dirty", "--abbrev=12"])
+            // Without its locks: where a file may not be written to its end, one would stay.
+            .args(["--no-optional-locks", "describe"])
+            .args(["--always", "--dirty", "--abbrev=12"])
             .current_dir(root)
             .output()
             .ok()?;
