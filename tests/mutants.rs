@@ -119,8 +119,9 @@ fn fault(input: &str, kib: u64, size: u64) -> Option<String> {
     if let Some(line) = messages.iter().find(|line| line.chars().count() > LONGEST) {
         return Some(format!("{} characters", line.chars().count()));
     }
-    // What is wrong with a run as a whole names its folder.
-    let is_named = |line: &&str| line.contains(file) || line.starts_with("error: r: ");
+    // What is wrong with a run as a whole names its folder, with its data theirs and the option for others.
+    let others = |line: &str| line.starts_with("error: r: ") || line.contains("--data");
+    let is_named = |line: &&str| line.contains(file) || others(line);
     (!messages.is_empty() && !messages.iter().any(is_named))
         .then(|| "does not name the file".into())
 }
@@ -213,6 +214,11 @@ fn prepare(reader: &str, dir: &Path) {
             let often = ["--log-every", "1", "--sample-every", "1", "--keep", "1"];
             ok("", dir, &[&train[..], &often].concat());
             let run = dir.join("r");
+            // The same text in every folder that the test is run in.
+            let config = fs::read_to_string(run.join("config.toml")).unwrap();
+            let data = few.canonicalize().unwrap();
+            let config = config.replace(data.to_str().unwrap(), "few");
+            fs::write(run.join("config.toml"), config).unwrap();
             let events = fs::read_dir(run.join("tensorboard/train"))
                 .unwrap()
                 .flatten();
@@ -348,7 +354,15 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
                 Some(_) => &["--input", "in.png"],
                 None => &["-n", "1"],
             };
-            let sample = ["sample", paper, "--weights", name, "--out", "out.png"];
+            let sample = [
+                "sample",
+                paper,
+                "--weights",
+                name,
+                "--out",
+                "out.png",
+                "--force",
+            ];
             match even {
                 true => run(&[&sample[..], one].concat()),
                 false => run(&["weights", "inspect", name]),
@@ -360,7 +374,7 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
         }
         "checkpoint" | "header" => {
             put(&format!("r/checkpoints/{name}"));
-            let sample = ["sample", "r", "-n", "1", "--out", "out.png"];
+            let sample = ["sample", "r", "-n", "1", "--out", "out.png", "--force"];
             run(if even { &sample } else { &resume });
         }
         "config" => {
@@ -375,7 +389,7 @@ fn read(reader: &str, name: &str, input: &[u8], index: u64) {
                 "--dry-run",
             ];
             match index % 3 {
-                0 => run(&["sample", "r", "-n", "1", "--out", "out.png"]),
+                0 => run(&["sample", "r", "-n", "1", "--out", "out.png", "--force"]),
                 1 => run(&resume),
                 _ => run(&again),
             };

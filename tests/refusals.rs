@@ -56,21 +56,21 @@ $ train vanilla --data mnits
 $ train vanilla --data no/such
 1 error: no/such: no such folder or file; check --data
 $ train vanilla --data none
-1 error: HERE/none: holds no files; name a folder or zip file of pictures, or a folder in MNIST's format
+1 error: HERE/none: holds no files; PNG, JPEG, WebP, BMP, TIFF and GIF are read; name a folder or zip file of pictures, or a folder in MNIST's format
 $ train vanilla --data text.txt
 1 error: HERE/text.txt: is neither a folder nor a zip file that can be read (invalid Zip archive: Could not find EOCD); name a folder of pictures or a zip file of one
 $ train cgan --data few
 2 error: cgan learns from pictures with labels, which this data set does not have; choose another with --data
 $ train pix2pix --data few
-1 error: HERE/few/0.png: is 16x16 (height x width), expected a pair: twice as wide as high, A on the left, B on the right; put pairs into trainA/ and trainB/ by the same names, or both halves into one picture
+1 error: HERE/few/0.png: is 16 wide and 16 high, whose halves, A on the left and B on the right, would be no pictures of usual shapes; put pairs into trainA/ and trainB/ by the same names, or squares side by side
 $ train cyclegan --data mnist
 2 error: cyclegan learns from two sets of pictures, A and B, which this data set does not have; choose another with --data
 $ train dcgan --data few --set size=32
 1 error: HERE/few: holds 3 pictures whose shorter side is below the 32 pixels that this run needs: 0.png (16 wide, 16 high), 1.png (16 wide, 16 high), 2.png (16 wide, 16 high); --enlarge enlarges them, --skip-small leaves them out, --set size=N needs less
 $ train dcgan --data few --set size=32 --skip-small
-1 error: HERE/few: holds no picture with a shorter side of 32 pixels or more; --enlarge enlarges them, --set size=N needs less
+1 error: HERE/few: has no picture with a shorter side of 32 pixels or more; --enlarge enlarges them, --set size=N needs less
 $ train vanilla --data broken
-1 error: HERE/broken/1.png: is no PNG or JPEG picture, or is damaged (unexpected end of file); replace it or take it out of the set
+1 error: HERE/broken/1.png: is a damaged PNG picture (unexpected end of file); replace it or take it out of the set
 $ train pix2pix --data lonely
 1 error: HERE/lonely: holds 1 picture without a partner: trainA/two.png; a pair has one name in trainA/ and trainB/; add the partners or take these out
 $ train pix2pix --data unequal
@@ -103,7 +103,7 @@ $ train vanilla --seed 18446744073709551615
 2 error: invalid value '18446744073709551615' for '--seed <S>': 18446744073709551615 is not in 0..=9223372036854775807
     For more information, try '--help'.
 $ train vanilla --keep 0
-2 error: invalid value '0' for '--keep <N>': 0 is not in 1..=4294967295
+2 error: invalid value '0' for '--keep <N>': expected a number from 1 on, or all
     For more information, try '--help'.
 $ train vanilla --memory x
 2 error: invalid value 'x' for '--memory <MIB>': invalid digit found in string
@@ -144,10 +144,10 @@ $ train dcgan --out r --resume
 1 error: r/config.toml: is a run of vanilla, not of dcgan; name the paper of the run
 $ train vanilla --out p --resume --seed 2
 2 error: --seed would change a run that has begun; leave it out, or start a new run without --resume
-$ train vanilla --out p --resume --set lr=1
-2 error: --set lr would change a run that has begun; leave it out, or start a new run without --resume
+$ train vanilla --out p --resume --set batch=9
+2 error: --set batch would change a run that has begun; leave it out, or start a new run without --resume
 $ train vanilla --out p --resume --data few
-2 error: --data would change a run that has begun; leave it out, or start a new run without --resume
+1 error: HERE/few: holds 3 pictures whose shorter side is below the 28 pixels that this run needs: 0.png (16 wide, 16 high), 1.png (16 wide, 16 high), 2.png (16 wide, 16 high); --enlarge enlarges them, --skip-small leaves them out, --set size=N needs less
 $ train vanilla --out p --resume --preset paper
 2 error: --preset would change a run that has begun; leave it out, or start a new run without --resume
 $ train vanilla --out p --resume --stretch
@@ -204,7 +204,7 @@ $ sample pairs
 $ sample pairs --input absent.png
 1 error: absent.png: cannot be read (No such file or directory (os error 2)); check the name
 $ sample pairs --input none
-1 error: none: holds no files; name a folder or zip file of pictures, or a folder in MNIST's format
+1 error: none: holds no files; PNG, JPEG, WebP, BMP, TIFF and GIF are read; name a folder or zip file of pictures, or a folder in MNIST's format
 $ sample pairs --input text.txt
 1 error: text.txt: is neither a folder nor a zip file that can be read (invalid Zip archive: Could not find EOCD); name a folder of pictures or a zip file of one
 $ sample pairs --input few --class 1
@@ -239,7 +239,7 @@ $ data inspect absent
 $ data inspect text.txt
 1 error: text.txt: is neither a folder nor a zip file that can be read (invalid Zip archive: Could not find EOCD); name a folder of pictures or a zip file of one
 $ data inspect none
-1 error: none: holds no files; name a folder or zip file of pictures, or a folder in MNIST's format
+1 error: none: holds no files; PNG, JPEG, WebP, BMP, TIFF and GIF are read; name a folder or zip file of pictures, or a folder in MNIST's format
 $ weights inspect absent
 1 error: absent: cannot be read (No such file or directory (os error 2)); check the name
 $ weights inspect text.txt

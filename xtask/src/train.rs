@@ -34,7 +34,6 @@ const COLUMNS: usize = 8;
 
 /// Runs `train`; gives the exit code.
 pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
-    process::outlive_size_limits()?;
     let recipe = settings::paper(papers, &args.paper)?;
     let (device, why) = process::choose(&args.device)?;
     if let (Some(why), false) = (why, args.quiet) {
@@ -184,7 +183,9 @@ fn commit() -> String {
     let run = || {
         let root = dataset::workspace().ok()?;
         let git = std::process::Command::new("git")
-            .args(["describe", "--always", "--dirty", "--abbrev=12"])
+            // Without its locks: where a file may not be written to its end, one would stay.
+            .args(["--no-optional-locks", "describe"])
+            .args(["--always", "--dirty", "--abbrev=12"])
             .current_dir(root)
             .output()
             .ok()?;
