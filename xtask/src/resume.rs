@@ -302,7 +302,10 @@ fn check(
     } else if let differ = differences(&saved, &of_its_last)
         && !differ.is_empty()
     {
-        format!("was saved with other settings ({})", differ.join(", "))
+        format!(
+            "was saved with other settings ({})",
+            gan_core::cut(&differ.join(", "), 150)
+        )
     } else if header.seed != settings.seed {
         format!(
             "was saved with seed {}, not {} as in config.toml",
