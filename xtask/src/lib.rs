@@ -83,7 +83,8 @@ pub fn main(papers: &[&dyn Recipe]) -> ExitCode {
     process::report_panics();
     let args: Vec<OsString> = std::env::args_os().collect();
     match Cli::try_parse_from(&args) {
-        Ok(cli) => match process::settle(cli.threads).and_then(|()| process::outlive_size_limits()) {
+        Ok(cli) => match process::settle(cli.threads).and_then(|()| process::outlive_size_limits())
+        {
             Ok(()) => run(papers, args),
             Err(error) => report(&error),
         },
