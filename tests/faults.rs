@@ -218,10 +218,9 @@ fn checkpoints_of_another_run_are_refused() {
     says(&line, &["is a run of toy-critic, not of vanilla"]);
 
     for (option, value, word) in [
-        ("--set", "lr=0.1", "--set lr"),
+        ("--set", "z_dim=3", "--set z_dim"),
         ("--seed", "2", "--seed"),
         ("--preset", "paper", "--preset"),
-        ("--data", "/", "--data"),
     ] {
         let line = fails(
             dir.path(),
@@ -232,10 +231,17 @@ fn checkpoints_of_another_run_are_refused() {
     }
     let line = fails(
         dir.path(),
-        &["train", "vanilla", "--out", "r", "--resume"],
-        2,
+        &[
+            "train", "vanilla", "--out", "r", "--resume", "--data", "emoji", "--steps", "9",
+        ],
+        1,
     );
-    says(&line, &["all 4 iterations are done", "--steps"]);
+    says(&line, &["emoji: are other data than this run began with"]);
+    for rest in [&[][..], &["--set", "lr=0.1"]] {
+        let args = ["train", "vanilla", "--out", "r", "--resume"];
+        let line = fails(dir.path(), &[&args[..], rest].concat(), 2);
+        says(&line, &["all 4 iterations are done", "--steps"]);
+    }
     let line = fails(dir.path(), &[&TRAIN[..], &["--out", "r"]].concat(), 1);
     says(&line, &["r", "holds a run already", "--resume"]);
     let line = fails(
@@ -260,7 +266,7 @@ fn going_on_from_an_earlier_checkpoint_leaves_one_course() {
     ];
     ok("", dir.path(), &args);
     let left: Vec<_> = gan_core::Store::list(&run_dir.join("checkpoints")).unwrap();
-    assert_eq!(left.iter().map(|(t, _)| *t).collect::<Vec<_>>(), [5]);
+    assert_eq!(left.iter().map(|(t, _)| *t).collect::<Vec<_>>(), [4, 5]);
     assert!(
         run_dir
             .join("checkpoints/step-00000006.safetensors.abandoned")
@@ -314,7 +320,13 @@ fn other_contents_of_the_same_shape_are_other_data() {
         &["train", "vanilla", "--out", "r", "--resume", "--steps", "4"],
         1,
     );
-    says(&line, &["saved with other data", "other contents"]);
+    says(
+        &line,
+        &[
+            "set: are other data than this run began with",
+            "changed: train-images-idx3-ubyte",
+        ],
+    );
     // Sampling needs the checkpoint alone.
     fs::remove_dir_all(&set).unwrap();
     ok(

@@ -61,7 +61,10 @@ fn pictures_that_cannot_be_used_are_named_and_nothing_is_made() {
     save(&set.join("1.png"), 8, 1);
     save(&set.join("3.png"), 8, 3);
     fs::write(set.join("2.png"), "a text file").unwrap();
-    refused("./set", &["set/2.png", "no PNG or JPEG", "replace it"]);
+    refused(
+        "./set",
+        &["set/2.png", "is no picture that can be read", "replace it"],
+    );
     save(&set.join("2.png"), 7, 2);
     let words = [
         "set: holds 1 picture ",
@@ -172,4 +175,106 @@ fn pictures_of_all_sizes_and_kinds_train() {
     let plain = saved("plain", &[]);
     assert!(plain == saved("packed", &["--memory", "0"]));
     assert!(plain != saved("flipped", &["--set", "flip=true"]));
+}
+
+/// Folders are classes by their names for whoever learns from labels, and more pictures for all others.
+#[test]
+fn classes_keep_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |path: &str| dir.path().join("set").join(path);
+    for (i, name) in [
+        "Train/2/a.png",
+        "Train/10/b.png",
+        "Train/10/c.png",
+        "TEST/2/d.png",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        save(&place(name), 8, 60 * i as u8);
+    }
+    fs::write(place("Train/2/notes.TXT"), "x").unwrap();
+    let said = ok("", dir.path(), &["data", "inspect", "./set"]);
+    for words in [
+        "train  3 pictures, 8 x 8, 3 channels",
+        "2 classes (2: 1, 10: 2)",
+        "test   1 picture,",
+        "note: left out 1 file that is no picture of a kind that is read: 1 .txt",
+        "note: Train/ is read as train/, TEST/ is read as test/",
+    ] {
+        assert!(said.contains(words), "{words:?} is missing in\n{said}");
+    }
+    let train = |paper: &str| {
+        let args = ["train", paper, "--preset", "smoke", "--steps", "2"];
+        ok(
+            "",
+            dir.path(),
+            &[&args[..], &["--data", "./set", "--out", paper]].concat(),
+        )
+    };
+    let said = train("vanilla");
+    assert!(said.contains("2 folders are read as one set"), "{said}");
+    let said = train("cgan");
+    assert!(said.contains("numbers of classes, from 0: 2, 10"), "{said}");
+    let sample = |class: &str| {
+        let args = [
+            "sample", "cgan", "-n", "4", "--out", "s.png", "--class", class,
+        ];
+        ok("", dir.path(), &args);
+        bytes(&dir.path().join("s.png"))
+    };
+    assert!(sample("2") != sample("10"));
+    let line = fails(dir.path(), &["sample", "cgan", "--class", "1"], 2);
+    assert!(line.contains("no such class; it has 10, 2"), "{line}");
+    let said = ok("", dir.path(), &["sample", "cgan", "-n", "6"]);
+    assert!(said.contains("rows, from the top: 2, 10"), "{said}");
+
+    save(&place("Train/stray.png"), 8, 9);
+    let args = [
+        "train", "cgan", "--preset", "smoke", "--data", "./set", "--out", "r",
+    ];
+    let line = fails(dir.path(), &args, 1);
+    assert!(
+        line.contains("stray.png") && line.contains("beside the folders"),
+        "{line}"
+    );
+    fs::rename(place("TEST"), place("testing")).unwrap();
+    for args in [&args[..], &["data", "inspect", "./set"]] {
+        let line = fails(dir.path(), args, 1);
+        assert!(line.contains("testing/, which is nearly test/"), "{line}");
+    }
+}
+
+/// What would be waited for without end is not opened, and a limit is said where a picture passes it.
+#[cfg(unix)]
+#[test]
+fn pipes_are_left_out_and_limits_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    save(&set.join("1.png"), 8, 1);
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(set.join("2.png"))
+        .status();
+    assert!(pipe.unwrap().success());
+    let said = ok("", dir.path(), &["data", "inspect", "./set"]);
+    assert!(
+        said.contains("left out what is no file: 2.png (a named pipe)"),
+        "{said}"
+    );
+    // A BMP's header: its own size, width, height, one plane of 24 bits, nothing packed.
+    let mut tall = b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+    tall.extend([8u32.to_le_bytes(), 9000u32.to_le_bytes()].concat());
+    tall.extend([1, 0, 24, 0]);
+    tall.extend([0; 24]);
+    fs::write(set.join("3.bmp"), tall).unwrap();
+    for args in [
+        &["data", "inspect", "./set"][..],
+        &["train", "dcgan", "--data", "./set"],
+    ] {
+        let line = fails(dir.path(), args, 1);
+        assert!(
+            line.contains("set/3.bmp: is 8 pixels wide and 9000 high"),
+            "{line}"
+        );
+    }
 }

@@ -11,22 +11,33 @@ mod edge;
 mod eval;
 mod faults;
 mod finish;
+mod goes_on;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod grows;
 mod images;
+mod kept;
 mod learns;
 mod lengths;
 mod mistakes;
+mod mutants;
+#[path = "../xtask/examples/own_paper.rs"]
+#[allow(dead_code)]
+mod own;
+mod own_paper;
 mod papers;
 mod parity;
 mod program;
+mod refusals;
 mod resume;
+mod sample;
 mod smoke;
 mod steps;
+mod sweep;
 #[path = "../crates/gan-core/tests/toys/mod.rs"]
 #[allow(dead_code)]
 mod toys;
 mod translate;
 mod translates;
+mod weights;
 mod workers;

@@ -24,7 +24,7 @@ fn a_class_fills_the_grid_and_without_one_each_has_a_row() {
     let dir = tempfile::tempdir().unwrap();
     smoke(dir.path(), "cgan", &["--set", "design=split"]);
     let sample = |rest: &[&str]| {
-        let args = ["sample", "r", "--out", "s.png"];
+        let args = ["sample", "r", "--force", "--out", "s.png"];
         ok("", dir.path(), &[&args[..], rest].concat());
         bytes(&dir.path().join("s.png"))
     };

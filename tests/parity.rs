@@ -118,6 +118,89 @@ fn what_is_over_or_unknown_or_broken_is_said() {
     fails(dir.path(), &["parity", "absent.safetensors"], 1);
 }
 
+/// Settings that lie about sizes cost no memory: what is recorded says how large everything is.
+#[test]
+fn numbers_of_a_recording_that_lie_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (recording, from, to, wanted) in [
+        (
+            "vanilla",
+            "\\\"img\\\": 49",
+            "\\\"img\\\": 1099511627776",
+            "img is 1099511627776, expected",
+        ),
+        (
+            "vanilla",
+            "\\\"img\\\": 49",
+            "\\\"img\\\": 50",
+            "d.disc.0.weight is [16, 49]",
+        ),
+        (
+            "vanilla",
+            "\\\"hidden_g\\\": 24",
+            "\\\"hidden_g\\\": 16000",
+            "g.gen.0.weight is [24, 8]",
+        ),
+        (
+            "vanilla",
+            "\\\"batch\\\": 6",
+            "\\\"batch\\\": 0",
+            "batch is 0, expected 1 to 16384",
+        ),
+        (
+            "dcgan",
+            "\\\"z\\\": 12",
+            "\\\"z\\\": 16384",
+            "g.main.0.weight is [12,",
+        ),
+        (
+            "pix2pix",
+            "\\\"downs\\\": 6",
+            "\\\"downs\\\": 99",
+            "downs is 99, expected 5 to 10",
+        ),
+        (
+            "cyclegan",
+            "\\\"n_layers\\\": 3",
+            "\\\"n_layers\\\": 70",
+            "n_layers is 70, expected",
+        ),
+        (
+            "metrics-swd",
+            "\\\"levels\\\": ",
+            "\\\"levels\\\": 9999",
+            "levels is 9999",
+        ),
+        (
+            "resize",
+            "\\\"scale\\\": 2.0",
+            "\\\"scale\\\": 1e-300",
+            "a scale of 1e-300",
+        ),
+        (
+            "layers",
+            "\\\"padding\\\": 1",
+            "\\\"padding\\\": 4294967296",
+            "padding is 4294967296",
+        ),
+    ] {
+        let file = bytes(&fixture(recording));
+        let end = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        let header = std::str::from_utf8(&file[8..end]).unwrap();
+        let changed = header.replacen(from, to, 1);
+        assert_ne!(header, changed, "{recording} has no {from}");
+        let size = (changed.len() as u64).to_le_bytes();
+        let whole = [&size[..], changed.as_bytes(), &file[end..]].concat();
+        std::fs::write(dir.path().join("lie.safetensors"), whole).unwrap();
+        let line = fails(dir.path(), &["parity", "lie.safetensors"], 1);
+        assert!(
+            line.contains("lie.safetensors: ") && line.contains(wanted),
+            "{wanted}: {line}"
+        );
+        assert!(line.chars().count() <= 300, "{line}");
+    }
+}
+
 // ------------------------------------------------------------------ deliberate mistakes
 
 const NONE: u8 = 0;

@@ -1,5 +1,6 @@
 //! The command line: names, help and types of all options.
 
+use crate::output::Format;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gan_core::Preset;
 use std::path::PathBuf;
@@ -66,7 +67,9 @@ pub enum Command {
     cargo xtask train vanilla --out runs/quick --resume --steps 4000\n  \
     cargo xtask train vanilla --config runs/quick/config.toml --seed 2\n  \
     cargo xtask train dcgan --data photos/ --set size=64 --skip-small\n  \
-    cargo xtask train cyclegan --resume --steps 5400 --stretch\n\n\
+    cargo xtask train cyclegan --resume --steps 5400 --stretch\n  \
+    cargo xtask train vanilla --resume --set lr=1e-4           another learning rate from here on\n  \
+    cargo xtask train dcgan --resume --data moved/photos       its data are elsewhere now\n\n\
     Ctrl-C finishes the iteration, saves, and says how to go on; a second one ends at once.")]
 pub struct TrainArgs {
     /// The paper; `list` shows them
@@ -128,8 +131,8 @@ pub struct TrainArgs {
     /// Iterations between two checkpoints; 0: at the end only [default: a twentieth of the run]
     #[arg(long, value_name = "N")]
     pub save_every: Option<u64>,
-    /// Checkpoints to keep [default: 3]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Checkpoints to keep: the newest N, and up to N spread over the run before; or all [default: 3]
+    #[arg(long, value_name = "N", value_parser = keep)]
     pub keep: Option<u32>,
     /// Prints what would be done and ends
     #[arg(long)]
@@ -139,11 +142,21 @@ pub struct TrainArgs {
     pub quiet: bool,
 }
 
+/// A number of checkpoints; 0 for all of them.
+fn keep(word: &str) -> Result<u32, String> {
+    match (word, word.parse()) {
+        ("all", _) => Ok(0),
+        (_, Ok(n)) if n > 0 => Ok(n),
+        _ => Err("expected a number from 1 on, or all".into()),
+    }
+}
+
 /// Options of `sample`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask sample runs/vanilla/0001\n  \
-    cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.png\n  \
+    cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.gif\n  \
+    cargo xtask sample runs/vanilla/0001 -n 9 --scale 4 --out large/\n  \
     cargo xtask sample runs/cgan/0001 --class 7 -n 25\n  \
     cargo xtask sample dcgan --weights g.safetensors -n 16 --seed 7\n\n\
     A generator that takes pictures translates those of --input, each in its own size:\n  \
@@ -161,9 +174,10 @@ pub struct SampleArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
-    /// The class of all pictures, for a generator of classes [default: all classes in turn, a row each]
+    /// The class of all pictures, by its name or number, for a generator of classes [default: all classes in
+    /// turn, a row each]
     #[arg(long, value_name = "C")]
-    pub class: Option<u32>,
+    pub class: Option<String>,
     /// Pictures on the way from one noise vector to another, a row a pair
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=256))]
     pub interpolate: Option<u16>,
@@ -176,10 +190,25 @@ pub struct SampleArgs {
     /// Writes the input beside its translation (and what comes back, where both ways are translated)
     #[arg(long)]
     pub strip: bool,
-    /// The picture to write (PNG), or the folder of the pictures of --input [default: in the run's folder, or
-    /// PAPER.png, PAPER/]
+    /// Writes a file a picture into a folder, not a grid
+    #[arg(long)]
+    pub separate: bool,
+    /// Shows each pixel as N x N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub scale: Option<u16>,
+    /// The format of files whose names the program chooses [default: png]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// A file, whose ending says its format (.png .jpg .jpeg; with --interpolate also .gif), or, with / at its end, a
+    /// folder of single pictures [default: in samples/ of the run, or here; the name says what was asked for]
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
+    /// Writes over files that are there with other contents
+    #[arg(long)]
+    pub force: bool,
+    /// The run's data, where they were moved: equal contents count
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
     /// auto, cpu, cuda or cuda:I
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
@@ -206,6 +235,9 @@ pub enum DirectionArg {
 pub struct EvalArgs {
     /// A run's folder
     pub run: PathBuf,
+    /// The run's data, where they were moved: equal contents count
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
     /// Moments: start (the untrained network), an iteration, last [default: start and all checkpoints]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     pub at: Vec<String>,
@@ -247,7 +279,7 @@ pub enum DataCommand {
     Inspect {
         /// A data set's name, a folder or a zip file
         data: String,
-        /// The contact sheet to write (PNG)
+        /// The contact sheet to write (.png, .jpg)
         #[arg(long, value_name = "PATH")]
         out: Option<PathBuf>,
     },
@@ -274,7 +306,7 @@ pub enum WeightsCommand {
 /// Options of `classifier`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask classifier --out assets/lenet-mnist.safetensors\n\n\
+    cargo xtask classifier --out crates/gan-eval/lenet-mnist.safetensors\n\n\
     Without options it makes the weights that come with the project, and prints their test accuracy.")]
 pub struct ClassifierArgs {
     /// The weights file to write (safetensors)

@@ -1,10 +1,12 @@
 //! `data`: what data sets there are and what is in them.
 
 use crate::cli::{DataArgs, DataCommand};
-use crate::dataset;
+use crate::output::{self, Format, Target, counted};
+use crate::{Usage, dataset};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use gan_core::FileError;
+use gan_core::data::images::sides;
 use gan_core::data::{Data, Pictures, Split};
 use gan_core::image::grid;
 use std::path::Path;
@@ -30,6 +32,16 @@ pub fn data(args: &DataArgs) -> Result<()> {
 }
 
 fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
+    let out = match out {
+        None => None,
+        Some(out) => match output::target(out) {
+            Ok(Some(Target::File(path, format))) if format != Format::Gif => Some((path, format)),
+            _ => bail!(Usage(format!(
+                "--out {}: one picture is written; name a file that ends with .png, .jpg or .jpeg",
+                out.display()
+            ))),
+        },
+    };
     say!("{}", dataset::locate(name)?.display());
     for (part, split) in [("train", Split::Train), ("test", Split::Test)] {
         let (data, notes) = match dataset::open(name, split) {
@@ -43,8 +55,9 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
         match &data.b {
             None => {
                 counts(part, &*data.a);
-                if data.a.info().width == 2 * data.a.info().height {
-                    say!("         twice as wide as high: A|B for papers that learn from pairs");
+                let info = data.a.info();
+                if let Some((h, w)) = sides::halves((info.height, info.width)) {
+                    say!("         two halves of {h} x {w}: A|B for papers that learn from pairs");
                 }
             }
             Some(b) => {
@@ -60,24 +73,28 @@ fn inspect(name: &str, out: Option<&Path>) -> Result<()> {
         for note in notes {
             say!("         note: {note}");
         }
-        if let (Some(path), "train") = (out, part) {
-            sheet(&data, path)?;
+        if let (Some((path, format)), "train") = (&out, part) {
+            sheet(&data, path, *format)?;
             say!("         contact sheet: {}", path.display());
         }
     }
     Ok(())
 }
 
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
 /// Says how many pictures there are, and of what kind.
 fn counts(part: &str, set: &dyn Pictures) {
     let info = set.info();
     say!(
-        "  {part:6} {} pictures, {} x {}, {} channel{}",
-        info.len,
+        "  {part:6} {}, {} x {}, {} channel{}",
+        counted(info.len),
         info.height,
         info.width,
         info.channels,
-        if info.channels == 1 { "" } else { "s" }
+        plural(info.channels)
     );
     let Some(classes) = info.classes else {
         return;
@@ -98,7 +115,7 @@ fn counts(part: &str, set: &dyn Pictures) {
 }
 
 /// The first pictures of a set as one grid; of two sides, a row of A above each row of B.
-fn sheet(data: &Data, path: &Path) -> Result<()> {
+fn sheet(data: &Data, path: &Path, format: Format) -> Result<()> {
     let first = |set: &Arc<dyn Pictures>, n: usize| {
         let n = set.info().len.min(n);
         dataset::held(set, 0..n).map(|(pictures, _)| pictures)
@@ -121,8 +138,8 @@ fn sheet(data: &Data, path: &Path) -> Result<()> {
         few if few < ROW && data.b.is_some() => few,
         _ => ROW,
     };
-    let png = grid(&pictures, columns)?.png()?;
-    match std::fs::write(path, png) {
+    let file = format.encode(&grid(&pictures, columns)?)?;
+    match std::fs::write(path, file) {
         Ok(()) => Ok(()),
         Err(e) => bail!(FileError::writing(path, &e)),
     }

@@ -4,11 +4,11 @@ use crate::settings::nearest;
 use crate::{Usage, made};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::data::images::{Survey, sides};
+use gan_core::data::images::{Labels, Survey, sides};
 use gan_core::data::{
     Block, Data, Pictures, Progress, Reading, Small, Split, batch, bring, idx, images, pictures,
 };
-use gan_core::{Ask, DataInfo, FileError, Side, Sides, View};
+use gan_core::{Ask, DataInfo, FileError, Learns, Side, Sides, View};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -232,16 +232,23 @@ pub fn open(name: &str, split: Split) -> Result<(Data, Vec<String>)> {
     looked.read(view, &how, &|_, _, _| {})
 }
 
-/// Looks at a data set as a paper wants it where that is possible, and as what it is where it is not.
+/// Looks at a data set as a paper wants it where that is possible, and as what it is where it is not, or where no
+/// paper wants it.
 ///
 /// # Errors
 /// Those of [`locate`] and of reading.
 pub fn look(
     name: &str,
     split: Split,
-    wanted: Option<Sides>,
+    wanted: Option<Learns>,
     progress: &Progress,
 ) -> Result<Looked> {
+    let labels = match wanted.map(|learns| learns.labels) {
+        Some(true) => Labels::Needed,
+        Some(false) => Labels::Ignored,
+        None => Labels::AsFound,
+    };
+    let wanted = wanted.map(|learns| learns.sides);
     let path = locate(name)?;
     let kind = embedded(name).map(|set| set.kind);
     let files = |survey| match kind {
@@ -265,13 +272,13 @@ pub fn look(
             let made::Textured { a, b, .. } = textured(split)?;
             Looked::Made(Data::apart(a, b))
         }
-        (Some(Kind::Squares), _) => files(images::open(&path, split, progress)?),
+        (Some(Kind::Squares), _) => files(images::open(&path, split, labels, progress)?),
         (_, Some(Sides::Paired)) => files(sides::paired(&path, split, progress)?),
         (_, Some(Sides::Apart)) => files(sides::apart(&path, split, progress)?),
         (Some(Kind::Sides), _) => files(one_side()?),
-        (_, Some(Sides::One)) => files(images::open(&path, split, progress)?),
+        (_, Some(Sides::One)) => files(images::open(&path, split, labels, progress)?),
         (_, None) => files(match sides::kind(&path)? {
-            sides::Kind::One => images::open(&path, split, progress)?,
+            sides::Kind::One => images::open(&path, split, labels, progress)?,
             sides::Kind::Paired => sides::paired(&path, split, progress)?,
             sides::Kind::Unpaired => sides::apart(&path, split, progress)?,
         }),

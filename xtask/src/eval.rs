@@ -1,14 +1,14 @@
 //! `eval`: judges a run's generator at several moments by `gan-eval`'s measures.
 
 use crate::cli::EvalArgs;
-use crate::dataset::{self, How};
+use crate::dataset::How;
 use crate::eval_noise::Noises;
 use crate::eval_sides::Translations;
 use crate::job::Job;
 use crate::judging::Judging;
 use crate::observers::{progress_bar, thousands};
 use crate::table::{as_json, table};
-use crate::{Usage, folder, process, settings};
+use crate::{Usage, folder, process, samedata, settings};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Split;
 use gan_core::{Checkpoint, FileError, Recipe, Store};
@@ -16,7 +16,8 @@ use gan_core::{Checkpoint, FileError, Recipe, Store};
 /// Runs `eval`.
 pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let device = process::device(&args.device)?;
-    let settings = folder::settings(&args.run)?;
+    let mut settings = folder::settings(&args.run)?;
+    settings.data = samedata::place(&settings, args.data.as_deref());
     let recipe = settings::paper(papers, &settings.paper)?;
     let file = || folder::config(&args.run).display().to_string();
     let job = settings
@@ -29,12 +30,8 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
         ..How::default()
     };
     let progress = progress_bar(args.json);
-    let looked = dataset::look(
-        &job.settings.data,
-        Split::Train,
-        Some(job.learns.sides),
-        &progress,
-    )?;
+    let place = &job.settings.data;
+    let looked = samedata::look(place, Split::Train, job.learns, &progress)?;
     let (train, _) = looked.read(job.learns.view, &how, &progress)?;
     let untrained = job.build(&train.info()).with_context(file)?;
     let sampler = untrained.sampler(0);
@@ -49,7 +46,9 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     for checkpoint in checkpoints {
         let header = &checkpoint.header;
         let file = || checkpoint.path.display().to_string();
-        if !header.is_old() && header.data_sha256 != train.sha256() {
+        if args.data.is_some() {
+            samedata::require(&args.run, Some(header), place, &train)?;
+        } else if !header.is_old() && header.data_sha256 != train.sha256() {
             warn!("warning: {}: was trained on other data than now", file());
         }
         let of = Job::of(recipe, &checkpoint, &device).with_context(file)?;

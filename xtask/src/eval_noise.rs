@@ -71,7 +71,7 @@ impl Noises {
             small: Small::Enlarge,
             ..How::default()
         };
-        let looked = dataset::look(&settings.data, Split::Test, Some(job.learns.sides), &quiet)?;
+        let looked = dataset::look(&settings.data, Split::Test, Some(job.learns), &quiet)?;
         let (test, _) = looked.read(view.still(), &how, &quiet)?;
         let counts = [&test, train].map(|data| data.a.info().len);
         let most = counts[0].min(counts[1]);
@@ -184,7 +184,7 @@ impl Noises {
                 name: "accuracy".into(),
                 value: accuracy(&found, labels)?,
                 protocol: format!(
-                    "share of {n} pictures that the LeNet of assets/lenet-mnist.safetensors reads as their \
+                    "share of {n} pictures that the LeNet of crates/gan-eval/lenet-mnist.safetensors reads as their \
                      class; it reads {:.1} % of the held-out pictures right",
                     100. * self.reads.unwrap_or_default()
                 ),

@@ -63,13 +63,7 @@ impl Translations {
     /// Data without a test part, a generator that takes noise, too many pictures asked for.
     pub fn new(port: Port, job: &Job<'_>, train: &Data, args: &EvalArgs) -> Result<Self> {
         let (settings, device) = (&job.settings, &job.device);
-        // The error says why there are none.
-        let quiet = |_: &str, _: usize, _: usize| {};
-        dataset::look(&settings.data, Split::Test, Some(job.learns.sides), &quiet)?;
-        let held_out = HeldOut::open(job, train);
-        if let Some(note) = &held_out.note {
-            bail!("{note}")
-        }
+        let held_out = HeldOut::open(job, train)?;
         let truth = match held_out.paired() || port.scale > 1 {
             true => None,
             false => dataset::truth(&settings.data, Split::Test, job.learns.view.still())?,
@@ -135,7 +129,7 @@ impl Translations {
                 reader.accuracy(&grey(made)?.to_device(&self.device)?, labels)?,
                 format!(
                     "share of {n} held-out pictures of side {}, translated, that the LeNet of \
-                     assets/lenet-mnist.safetensors reads as the digit in them, of their luma (0.299 R + 0.587 G \
+                     crates/gan-eval/lenet-mnist.safetensors reads as the digit in them, of their luma (0.299 R + 0.587 G \
                      + 0.114 B)",
                     way.from.letter()
                 ),

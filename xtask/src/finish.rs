@@ -8,7 +8,6 @@ use crate::observers::progress::Progress;
 use crate::observers::{is_since, strips, thousands};
 use crate::resume::all_done;
 use anyhow::Result;
-use gan_core::data::Data;
 use gan_core::{Algorithm, Event, FileError, Observer, Port, Side};
 use image::ImageFormat;
 use std::path::{Path, PathBuf};
@@ -50,9 +49,14 @@ fn weights_name(part: &str) -> String {
     format!("weights/{part}.safetensors")
 }
 
+/// The column of grids that shows how a run went whose generator takes this.
+pub fn column(port: Option<&Port>) -> &'static str {
+    port.map_or("fake", |_| strips::COLUMN)
+}
+
 /// The film of a run whose generator takes this.
 pub fn film(dir: &Path, port: Option<&Port>) -> Progress {
-    Progress::new(dir, port.map_or("fake", |_| strips::COLUMN))
+    Progress::new(dir, column(port))
 }
 
 impl End<'_> {
@@ -115,14 +119,17 @@ impl End<'_> {
         &self,
         running: &mut Running<'_>,
         checkpoint: &Path,
-        data: &Data,
+        held_out: Option<&HeldOut>,
         dry_run: bool,
         quiet: bool,
     ) -> Result<()> {
         let (dir, steps) = (self.folder.path(), self.job.settings.steps);
         let takes = running.algorithm.sampler(steps).takes();
         let port = takes.port.as_ref();
-        let missing = self.missing(&mut *running.algorithm, checkpoint, port)?;
+        // Without a test part nothing of it was promised.
+        let held_out = held_out.filter(|held_out| held_out.is_held_out);
+        let promised = port.filter(|_| held_out.is_some());
+        let missing = self.missing(&mut *running.algorithm, checkpoint, port, promised)?;
         let names = missing.names();
         if names.is_empty() {
             return Err(all_done(dir, steps, self.job.learns.scheduled).into());
@@ -146,9 +153,8 @@ impl End<'_> {
             self.folder.require_own()?;
             film(dir, port).on(&Event::Ended { t: steps })?;
         }
-        if let (true, Some(port)) = (missing.held_out, port) {
-            let held_out = HeldOut::open(self.job, data);
-            self.held_out(&*running.algorithm, &held_out, port)?;
+        if let (true, Some(port), Some(held_out)) = (missing.held_out, port, held_out) {
+            self.held_out(&*running.algorithm, held_out, port)?;
         }
         if !quiet {
             say!("{what}\n  made     {}", names.join(", "));
@@ -161,6 +167,7 @@ impl End<'_> {
         algorithm: &mut dyn Algorithm,
         checkpoint: &Path,
         port: Option<&Port>,
+        promised: Option<&Port>,
     ) -> Result<Missing> {
         let dir = self.folder.path();
         // Weights are those of the checkpoint, whose every bit is known.
@@ -180,7 +187,7 @@ impl End<'_> {
         Ok(Missing {
             weights,
             film: !film(dir, port).is_whole(),
-            held_out: port.is_some_and(|port| {
+            held_out: promised.is_some_and(|port| {
                 let mut names = held_out_names(port).iter();
                 names.any(|name| {
                     let path = dir.join(name);

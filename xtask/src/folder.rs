@@ -4,7 +4,9 @@ use crate::settings::Settings;
 use anyhow::{Result, bail};
 use gan_core::whole::{Place, clean};
 use gan_core::{Event, FileError, Observer};
-use std::fs::{File, TryLockError};
+use std::cell::Cell;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// A run's folder, locked while this value lives. The lock is the system's, so a killed run leaves none.
@@ -16,7 +18,14 @@ pub struct RunFolder {
     path: PathBuf,
     place: Place,
     lock: Place,
+    /// The lock's file, in which a run that is under way says so.
+    mark: File,
+    running: Cell<bool>,
+    died: bool,
 }
+
+/// What a lock's file holds while a run is under way; nothing at all after any end in order.
+const RUNNING: &[u8] = b"running\n";
 
 impl RunFolder {
     /// Makes a folder for a new run: `out`, or the next free number under `runs/PAPER`.
@@ -61,14 +70,36 @@ impl RunFolder {
         let file = path.join(".lock");
         // Without one no run began here, and no name in it is ours.
         let began = file.exists();
-        let lock = File::create(&file).map_err(|e| FileError::writing(&file, &e))?;
+        let options = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&file);
+        let lock = options.map_err(|e| FileError::writing(&file, &e))?;
         match lock.try_lock() {
             Ok(()) => {
+                let mark = lock
+                    .try_clone()
+                    .map_err(|e| FileError::reading(&file, &e))?;
+                let died = mark.metadata().is_ok_and(|about| about.len() > 0);
                 let lock = Place::of(&file, lock);
-                let folder = Self { path, place, lock };
+                let folder = Self {
+                    path,
+                    place,
+                    lock,
+                    mark,
+                    running: Cell::new(false),
+                    died,
+                };
                 folder.require_own()?;
                 if began {
-                    for dir in [&folder.path, &folder.checkpoints(), &folder.weights()] {
+                    for dir in [
+                        &folder.path,
+                        &folder.checkpoints(),
+                        &folder.weights(),
+                        &folder.path.join("samples"),
+                    ] {
                         clean(dir)?;
                     }
                 }
@@ -81,6 +112,25 @@ impl RunFolder {
             )),
             Err(TryLockError::Error(e)) => bail!(FileError::writing(&file, &e)),
         }
+    }
+
+    /// Says in the folder that a run is under way, until this value is dropped.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn begin(&self) -> Result<()> {
+        self.require_own()?;
+        let written = (&self.mark)
+            .rewind()
+            .and_then(|()| (&self.mark).write_all(RUNNING));
+        written.map_err(|e| FileError::writing(&self.path.join(".lock"), &e))?;
+        self.running.set(true);
+        Ok(())
+    }
+
+    /// Whether the run before this one ended without a word: it was killed, or the machine's memory or power failed.
+    pub fn died(&self) -> bool {
+        self.died
     }
 
     /// The folder itself.
@@ -108,6 +158,15 @@ impl RunFolder {
         self.require_own()?;
         let write = |file: &Path| std::fs::write(file, text);
         Ok(gan_core::whole::write_whole(&self.config(), write)?)
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        if self.running.get() {
+            // Where this fails, the next process only asks itself what has become of this one.
+            let _ = self.mark.set_len(0);
+        }
     }
 }
 

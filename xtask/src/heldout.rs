@@ -23,33 +23,52 @@ pub struct HeldOut {
     learns: Learns,
     /// Channels of the pictures that the network is made for.
     channels: usize,
-    /// Why the pictures are not held out, if they are not.
-    pub note: Option<String>,
+    /// Whether the pictures are held out.
+    pub is_held_out: bool,
+    /// What was done to the pictures, or why they are not held out: a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl HeldOut {
-    /// The held-out pictures of a job with this training part.
-    pub fn open(job: &Job<'_>, train: &Data) -> Self {
+    /// The test part of a job's data, with this training part.
+    ///
+    /// # Errors
+    /// A data set without one; pictures in it that cannot be read.
+    pub fn open(job: &Job<'_>, train: &Data) -> Result<Self> {
         let learns = job.learns;
         let how = How {
             small: Small::Enlarge,
             ..How::default()
         };
         let quiet = |_: &str, _: usize, _: usize| {};
-        let looked = dataset::look(&job.settings.data, Split::Test, Some(learns.sides), &quiet);
-        let read = looked.and_then(|looked| looked.read(learns.view.still(), &how, &quiet));
-        let (data, note) = match read {
-            Ok((data, _)) => (data, None),
-            Err(error) => {
-                let note = format!("grids show training pictures, there are no others: {error}");
-                (train.clone(), Some(note))
-            }
-        };
-        Self {
+        let looked = dataset::look(&job.settings.data, Split::Test, Some(learns), &quiet)?;
+        let (data, notes) = looked.read(learns.view.still(), &how, &quiet)?;
+        let notes = notes.iter().map(|note| format!("held out: {note}"));
+        Ok(Self {
             channels: train.a.info().channels,
             data,
             learns,
-            note,
+            is_held_out: true,
+            notes: notes.collect(),
+        })
+    }
+
+    /// The same; the training part, said so, where the data set has no test part.
+    ///
+    /// # Errors
+    /// A test part that cannot be read.
+    pub fn or_training(job: &Job<'_>, train: &Data) -> Result<Self> {
+        match Self::open(job, train) {
+            Err(error) if is_missing(&error) => Ok(Self {
+                channels: train.a.info().channels,
+                data: train.clone(),
+                learns: job.learns,
+                is_held_out: false,
+                notes: vec![format!(
+                    "grids show training pictures, no held-out ones: {error}"
+                )],
+            }),
+            opened => opened,
         }
     }
 
@@ -151,6 +170,12 @@ impl HeldOut {
         }
         Ok(paths)
     }
+}
+
+/// Whether an error says that there is nothing, and not that something is wrong with what there is.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let file = error.downcast_ref::<FileError>();
+    file.is_some_and(|error| error.problem.starts_with("holds no "))
 }
 
 /// Up to `n` of `len` numbers, spread evenly.

@@ -1,14 +1,15 @@
 //! `sample --input`: translates pictures of any size, one, a folder or a zip file of them.
 
-use crate::Usage;
 use crate::cli::{DirectionArg, SampleArgs};
-use crate::translation::{Translation, each, strips};
+use crate::output::{self, Format, Target, Usual, counted};
+use crate::translation::{Translation, each, larger, strips};
+use crate::{Usage, one_line, room};
 use anyhow::{Context as _, Result, bail};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan_core::data::images::Album;
-use gan_core::image::single;
-use gan_core::{FileError, Sampler, Side, Takes};
-use std::collections::BTreeMap;
+use gan_core::image::{Picture, single};
+use gan_core::{FileError, Port, Sampler, Side, Takes, plain};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Refuses options that are not for this generator.
@@ -30,24 +31,53 @@ pub fn check(takes: &Takes, args: &SampleArgs) -> Result<()> {
         (Some(port), Some(_)) if args.direction.is_some() && !port.both_ways() => {
             "--direction: this generator translates one way only; leave it out"
         }
-        _ => match (args.n, args.class, args.interpolate) {
-            (None, None, None) => return Ok(()),
+        _ => match (args.n, &args.class, args.interpolate, args.separate) {
+            (None, None, None, false) => return Ok(()),
+            (None, None, None, true) => {
+                "--separate: what is made of --input is written to a file each in any case; leave it out"
+            }
             _ => "-n, --class and --interpolate are for generators that take noise; leave them out",
         },
     };
     bail!(Usage(problem.into()))
 }
 
-/// Translates what `--input` names, into `--out` or the usual folder.
+/// Refuses options that one file in this format cannot follow.
 ///
 /// # Errors
-/// Pictures that cannot be read or written, those of the generator.
+/// A film of what does not move, single files, another format.
+pub fn check_file(path: &Path, format: Format, args: &SampleArgs) -> Result<()> {
+    let problem = match format {
+        Format::Gif if args.interpolate.is_none() => {
+            "a GIF shows an interpolation; add --interpolate N"
+        }
+        _ if args.separate => "--separate makes several files; name a folder with / at its end",
+        _ if args.format.is_some_and(|other| other != format) => {
+            "--format is another one; leave it out, the ending says it"
+        }
+        _ => return Ok(()),
+    };
+    bail!(Usage(format!("--out {}: {problem}", path.display())))
+}
+
+/// Pictures whose names an error has room for.
+const NAMED: usize = 4;
+/// Pixels of a picture up to which it is translated without asking whether it fits into the memory.
+const SMALL: usize = 1 << 20;
+/// The side of the first square that is tried then.
+const TRIED: usize = 64;
+
+/// Translates what `--input` names, into `--out` or the usual folder. A picture that cannot be translated does not
+/// keep the others from it.
+///
+/// # Errors
+/// Pictures that cannot be read or translated, by name, once the others are made; those that cannot be written.
 pub fn sample(
     sampler: &dyn Sampler,
     args: &SampleArgs,
     input: &Path,
     device: &Device,
-    usual: PathBuf,
+    usual: &Usual,
 ) -> Result<()> {
     let Some(port) = sampler.takes().port else {
         bail!("this generator takes no pictures")
@@ -58,96 +88,235 @@ pub fn sample(
         _ => Side::A,
     };
     let album = Album::open(input)?;
+    album.notes().iter().for_each(|note| say!("note: {note}"));
     let names = album.names();
-    let out = args.out.clone().unwrap_or(usual);
-    let is_file = out
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("png"));
-    if is_file && names.len() > 1 {
-        bail!(Usage(format!(
-            "--out {}: {} pictures need a folder, not one file",
-            out.display(),
-            names.len()
-        )))
-    }
-    if let (false, Some(ending), None) = (out.is_dir(), out.extension(), names.get(1))
-        && ["jpg", "jpeg"]
-            .iter()
-            .any(|jpeg| ending.eq_ignore_ascii_case(jpeg))
-    {
-        bail!(Usage(format!(
-            "--out {}: pictures are written as PNG; name a .png file or a folder",
-            out.display()
-        )))
-    }
-    let paths: Vec<PathBuf> = match is_file {
-        true => vec![out.clone()],
-        false => outputs(&names)
-            .into_iter()
-            .map(|name| out.join(name))
-            .collect(),
+    let places = Places::new(args, &port, side, &names, usual)?;
+    places.refuse_inputs(input, &names)?;
+    let way = Way {
+        sampler,
+        port: &port,
+        side,
+        args,
+        device,
     };
-    // Before the first is made, so that nothing is lost halfway.
-    for path in &paths {
+    let mut bad = Vec::new();
+    for (name, path) in names.iter().zip(&places.paths) {
+        match way
+            .made(&album, name)
+            .map(|made| places.format.encode(&made))
+        {
+            Ok(Ok(file)) => {
+                if let Err(error) = output::write(path, &file, args.force) {
+                    // What was made before stands, and is said.
+                    let made = names.iter().take_while(|other| *other != name).count() - bad.len();
+                    if made > 0 {
+                        say!("{}: {}", counted(made), places.shown.display());
+                    }
+                    return Err(error);
+                }
+            }
+            Ok(Err(error)) | Err(error) if names.len() == 1 => return Err(error),
+            Ok(Err(error)) | Err(error) => bad.push((name, error)),
+        }
+    }
+    let made = names.len() - bad.len();
+    if made > 0 {
+        say!("{}: {}", counted(made), places.shown.display());
+    }
+    match bad.is_empty() {
+        true => Ok(()),
+        false => Err(named(&bad, names.len())),
+    }
+}
+
+/// What is wrong with pictures of an input: a line each, and all of it in one.
+fn named(bad: &[(&String, anyhow::Error)], of: usize) -> anyhow::Error {
+    let was = if bad.len() == 1 { "was" } else { "were" };
+    let what = format!("{} of {} {was} not translated", bad.len(), counted(of));
+    if let [(_, error)] = bad {
+        return anyhow::anyhow!("{what}: {}", one_line(error));
+    }
+    for (_, error) in bad {
+        warn!("warning: {}", one_line(error));
+    }
+    let names: Vec<&str> = bad
+        .iter()
+        .take(NAMED)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let more = match bad.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    anyhow::anyhow!("{what}: {}{more}", names.join(", "))
+}
+
+/// Where translations go.
+struct Places {
+    paths: Vec<PathBuf>,
+    format: Format,
+    /// The one file, or the folder.
+    shown: PathBuf,
+}
+
+impl Places {
+    fn new(
+        args: &SampleArgs,
+        port: &Port,
+        side: Side,
+        names: &[String],
+        usual: &Usual,
+    ) -> Result<Self> {
+        let target = match &args.out {
+            Some(out) => output::target(out)?.unwrap_or_else(|| Target::Folder(out.clone())),
+            None => {
+                let way = match (port.both_ways(), side) {
+                    (false, _) => "",
+                    (true, Side::A) => "-a2b",
+                    (true, Side::B) => "-b2a",
+                };
+                let strip = if args.strip { "-strip" } else { "" };
+                let scale = args
+                    .scale
+                    .map_or(String::new(), |scale| format!("-x{scale}"));
+                let rest = format!("{way}-seed{}{strip}{scale}", args.seed);
+                Target::Folder(usual.path("translated", &rest))
+            }
+        };
+        match target {
+            Target::File(path, format) => {
+                if names.len() > 1 {
+                    bail!(Usage(format!(
+                        "--out {}: {} need a folder, not one file; its name ends with /",
+                        path.display(),
+                        counted(names.len())
+                    )))
+                }
+                check_file(&path, format, args)?;
+                Ok(Self {
+                    paths: vec![path.clone()],
+                    format,
+                    shown: path,
+                })
+            }
+            Target::Folder(dir) => {
+                let format = args.format.unwrap_or(Format::Png);
+                let files = outputs(names, format.ending());
+                let paths: Vec<PathBuf> = files.iter().map(|name| dir.join(name)).collect();
+                let shown = match &paths[..] {
+                    [path] => path.clone(),
+                    _ => dir,
+                };
+                Ok(Self {
+                    paths,
+                    format,
+                    shown,
+                })
+            }
+        }
+    }
+
+    /// Refuses to write over a picture that is to be read, before the first is made.
+    fn refuse_inputs(&self, input: &Path, names: &[String]) -> Result<()> {
         let sources = names.iter().map(|name| match input.is_dir() {
             true => input.join(name),
             false => input.to_path_buf(),
         });
-        if let Ok(path) = path.canonicalize()
-            && sources
-                .flat_map(|source| source.canonicalize())
-                .any(|source| source == path)
-        {
-            bail!(FileError::new(
-                &path,
-                "is an input, and would be written over",
-                "choose another --out"
-            ))
-        }
-    }
-    for (name, path) in names.iter().zip(&paths) {
-        let picture = album.read(name)?.tensor(port.channels, &Device::Cpu)?;
-        let Translation { translated, cycled } =
-            each(sampler, &picture, side, args.seed, device).with_context(|| name.clone())?;
-        let made = match args.strip {
-            true => {
-                let columns = [Some(picture), Some(translated), cycled];
-                let columns: Vec<Tensor> = columns.into_iter().flatten().collect();
-                strips(&columns, 1)?
+        let sources: BTreeSet<PathBuf> = sources.flat_map(|path| path.canonicalize()).collect();
+        for path in self.paths.iter().flat_map(|path| path.canonicalize()) {
+            if sources.contains(&path) {
+                bail!(FileError::new(
+                    &path,
+                    "is an input, and would be written over",
+                    "choose another --out"
+                ))
             }
-            false => single(&translated)?,
-        };
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            std::fs::create_dir_all(folder).map_err(|e| FileError::writing(folder, &e))?;
         }
-        std::fs::write(path, made.png()?).map_err(|e| FileError::writing(path, &e))?;
+        Ok(())
     }
-    match &paths[..] {
-        [path] => say!("1 picture: {}", path.display()),
-        _ => say!("{} pictures: {}", paths.len(), out.display()),
-    }
-    Ok(())
 }
 
-/// Where each picture goes: its own name as PNG. Where two have one name but for their endings, these are
-/// kept: `a.jpg.png`.
-fn outputs(names: &[String]) -> Vec<String> {
-    let stem = |name: &str| match name.rsplit_once('.') {
-        Some((stem, _)) => stem.to_string(),
-        None => name.to_string(),
-    };
-    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
-    for name in names {
-        *uses.entry(stem(name)).or_default() += 1;
+/// How each picture is translated.
+struct Way<'a> {
+    sampler: &'a dyn Sampler,
+    port: &'a Port,
+    side: Side,
+    args: &'a SampleArgs,
+    device: &'a Device,
+}
+
+impl Way<'_> {
+    /// What becomes of a picture, with the picture beside it where a strip is asked for.
+    fn made(&self, album: &Album, name: &str) -> Result<Picture> {
+        let picture = album.read(name)?;
+        let size = (picture.height, picture.width);
+        self.refuse_more_than_memory(size)
+            .with_context(|| name.to_string())?;
+        let picture = picture.tensor(self.port.channels, &Device::Cpu)?;
+        self.translated(picture).with_context(|| plain(name))
     }
-    let one = |name: &String| match uses.get(&stem(name)) {
-        Some(1) => format!("{}.png", stem(name)),
-        _ => format!("{name}.png"),
-    };
-    names.iter().map(one).collect()
+
+    fn translated(&self, picture: Tensor) -> Result<Picture> {
+        let (seed, scale) = (self.args.seed, self.args.scale);
+        let Translation { translated, cycled } =
+            each(self.sampler, &picture, self.side, seed, self.device)?;
+        if !self.args.strip {
+            return Ok(single(&larger(&translated, scale)?)?);
+        }
+        let columns = [Some(picture), Some(translated), cycled];
+        let columns = columns.into_iter().flatten();
+        let columns = columns.map(|column| larger(&column, scale));
+        Ok(strips(&columns.collect::<Result<Vec<_>, _>>()?, 1)?)
+    }
+
+    /// Refuses a picture that the memory of the machine would not hold on its way, from what small ones take.
+    fn refuse_more_than_memory(&self, (h, w): (usize, usize)) -> Result<()> {
+        if h * w <= SMALL {
+            return Ok(());
+        }
+        let mut few = |squares: usize| {
+            let shape = (1, self.port.channels, TRIED, TRIED * squares);
+            let tried = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
+            self.translated(tried).map(drop)
+        };
+        room::refuse_beyond((h * w).div_ceil(TRIED * TRIED), &mut few, |need| {
+            format!("a picture of {h}x{w} needs {need}; make it smaller")
+        })
+    }
+}
+
+/// Where each picture goes: its own name with another ending. Where two would have one name, in whatever case, or one
+/// that of a folder, endings are kept: `a.jpg.png`.
+fn outputs(names: &[String], ending: &str) -> Vec<String> {
+    let mut kept: BTreeSet<usize> = BTreeSet::new();
+    loop {
+        let one = |(i, name): (usize, &String)| match (kept.contains(&i), name.rsplit_once('.')) {
+            // A dot in a folder's name begins no ending.
+            (false, Some((stem, rest))) if !rest.contains('/') => format!("{stem}.{ending}"),
+            _ => format!("{name}.{ending}"),
+        };
+        let files: Vec<String> = names.iter().enumerate().map(one).collect();
+        let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+        let folders = |file: &str| -> Vec<String> {
+            let ends = file.match_indices('/').map(|(end, _)| end);
+            ends.filter_map(|end| file.get(..end))
+                .map(str::to_lowercase)
+                .collect()
+        };
+        let taken: BTreeSet<String> = files.iter().flat_map(|file| folders(file)).collect();
+        for file in &files {
+            *uses.entry(file.to_lowercase()).or_default() += 1;
+        }
+        let clash = |file: &str| {
+            let file = file.to_lowercase();
+            taken.contains(&file) || uses.get(&file).is_some_and(|n| *n > 1)
+        };
+        let before = kept.len();
+        kept.extend((0..files.len()).filter(|&i| files.get(i).is_some_and(|file| clash(file))));
+        if kept.len() == before {
+            return files;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -155,9 +324,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_kept() {
-        let names = ["a/b c.jpg", "ä.PNG", "x.jpg", "x.png"].map(String::from);
-        let want = ["a/b c.png", "ä.png", "x.jpg.png", "x.png.png"];
-        assert_eq!(outputs(&names), want);
+    fn names_are_kept_and_as_many_as_there_are_pictures() {
+        let made = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            outputs(&names, "png")
+        };
+        assert_eq!(
+            made(&["a/b c.jpg", "ä.PNG", "x.jpg", "x.png"]),
+            ["a/b c.png", "ä.png", "x.jpg.png", "x.png.png"]
+        );
+        // The third would take the name of the first.
+        assert_eq!(
+            made(&["x.jpg", "x.png", "x.jpg.png"]),
+            ["x.jpg.png", "x.png.png", "x.jpg.png.png"]
+        );
+        assert_eq!(made(&["X.jpg", "x.bmp"]), ["X.jpg.png", "x.bmp.png"]);
+        assert_eq!(
+            made(&["a.jpg", "a.png/b.jpg"]),
+            ["a.jpg.png", "a.png/b.png"]
+        );
+        assert_eq!(made(&["none", "d.d/none"]), ["none.png", "d.d/none.png"]);
+        assert_eq!(outputs(&["x.jpg".into()], "jpg"), ["x.jpg"]);
     }
 }

@@ -1,6 +1,7 @@
 //! A run as a value: what it is made of, resolved and checked, and what came of it. No command line, no
 //! folder and no printing, so that any command can make one and run it.
 
+use crate::changes::Changing;
 use crate::process;
 use crate::settings::Settings;
 use anyhow::Result;
@@ -8,9 +9,11 @@ use candle_core::Device;
 use cpu_time::ProcessTime;
 use gan_core::data::Data;
 use gan_core::{
-    Algorithm, Checkpoint, Context, DataInfo, Header, Learns, LiveSource, Observer, Outcome, Plan,
-    Probe, Recipe, Source, Store, train,
+    Algorithm, Checkpoint, Context, DataInfo, Header, Iter, Learns, LiveSource, Observer, Outcome,
+    Plan, Probe, Recipe, Seen, Source, Store, train,
 };
+use serde_json::Value;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -93,15 +96,22 @@ impl<'a> Job<'a> {
     /// # Errors
     /// Settings that cannot be built, or that do not fit the data.
     pub fn build(&self, data: &DataInfo) -> Result<Box<dyn Algorithm>, candle_core::Error> {
-        let Settings {
-            seed,
-            steps,
-            ref config,
-            ..
-        } = self.settings;
+        self.build_with(&self.settings.config, data)
+    }
+
+    fn build_with(
+        &self,
+        config: &Value,
+        data: &DataInfo,
+    ) -> Result<Box<dyn Algorithm>, candle_core::Error> {
+        self.recipe.build(config, &self.context(data))
+    }
+
+    fn context(&self, data: &DataInfo) -> Context {
+        let Settings { seed, steps, .. } = self.settings;
         let mut cx = Context::new(&self.device, seed, data.clone(), steps);
         cx.length = self.settings.length();
-        self.recipe.build(config, &cx)
+        cx
     }
 
     /// The training as it was at a checkpoint, without its data.
@@ -112,7 +122,11 @@ impl<'a> Job<'a> {
         &self,
         checkpoint: &Checkpoint,
     ) -> Result<Box<dyn Algorithm>, candle_core::Error> {
-        let mut algorithm = self.build(&checkpoint.header.data)?;
+        let mut cx = self.context(&checkpoint.header.data);
+        let shapes = checkpoint.tensors().iter();
+        let shapes = shapes.map(|(key, tensor)| (key.clone(), tensor.dims().to_vec()));
+        cx.shapes = Some(Arc::new(shapes.collect()));
+        let mut algorithm = self.recipe.build(&self.settings.config, &cx)?;
         checkpoint.restore(&mut *algorithm, None)?;
         Ok(algorithm)
     }
@@ -133,8 +147,16 @@ impl<'a> Job<'a> {
     /// # Errors
     /// Settings that cannot be built, or that do not fit the data.
     pub fn start(&self, data: &Data) -> Result<Running<'_>, candle_core::Error> {
+        let info = data.info();
+        let algorithm: Box<dyn Algorithm + '_> = match self.settings.changes.is_empty() {
+            true => self.build(&info)?,
+            false => {
+                let build = move |config: &Value| self.build_with(config, &info);
+                Box::new(Changing::new(&self.settings, Box::new(build))?)
+            }
+        };
         Ok(Running {
-            algorithm: self.build(&data.info())?,
+            algorithm,
             source: LiveSource::new(data, self.settings.seed, &self.device),
             from: 0,
             job: self,
@@ -146,13 +168,32 @@ impl<'a> Job<'a> {
 pub struct Running<'a> {
     job: &'a Job<'a>,
     /// The training.
-    pub algorithm: Box<dyn Algorithm>,
+    pub algorithm: Box<dyn Algorithm + 'a>,
     source: LiveSource,
     /// Iterations done before.
     pub from: u64,
 }
 
 impl Running<'_> {
+    /// How long an iteration takes, and whether one can be done: this does one or two, from where the training stands.
+    ///
+    /// # Errors
+    /// Those of the step.
+    pub fn tried(&mut self) -> Result<Duration, candle_core::Error> {
+        let mut seen = Seen::default();
+        let mut timed = |t| {
+            let start = Instant::now();
+            let mut it = Iter::new(t, &mut self.source, &mut seen);
+            self.algorithm.step(&mut it).map(|()| start.elapsed())
+        };
+        let first = timed(self.from)?;
+        // The first one also pays for what is done once; where it took long, that is a small part of it.
+        match first < Duration::from_secs(1) {
+            true => timed(self.from + 1),
+            false => Ok(first),
+        }
+    }
+
     /// Goes on from a checkpoint.
     ///
     /// # Errors

@@ -6,13 +6,9 @@
 //! - One file a command. Nothing here knows how a paper trains; nothing in a paper knows of files.
 //! - The environment is set here alone, by starting the program again once ([`process::settle`]).
 
-/// Prints a line to the standard output; a reader that has gone is no reason to end a run, and a terminal obeys no
-/// name that is printed.
+/// Prints a line to the standard output; a terminal obeys no name that is printed.
 macro_rules! say {
-    ($($arg:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout().lock(), "{}", $crate::harmless(&format!($($arg)*)));
-    }};
+    ($($arg:tt)*) => { $crate::print_line(&format!($($arg)*)) };
 }
 
 /// The same to the standard error output.
@@ -24,6 +20,7 @@ macro_rules! warn {
 }
 
 pub mod bench;
+mod changes;
 pub mod classifier;
 pub mod cli;
 pub mod data;
@@ -35,21 +32,27 @@ mod eval_sides;
 mod finish;
 pub mod folder;
 pub mod gpu;
+mod health;
 mod heldout;
 mod inputs;
 pub mod job;
 mod judging;
 pub mod list;
 mod made;
+mod memory;
 pub mod observers;
 mod ops;
+pub mod output;
 pub mod parity;
 mod plan;
 pub mod process;
 pub mod registry;
 mod resume;
+mod room;
+mod samedata;
 pub mod sample;
 pub mod settings;
+mod shell;
 mod start;
 mod table;
 pub mod tfevents;
@@ -62,7 +65,9 @@ use clap::Parser;
 use cli::{Cli, Command};
 use gan_core::Recipe;
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -78,11 +83,12 @@ pub fn main(papers: &[&dyn Recipe]) -> ExitCode {
     process::report_panics();
     let args: Vec<OsString> = std::env::args_os().collect();
     match Cli::try_parse_from(&args) {
-        Ok(cli) => match process::settle(cli.threads) {
+        Ok(cli) => match process::settle(cli.threads).and_then(|()| process::outlive_size_limits())
+        {
             Ok(()) => run(papers, args),
             Err(error) => report(&error),
         },
-        Err(error) => error.exit(),
+        Err(error) => help(&error),
     }
 }
 
@@ -90,18 +96,22 @@ pub fn main(papers: &[&dyn Recipe]) -> ExitCode {
 pub fn run(papers: &[&dyn Recipe], args: Vec<OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Nothing is left to be done when the terminal is gone.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
-        }
+        Err(error) => return help(&error),
     };
     // Everything that touches a device stays on this one thread.
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);
         let worker = thread.spawn_scoped(scope, || command(papers, cli));
         match worker.map(|worker| worker.join()) {
-            Ok(Ok(Ok(code))) => ExitCode::from(code),
+            Ok(Ok(Ok(code))) => match lost() {
+                // That a run was stopped says that it was saved, too.
+                Some(error) if code == INTERRUPTED => {
+                    report(&error);
+                    ExitCode::from(code)
+                }
+                Some(error) => report(&error),
+                None => ExitCode::from(code),
+            },
             Ok(Ok(Err(error))) => report(&error),
             Ok(Err(_)) => ExitCode::FAILURE, // a panic has been printed
             Err(error) => report(&error.into()),
@@ -145,6 +155,47 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// The first error of writing to the standard output.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// What [`say!`] does: a line that cannot be written does not end what is under way, but its end is an error. A reader
+/// that has gone, as `head` does, has all that it wants.
+fn print_line(text: &str) {
+    note_lost(writeln!(io::stdout().lock(), "{}", harmless(text)));
+}
+
+fn note_lost(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.get_or_insert(error);
+    }
+}
+
+/// What kept the standard output from being written to its end, if anything did.
+fn lost() -> Option<anyhow::Error> {
+    note_lost(io::stdout().lock().flush());
+    let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    lost.take().map(|error| {
+        anyhow::anyhow!(
+            "the standard output cannot be written ({error}); what should stand there is lost"
+        )
+    })
+}
+
+/// Prints help, or what is wrong with a command line.
+fn help(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if !error.use_stderr() {
+        note_lost(printed);
+    }
+    match lost() {
+        Some(error) => report(&error),
+        None => ExitCode::from(error.exit_code().clamp(0, 2) as u8),
+    }
+}
 
 /// A text whose control characters are written out, but for ends of lines and tabs.
 fn harmless(text: &str) -> String {

@@ -11,13 +11,7 @@ use gan_core::{Preset, Recipe};
 pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
     for recipe in papers {
         let info = recipe.info();
-        say!(
-            "{:12} {} ({}, arXiv {})",
-            info.name,
-            info.title,
-            info.year,
-            info.arxiv
-        );
+        say!("{:12} {}", info.name, info.cited());
     }
     Ok(())
 }
@@ -30,10 +24,14 @@ pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     let [demo, paper] = [Preset::Demo, Preset::Paper].map(|preset| recipe.preset(preset, &data));
     let (demo, paper) = (demo?, paper?);
     say!("{}: {}", info.name, info.title);
-    say!("{}, {}", info.authors, info.year);
-    say!("https://arxiv.org/abs/{}\n", info.arxiv);
+    if !info.authors.is_empty() {
+        say!("{}, {}", info.authors, info.year);
+    }
+    if !info.arxiv.is_empty() {
+        say!("https://arxiv.org/abs/{}", info.arxiv);
+    }
     say!(
-        "settings (--set KEY=VALUE)   {:15} paper",
+        "\nsettings (--set KEY=VALUE)   {:15} paper",
         format!("demo on {}", info.data)
     );
     for (key, about) in settings::keys(recipe) {

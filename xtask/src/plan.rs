@@ -3,13 +3,14 @@
 use crate::job::Job;
 use crate::observers::thousands;
 use crate::process;
-use gan_core::DataInfo;
+use gan_core::{DataInfo, Sides};
 use std::path::Path;
 
 /// What will be done, in a few lines.
 pub fn plan(job: &Job<'_>, info: &DataInfo, from: u64, out: &Path) -> String {
     let (settings, paper) = (&job.settings, job.recipe.info());
-    let config = settings.config.as_object().into_iter().flatten();
+    let config = job.settings.config_at(from);
+    let config = config.as_object().into_iter().flatten();
     let config: Vec<_> = config
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| format!("{key}={value}"))
@@ -26,23 +27,29 @@ pub fn plan(job: &Job<'_>, info: &DataInfo, from: u64, out: &Path) -> String {
         None => String::new(),
         Some((h, w)) => format!(" (the median; the smallest has {h}x{w})"),
     };
+    let counted = |n: usize, what: &str| {
+        let s = if n == 1 { "" } else { "s" };
+        format!("{} {what}{s}", thousands(n as u64))
+    };
     let counts = match info.len_b {
-        None => thousands(info.len as u64),
-        Some(b) if b == info.len => thousands(info.len as u64),
-        Some(b) => format!("{} and {}", thousands(info.len as u64), thousands(b as u64)),
+        None => counted(info.len, "picture"),
+        Some(_) if job.learns.sides == Sides::Paired => counted(info.len, "pair"),
+        Some(b) => format!(
+            "{} and {}",
+            thousands(info.len as u64),
+            counted(b, "picture")
+        ),
     };
     format!(
-        "{}: {} ({}, arXiv {})\n  \
-         data    {}: {counts} pictures of {}x{}x{}{sizes}\n  \
+        "{}: {}\n  \
+         data    {}: {counts} of {}x{}x{}{sizes}\n  \
          preset  {}: {}\n  \
          steps   {steps}; scalars {}, grids {}, checkpoints {}\n  \
          device  {}\n  \
          seed    {}\n  \
          output  {}",
         paper.name,
-        paper.title,
-        paper.year,
-        paper.arxiv,
+        paper.cited(),
         settings.data,
         info.channels,
         info.height,

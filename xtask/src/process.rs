@@ -4,9 +4,8 @@ use crate::Usage;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use gan_core::device::{self, DeviceError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -47,12 +46,24 @@ pub fn settle(threads: Option<u16>) -> Result<()> {
         return Ok(());
     }
     let program = std::env::current_exe().context("the program's own file is not known")?;
-    let error = Command::new(program)
+    let mut again = Command::new(program);
+    again
         .args(std::env::args_os().skip(1))
         .envs(wrong)
-        .env(SETTLED, "1")
-        .exec();
-    Err(error).context("the program could not be started again with its environment")
+        .env(SETTLED, "1");
+    replace(again).context("the program could not be started again with its environment")
+}
+
+/// Runs a command in this process's place; returns only where that fails.
+#[cfg(unix)]
+fn replace(mut command: Command) -> std::io::Result<()> {
+    Err(std::os::unix::process::CommandExt::exec(&mut command))
+}
+
+/// Runs a command and ends as it does: other systems than Unix have no way to replace a process.
+#[cfg(not(unix))]
+fn replace(mut command: Command) -> std::io::Result<()> {
+    std::process::exit(command.status()?.code().unwrap_or(1))
 }
 
 /// Threads of the CPU kernels, as settled.
@@ -63,8 +74,6 @@ pub fn threads() -> usize {
 /// A flag that Ctrl-C, SIGTERM or SIGHUP sets; a second one of the first two ends the process at once, with exit code
 /// 130. A terminal that is closed may say so several times, by its shell and by the system, so a second SIGHUP ends
 /// nothing, and after one the first SIGTERM neither.
-///
-/// Writing past a file size limit becomes an ordinary error instead of a signal that kills.
 pub fn watch_signals() -> Result<Arc<AtomicBool>> {
     let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
     for signal in [SIGINT, SIGTERM] {
@@ -73,15 +82,29 @@ pub fn watch_signals() -> Result<Arc<AtomicBool>> {
         flag::register(signal, Arc::clone(&asked))?;
         flag::register(signal, stop.clone())?;
     }
-    // Under nohup a run is to outlive its terminal.
-    if !ignored(SIGHUP) {
-        flag::register(SIGHUP, stop.clone())?;
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::SIGHUP;
+        // Under nohup a run is to outlive its terminal.
+        if !ignored(SIGHUP) {
+            flag::register(SIGHUP, stop.clone())?;
+        }
     }
-    flag::register(SIGXFSZ, Arc::default())?;
     Ok(stop)
 }
 
+/// Makes writing past a file size limit an ordinary error instead of a signal that kills.
+///
+/// # Errors
+/// A system that does not let it.
+pub fn outlive_size_limits() -> Result<()> {
+    #[cfg(unix)]
+    flag::register(signal_hook::consts::SIGXFSZ, Arc::default())?;
+    Ok(())
+}
+
 /// Whether this process was started with a signal ignored; where the system does not say, it is left as it is.
+#[cfg(unix)]
 fn ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,16 +1,16 @@
 //! `train --resume`: what goes on must be the same run.
 
-use crate::Usage;
 use crate::cli::TrainArgs;
-use crate::dataset;
 use crate::folder::{self, RunFolder};
 use crate::job::Job;
-use crate::observers::{progress_bar, thousands};
-use crate::settings::{self, Settings};
-use crate::start::{self, Start, absolute};
+use crate::observers::{self, progress_bar, thousands};
+use crate::samedata;
+use crate::settings::{self, Change, Settings};
+use crate::start::{self, Start};
+use crate::{Usage, memory};
 use anyhow::{Result, bail};
 use candle_core::Device;
-use gan_core::data::{Data, Split};
+use gan_core::data::Split;
 use gan_core::{Checkpoint, FileError, Learns, Length, Preset, Recipe, Store};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -43,34 +43,48 @@ pub fn resumed<'a>(
         let problem = format!("its settings: {}", crate::one_line(&error));
         FileError::new(&folder.config(), problem, "restore the file")
     })?;
-    refuse_changes(recipe, args, &settings)?;
+    refuse_changes(args, &settings)?;
     settings.log_every = args.log_every.unwrap_or(settings.log_every);
     settings.sample_every = args.sample_every.unwrap_or(settings.sample_every);
+    let save_every = settings.save_every;
     settings.save_every = args.save_every.unwrap_or(settings.save_every);
     settings.keep = args.keep.unwrap_or(settings.keep);
-    let learns = recipe.learns(&settings.config)?;
-    let progress = progress_bar(args.quiet);
-    let looked = dataset::look(&settings.data, Split::Train, Some(learns.sides), &progress)?;
-    let info = looked.info();
-    let (data, mut notes) = start::read(recipe, looked, &learns, settings.small, args)?;
     let checkpoint = match file {
         Some(file) => Some(Checkpoint::read(file)?),
         None => newest(&folder)?,
     };
-    if let Some(checkpoint) = &checkpoint {
-        notes.extend(check(recipe, checkpoint, &settings, &data)?);
+    if checkpoint.is_none() {
+        refuse_to_begin_again(&folder, save_every)?;
     }
-    let from = checkpoint
-        .as_ref()
-        .map_or(0, |checkpoint| checkpoint.header.iteration);
+    let mut notes = Vec::new();
+    if let Some(checkpoint) = &checkpoint {
+        notes.extend(check(recipe, checkpoint, &settings)?);
+    }
+    let header = checkpoint.as_ref().map(|checkpoint| &checkpoint.header);
+    let from = header.map_or(0, |header| header.iteration);
+    let changed = change(recipe, &mut settings, args, from)?;
+    let learns = recipe.learns(&settings.config)?;
+    let progress = progress_bar(args.quiet);
+    let place = samedata::place(&settings, args.data.as_deref());
+    let looked = samedata::look(&place, Split::Train, learns, &progress)?;
+    let info = looked.info();
+    memory::require(recipe, &settings.config, &info, device)?;
+    let (data, said) = start::read(recipe, looked, &learns, settings.small, args)?;
+    notes.splice(0..0, said);
+    samedata::require(&path, header, &place, &data)?;
+    if place != settings.data {
+        notes.push(format!("the data are in {place} now"));
+        settings.data = place;
+    }
     let before = settings.steps;
     let wanted = start::steps(args, &learns, &data).unwrap_or(settings.steps);
     notes.extend(lengthen(&mut settings, &learns, args, wanted, from)?);
     // The end of a run that is as long as it was: what it leaves may still have to be made.
     let at_its_end = from == settings.steps && from == before;
-    if from >= settings.steps && !at_its_end {
+    if from >= settings.steps && (!at_its_end || !changed.is_empty()) {
         bail!(all_done(&path, from, learns.scheduled))
     }
+    notes.extend(changed);
     Ok(Start {
         job: Job::new(recipe, settings, device)?,
         info,
@@ -183,76 +197,119 @@ fn newest(folder: &RunFolder) -> Result<Option<Checkpoint>> {
     Ok(checkpoint)
 }
 
+/// Refuses to begin again, over its own results, a run that got as far as saving and has no checkpoint any more.
+/// `save_every` is how often it saved.
+fn refuse_to_begin_again(folder: &RunFolder, save_every: u64) -> Result<()> {
+    let reached = observers::csv::last_iteration(&folder.path().join("scalars.csv"))?;
+    let done = match (folder.weights().exists(), reached) {
+        (true, _) => "the run got as far as writing weights".to_string(),
+        // Killed inside its first save it logged that iteration, and has nothing to go on from.
+        (false, Some(t)) if save_every > 0 && t > save_every => {
+            format!("the run logged {} iterations", thousands(t))
+        }
+        _ => return Ok(()),
+    };
+    bail!(FileError::new(
+        &folder.checkpoints(),
+        format!("holds no checkpoint, though {done}"),
+        "put its checkpoints back, or start a new run in another folder with --config FILE and this run's config.toml"
+    ))
+}
+
 /// Refuses options that would make it another run, by name.
-fn refuse_changes(recipe: &dyn Recipe, args: &TrainArgs, settings: &Settings) -> Result<()> {
+fn refuse_changes(args: &TrainArgs, settings: &Settings) -> Result<()> {
     let mut changed = Vec::new();
     if args
         .preset
         .is_some_and(|preset| Preset::from(preset).name() != settings.preset)
     {
-        changed.push("--preset".to_string());
-    }
-    if args
-        .data
-        .as_ref()
-        .is_some_and(|data| absolute(data) != settings.data)
-    {
-        changed.push("--data".into());
+        changed.push("--preset");
     }
     if start::small(args).is_some_and(|small| small != settings.small) {
-        changed.push("--enlarge or --skip-small".into());
+        changed.push("--enlarge or --skip-small");
     }
     if args.seed.is_some_and(|seed| seed != settings.seed) {
-        changed.push("--seed".into());
+        changed.push("--seed");
     }
-    let wanted = settings::apply(recipe, &settings.config, &args.set)?;
-    for (key, _) in settings::keys(recipe) {
-        if wanted.get(&key) != settings.config.get(&key) {
-            changed.push(format!("--set {key}"));
-        }
-    }
-    if !changed.is_empty() {
-        bail!(Usage(format!(
-            "{} would change a run that has begun; leave it out, or start a new run without --resume",
-            changed.join(", ")
-        )))
-    }
-    Ok(())
+    refuse(&changed)
 }
 
-/// Refuses a checkpoint of another paper, configuration, seed or data set; gives what is to be said of one
-/// of an earlier version.
+fn refuse(changed: &[&str]) -> Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    bail!(Usage(format!(
+        "{} would change a run that has begun; leave it out, or start a new run without --resume",
+        changed.join(", ")
+    )))
+}
+
+/// Changes settings from iteration `from` on, where the paper lets them change; gives what is to be said of that.
+fn change(
+    recipe: &dyn Recipe,
+    settings: &mut Settings,
+    args: &TrainArgs,
+    from: u64,
+) -> Result<Vec<String>> {
+    let now = settings.config_at(from);
+    let wanted = settings::apply(recipe, &now, &args.set)?;
+    let keys = settings::keys(recipe);
+    let differ = keys.iter().map(|(key, _)| key.as_str());
+    let differ = differ.filter(|key| wanted.get(key) != now.get(key));
+    let (may, fixed): (Vec<_>, Vec<_>) = differ.partition(|key| recipe.rates().contains(key));
+    let fixed: Vec<_> = fixed.iter().map(|key| format!("--set {key}")).collect();
+    refuse(&fixed.iter().map(String::as_str).collect::<Vec<_>>())?;
+    if may.is_empty() {
+        return Ok(Vec::new());
+    }
+    // What was to change after this belongs to the course that is left.
+    settings.changes.retain(|change| change.from <= from);
+    let set = wanted.as_object().into_iter().flatten();
+    let set = set.filter(|(key, _)| may.contains(&key.as_str()));
+    settings.changes.push(Change {
+        from,
+        set: set
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    });
+    let said = may.into_iter().map(|key| {
+        let [before, now] = [&now, &wanted].map(|config| config.get(key).unwrap_or(&Value::Null));
+        format!(
+            "{key} is {now} from iteration {} on, it was {before}",
+            thousands(from)
+        )
+    });
+    Ok(said.collect())
+}
+
+/// Refuses a checkpoint of another paper, configuration or seed; gives what is to be said of one of an earlier version.
 fn check(
     recipe: &dyn Recipe,
     checkpoint: &Checkpoint,
     settings: &Settings,
-    data: &Data,
 ) -> Result<Option<String>> {
     let header = &checkpoint.header;
     let mut saved = header.config.clone();
     if header.is_old() {
         settings::modernise(recipe, &mut saved);
     }
-    let info = data.info();
-    let other_data = match header.is_old() {
-        true => (header.data.channels, header.data.len) != (info.channels, info.epoch()),
-        false => header.data_sha256 != data.sha256(),
-    };
+    let of_its_last = settings.config_at(header.iteration.saturating_sub(1));
     let difference = if header.paper != settings.paper {
         format!(
             "is a checkpoint of {}, not of {}",
             header.paper, settings.paper
         )
-    } else if let differ = differences(&saved, &settings.config)
+    } else if let differ = differences(&saved, &of_its_last)
         && !differ.is_empty()
     {
-        format!("was saved with other settings ({})", differ.join(", "))
-    } else if header.seed != settings.seed {
-        format!("was saved with seed {}, not {}", header.seed, settings.seed)
-    } else if other_data {
         format!(
-            "was saved with other data ({:?}; now {info:?}, with other contents)",
-            header.data
+            "was saved with other settings ({})",
+            gan_core::cut(&differ.join(", "), 150)
+        )
+    } else if header.seed != settings.seed {
+        format!(
+            "was saved with seed {}, not {} as in config.toml",
+            header.seed, settings.seed
         )
     } else {
         let note = "this run was begun by an earlier version: whether its data are the same cannot be told, \

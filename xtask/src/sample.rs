@@ -1,30 +1,90 @@
-//! `sample`: pictures of a trained run or a weights file, as one grid; or translations of given ones.
+//! `sample`: pictures of a trained run or a weights file, as one grid, single files or a film; or translations of
+//! given ones.
 
 use crate::cli::SampleArgs;
+use crate::dataset::How;
 use crate::job::Job;
-use crate::{Usage, folder, inputs, process, settings};
+use crate::observers::progress_bar;
+use crate::output::{self, Format, Target, Usual, counted};
+use crate::shell::quoted;
+use crate::translation::larger;
+use crate::{Usage, folder, inputs, process, room, samedata, settings, weights};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::image::grid;
+use gan_core::data::Split;
+use gan_core::image::{Picture, grid, single};
 use gan_core::rng::CounterRng;
-use gan_core::{FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise};
+use gan_core::{
+    Checkpoint, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise,
+};
 use std::path::{Path, PathBuf};
+
+/// Pictures of a grid where no number is named, and rows of an interpolation.
+const USUAL: (usize, usize) = (64, 8);
+/// Pictures of each class where no class is named.
+const OF_CLASS: usize = 10;
+/// Up to as many pictures are made without asking whether they fit into the memory.
+const FEW: usize = 256;
 
 /// Runs `sample`.
 pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
     let device = process::device(&args.device)?;
-    if let Some(file) = &args.weights {
-        let recipe = settings::paper(papers, &args.run)?;
-        let weights = Weights::read(file)?;
-        let sampler = recipe
-            .open(&weights, &device)
-            .with_context(|| format!("{}: not a generator of {}", file.display(), args.run))?;
-        let usual = match &args.input {
-            Some(_) => args.run.clone(),
-            None => format!("{}.png", args.run),
-        };
-        return write(&*sampler, args, &device, PathBuf::from(usual));
+    match &args.weights {
+        Some(file) => of_weights(papers, args, file, &device),
+        None => of_run(papers, args, &device),
     }
+}
+
+fn of_weights(
+    papers: &[&dyn Recipe],
+    args: &SampleArgs,
+    file: &Path,
+    device: &Device,
+) -> Result<()> {
+    let is_run = |path: &Path| folder::config(path).is_file();
+    if is_run(file) {
+        bail!(Usage(format!(
+            "--weights {}: this is a run's folder; cargo xtask sample {}",
+            file.display(),
+            quoted(file)
+        )))
+    }
+    if is_run(Path::new(&args.run)) {
+        let paper = folder::settings(Path::new(&args.run)).map(|settings| settings.paper);
+        bail!(Usage(format!(
+            "{}: this is a run's folder; leave out --weights, or name its paper: cargo xtask sample {} --weights {}",
+            args.run,
+            paper.as_deref().unwrap_or("PAPER"),
+            quoted(file)
+        )))
+    }
+    let recipe = settings::paper(papers, &args.run)?;
+    if args.data.is_some() {
+        bail!(Usage(
+            "--data: weights alone do not say which data they learned from; leave it out".into()
+        ))
+    }
+    let weights = Weights::read(file)?;
+    if weights::is_checkpoint(&weights) {
+        bail!(FileError::new(
+            file,
+            "is a checkpoint, with all of a run's networks",
+            "name a file of the run's weights/, or the run's folder without --weights"
+        ))
+    }
+    let sampler = recipe
+        .open(&weights, device)
+        .with_context(|| format!("{}: not a generator of {}", file.display(), args.run))?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let usual = Usual {
+        dir: PathBuf::new(),
+        begin: format!("{}-{stem}-", args.run),
+        end: String::new(),
+    };
+    write(&*sampler, args, &[], device, &usual)
+}
+
+fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<()> {
     let run = Path::new(&args.run);
     if !run.exists() && papers.iter().any(|recipe| recipe.info().name == args.run) {
         bail!(Usage(format!(
@@ -49,57 +109,238 @@ pub fn sample(papers: &[&dyn Recipe], args: &SampleArgs) -> Result<()> {
     };
     // All that sampling needs is in the checkpoint; the training data may be elsewhere by now.
     let file = || checkpoint.path.display().to_string();
-    let job = Job::of(recipe, &checkpoint, &device).with_context(file)?;
+    let job = Job::of(recipe, &checkpoint, device).with_context(file)?;
+    if let Some(data) = &args.data {
+        require_data(run, &job, &checkpoint, data)?;
+    }
     let algorithm = job.restored(&checkpoint).with_context(file)?;
     let t = checkpoint.header.iteration;
-    let sampler = algorithm.sampler(t);
-    let name = match args.interpolate {
-        None if args.input.is_some() => format!("translated-{t:08}"),
-        Some(_) => format!("interpolation-{t:08}-seed{}.png", args.seed),
-        None => format!("sample-{t:08}-seed{}.png", args.seed),
+    let usual = Usual {
+        dir: run.join("samples"),
+        begin: String::new(),
+        end: format!("-{t:08}"),
     };
-    write(&*sampler, args, &device, run.join("samples").join(name))
+    let classes = &checkpoint.header.data.names;
+    write(&*algorithm.sampler(t), args, classes, device, &usual)
 }
 
-fn write(sampler: &dyn Sampler, args: &SampleArgs, device: &Device, usual: PathBuf) -> Result<()> {
+/// Refuses data that are not those of a run: nothing is made of them, but who names them may mean another run.
+fn require_data(run: &Path, job: &Job<'_>, checkpoint: &Checkpoint, data: &str) -> Result<()> {
+    let place = samedata::place(&job.settings, Some(data));
+    let how = How {
+        small: job.settings.small,
+        ..How::default()
+    };
+    let progress = progress_bar(false);
+    let looked = samedata::look(&place, Split::Train, job.learns, &progress)?;
+    let (train, _) = looked.read(job.learns.view, &how, &progress)?;
+    samedata::require(run, Some(&checkpoint.header), &place, &train)
+}
+
+/// `names` are those of the classes, where they have some.
+fn write(
+    sampler: &dyn Sampler,
+    args: &SampleArgs,
+    names: &[String],
+    device: &Device,
+    usual: &Usual,
+) -> Result<()> {
     let takes = sampler.takes();
     inputs::check(&takes, args)?;
     if let Some(input) = &args.input {
         return inputs::sample(sampler, args, input, device, usual);
     }
-    let classes = takes.classes;
-    let noise = |n| fixed_noise(&takes, n, args.seed, device);
-    let (probe, columns) = match (args.interpolate, classes) {
-        (Some(steps), _) => {
-            let steps = usize::from(steps);
-            let rows = args.n.map_or(classes.unwrap_or(8), usize::from);
-            (between(&takes, noise(2 * rows)?, steps)?, steps)
+    let asked = Asked::new(&takes, args, names)?;
+    let target = asked.target(args, usual)?;
+    asked.refuse_more_than_memory(sampler, args, device)?;
+    let pictures = asked.made(sampler, &takes, args, device)?;
+    let n = pictures.dim(0)?;
+    match target {
+        Target::File(path, Format::Gif) => {
+            let film = output::film(&asked.frames(&pictures)?)?;
+            output::write(&path, &film, args.force)?;
+            say!(
+                "{} in a film of {}: {}",
+                counted(n),
+                asked.columns,
+                path.display()
+            );
         }
-        (None, Some(classes)) if args.class.is_none() => {
-            let n = args.n.map_or(10 * classes, usize::from);
-            let columns = match n.is_multiple_of(classes) {
-                true => n / classes,
-                false => square(n),
-            };
-            (noise(n)?, columns)
+        Target::File(path, format) => {
+            let made = format.encode(&grid(&pictures, asked.columns)?)?;
+            output::write(&path, &made, args.force)?;
+            say!("{}: {}", counted(n), path.display());
         }
-        (None, _) => {
-            let n = args.n.map_or(64, usize::from);
-            (noise(n)?, square(n))
+        Target::Folder(dir) => {
+            let format = args.format.unwrap_or(Format::Png);
+            for i in 0..n {
+                let made = format.encode(&single(&pictures.narrow(0, i, 1)?)?)?;
+                let name = format!("{}.{}", asked.name(i), format.ending());
+                output::write(&dir.join(name), &made, args.force)?;
+            }
+            say!("{}: {}", counted(n), dir.display());
         }
-    };
-    let probe = match args.class {
-        Some(class) => of_class(probe, class, classes)?,
-        None => probe,
-    };
-    let mut draws = CounterRng::new(args.seed, device);
-    let made = sampler.sample(&probe, &mut draws)?;
-    let pictures = made.last()?;
-    let path = args.out.clone().unwrap_or(usual);
-    let png = grid(pictures, columns)?.png()?;
-    std::fs::write(&path, png).map_err(|e| FileError::writing(&path, &e))?;
-    say!("{} pictures: {}", pictures.dim(0)?, path.display());
+    }
+    if asked.class.is_none() && asked.steps.is_none() && !names.is_empty() {
+        match n / asked.columns == names.len() && n.is_multiple_of(asked.columns) {
+            true => say!("rows, from the top: {}", names.join(", ")),
+            false => say!("classes, in their order: {}", names.join(", ")),
+        }
+    }
     Ok(())
+}
+
+/// What is asked for of a generator that takes noise.
+struct Asked {
+    /// Pictures; of an interpolation those of all rows.
+    pictures: usize,
+    /// Pictures in a row of the grid.
+    columns: usize,
+    /// Pictures on each way from one noise vector to another.
+    steps: Option<usize>,
+    /// The class of all of them.
+    class: Option<u32>,
+}
+
+impl Asked {
+    fn new(takes: &Takes, args: &SampleArgs, names: &[String]) -> Result<Self> {
+        let n = args.n.map(usize::from);
+        let of_name = |class: &String| class_number(class, takes.classes, names);
+        let class = args.class.as_ref().map(of_name).transpose()?;
+        if let Some(steps) = args.interpolate.map(usize::from) {
+            let rows = n.or(takes.classes).unwrap_or(USUAL.1);
+            return Ok(Self {
+                pictures: rows * steps,
+                columns: steps,
+                steps: Some(steps),
+                class,
+            });
+        }
+        let (pictures, columns) = match takes.classes {
+            Some(classes) if class.is_none() => {
+                let n = n.unwrap_or(OF_CLASS * classes);
+                match n.is_multiple_of(classes) {
+                    true => (n, n / classes),
+                    false => (n, square(n)),
+                }
+            }
+            _ => {
+                let n = n.unwrap_or(USUAL.0);
+                (n, square(n))
+            }
+        };
+        Ok(Self {
+            pictures,
+            columns,
+            steps: None,
+            class,
+        })
+    }
+
+    /// Where the pictures go; the usual name holds all that determines them.
+    fn target(&self, args: &SampleArgs, usual: &Usual) -> Result<Target> {
+        let named = args.out.as_deref().map(|out| (out, output::target(out)));
+        let target = match named {
+            Some((_, Ok(Some(target)))) => target,
+            Some((_, Err(error))) => return Err(error),
+            Some((out, Ok(None))) if args.separate => Target::Folder(out.to_path_buf()),
+            Some((out, Ok(None))) => bail!(output::refused(out, "the name has no ending")),
+            None => {
+                let class = self
+                    .class
+                    .map_or(String::new(), |class| format!("-class{class}"));
+                let scale = args
+                    .scale
+                    .map_or(String::new(), |scale| format!("-x{scale}"));
+                let (kind, n) = match self.steps {
+                    Some(steps) => (
+                        "interpolation",
+                        format!("{}x{steps}", self.pictures / steps),
+                    ),
+                    None => ("sample", self.pictures.to_string()),
+                };
+                let rest = format!("-seed{}{class}-n{n}{scale}", args.seed);
+                let format = args.format.unwrap_or(Format::Png);
+                match args.separate {
+                    true => Target::Folder(usual.path(kind, &rest)),
+                    false => {
+                        let name = format!("{rest}.{}", format.ending());
+                        Target::File(usual.path(kind, &name), format)
+                    }
+                }
+            }
+        };
+        if let Target::File(path, format) = &target {
+            inputs::check_file(path, *format, args)?;
+        }
+        Ok(target)
+    }
+
+    /// The name of a single picture, without its ending.
+    fn name(&self, i: usize) -> String {
+        match self.steps {
+            Some(steps) => format!("{:04}-{:03}", i / steps, i % steps),
+            None => format!("{i:04}"),
+        }
+    }
+
+    /// Refuses more pictures than the memory of the machine holds, from what a few of them take.
+    fn refuse_more_than_memory(
+        &self,
+        sampler: &dyn Sampler,
+        args: &SampleArgs,
+        device: &Device,
+    ) -> Result<()> {
+        if self.pictures <= FEW {
+            return Ok(());
+        }
+        let takes = sampler.takes();
+        let mut few = |n: usize| {
+            let mut draws = CounterRng::new(args.seed, device);
+            let made = sampler.sample(&fixed_noise(&takes, n, args.seed, device)?, &mut draws)?;
+            Ok(grid(&larger(made.last()?, args.scale)?, square(n)).map(drop)?)
+        };
+        room::refuse_beyond(self.pictures, &mut few, |need| {
+            format!(
+                "{} pictures need {need}; make fewer at a time (-n, --interpolate), with other seeds",
+                self.pictures
+            )
+        })
+    }
+
+    /// The pictures.
+    fn made(
+        &self,
+        sampler: &dyn Sampler,
+        takes: &Takes,
+        args: &SampleArgs,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let noise = |n| fixed_noise(takes, n, args.seed, device);
+        let probe = match self.steps {
+            Some(steps) => between(takes, noise(2 * (self.pictures / steps))?, steps)?,
+            None => noise(self.pictures)?,
+        };
+        let probe = match self.class {
+            Some(class) => {
+                let labels = Tensor::full(class, probe.count()?, &probe.device())?;
+                probe.labelled(labels)
+            }
+            None => probe,
+        };
+        let mut draws = CounterRng::new(args.seed, device);
+        let made = sampler.sample(&probe, &mut draws)?;
+        Ok(larger(made.last()?, args.scale)?)
+    }
+
+    /// The pictures of each step, all rows at once.
+    fn frames(&self, pictures: &Tensor) -> Result<Vec<Picture>> {
+        let (n, c, h, w) = pictures.dims4()?;
+        let rows = n / self.columns;
+        let of_rows = pictures.reshape((rows, self.columns, c, h, w))?;
+        let frame = |i| Ok(grid(&of_rows.narrow(1, i, 1)?.squeeze(1)?, square(rows))?);
+        (0..self.columns).map(frame).collect()
+    }
 }
 
 /// Columns of a grid that is about as high as it is wide.
@@ -107,21 +348,44 @@ fn square(n: usize) -> usize {
     (n as f64).sqrt().ceil() as usize
 }
 
-/// The same noise, all of one class.
-fn of_class(probe: Probe, class: u32, classes: Option<usize>) -> Result<Probe> {
-    match classes {
-        Some(classes) if (class as usize) < classes => {
-            let labels = Tensor::full(class, probe.count()?, &probe.device())?;
-            Ok(probe.labelled(labels))
-        }
-        Some(classes) => bail!(Usage(format!(
-            "--class {class}: this generator has the classes 0 to {}",
-            classes - 1
-        ))),
-        None => bail!(Usage(format!(
+/// The number of a class by its name, or by its number where no name is one.
+fn class_number(class: &str, classes: Option<usize>, names: &[String]) -> Result<u32> {
+    let Some(classes) = classes else {
+        bail!(Usage(format!(
             "--class {class}: this generator knows no classes"
+        )))
+    };
+    if let Some(number) = names.iter().position(|name| name == class) {
+        return Ok(number as u32);
+    }
+    let is_number = |word: &str| word.parse::<u32>().is_ok();
+    let by_number = !names.iter().any(|name| is_number(name));
+    match class.parse::<u32>() {
+        Ok(number) if by_number && (number as usize) < classes => Ok(number),
+        _ if names.is_empty() => bail!(Usage(format!(
+            "--class {class}: this generator has the classes 0 to {}",
+            classes.saturating_sub(1)
+        ))),
+        _ => bail!(Usage(format!(
+            "--class {class}: this run has no such class; {}",
+            nearest_of(class, names)
         ))),
     }
+}
+
+/// Names, the nearest first, as many as fit a line.
+fn nearest_of(word: &str, names: &[String]) -> String {
+    let near = |name: &str| strsim::normalized_damerau_levenshtein(word, name);
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_by(|a, b| near(b).total_cmp(&near(a)));
+    let mut shown = String::from("it has");
+    for (i, name) in sorted.iter().enumerate() {
+        if i > 0 && shown.len() + name.len() > 160 {
+            return format!("{shown} and {} more", sorted.len() - i);
+        }
+        shown = format!("{shown}{} {name}", if i > 0 { "," } else { "" });
+    }
+    shown
 }
 
 /// `steps` latent vectors from each even row of `ends` to the odd one after it; both ends' class is the first's.

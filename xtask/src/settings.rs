@@ -3,9 +3,9 @@
 use crate::Usage;
 use anyhow::{Context, Result, bail};
 use gan_core::data::Small;
-use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe};
+use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe, brief, cut};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -39,13 +39,26 @@ pub struct Settings {
     pub sample_every: u64,
     /// Iterations between two checkpoints.
     pub save_every: u64,
-    /// Checkpoints to keep.
+    /// The newest checkpoints to keep, and as many of the run before; 0: all.
     pub keep: u32,
+    /// Settings that were changed on the way, in the order in which that was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// The paper's own settings, complete.
     pub config: Value,
     /// What the run was made with; for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_with: Option<MadeWith>,
+}
+
+/// Settings that were changed while a run was under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Iterations that were done before.
+    pub from: u64,
+    /// The settings and what they are from then on.
+    pub set: Map<String, Value>,
 }
 
 /// The version of `config.toml` that is written.
@@ -109,10 +122,14 @@ impl Settings {
             let line = before.map_or(0, |before| before.matches('\n').count());
             let written = text.lines().nth(line).filter(|line| !line.starts_with('#'));
             let key = written.and_then(|line| line.split_once('='));
-            let key = key.map_or(String::new(), |(key, _)| format!(", {}", key.trim()));
+            let key = key.map_or(String::new(), |(key, _)| format!(", {}", brief(key.trim())));
             FileError::new(
                 path,
-                format!("line {}{key}: {}", line + 1, crate::first_line(e.message())),
+                format!(
+                    "line {}{key}: {}",
+                    line + 1,
+                    cut(crate::first_line(e.message()), 160)
+                ),
                 "compare it with the config.toml of another run",
             )
         })?;
@@ -149,9 +166,27 @@ impl Settings {
             sample_every: 0,
             save_every: 0,
             keep: 1,
+            changes: Vec::new(),
             config,
             made_with: None,
         }
+    }
+
+    /// The paper's settings that the iteration with this number is done with.
+    pub fn config_at(&self, t: u64) -> Value {
+        let mut config = self.config.clone();
+        for change in self.changes.iter().filter(|change| change.from <= t) {
+            for (key, value) in &change.set {
+                config[key.as_str()] = value.clone();
+            }
+        }
+        config
+    }
+
+    /// From which iteration on the paper's settings are others than before, and all of them as they are then.
+    pub fn changed(&self) -> Vec<(u64, Value)> {
+        let from = self.changes.iter().map(|change| change.from);
+        from.map(|t| (t, self.config_at(t))).collect()
     }
 
     /// What schedules are reckoned from.
@@ -183,6 +218,17 @@ impl Settings {
                 }
             }
         };
+        for Change { from, set } in &self.changes {
+            if let Some(key) = set
+                .keys()
+                .find(|key| !recipe.rates().contains(&key.as_str()))
+            {
+                bail!("changes: {key} cannot change on the way")
+            }
+            if let Err(error) = recipe.check(&self.config_at(*from)) {
+                bail!("changes from {from} on: {}", crate::one_line(&error.into()))
+            }
+        }
         Ok(self)
     }
 
@@ -213,8 +259,15 @@ impl Settings {
             "sample_every",
             "save_every",
             "keep",
+            "changes",
         ] {
             if let Some(value) = entries.get(key) {
+                if key == "changes" {
+                    writeln!(
+                        text,
+                        "# Changed on the way, after the iterations that `from` says."
+                    )?;
+                }
                 writeln!(text, "{key} = {}", toml_value(value)?)?;
             }
         }
@@ -307,38 +360,61 @@ pub fn nearest(name: &str, known: &[&str]) -> String {
 /// Applies `--set key=value` to a paper's settings and checks the result.
 ///
 /// # Errors
-/// A word without `=`, an unknown key (with the nearest known one), a value of the wrong type.
+/// A word without `=`, an unknown key (with the nearest known one), a value of the wrong type or out of range. All
+/// words are applied before any is judged, as one may need another.
 pub fn apply(recipe: &dyn Recipe, config: &Value, set: &[String]) -> Result<Value> {
-    let mut config = config.clone();
-    let keys = keys(recipe);
+    let mut applied = vec![config.clone()];
     for word in set {
-        let Some((key, text)) = word.split_once('=') else {
-            bail!(Usage(format!("--set {word}: expected KEY=VALUE")))
-        };
-        let key = key.trim();
-        if !keys.iter().any(|(known, _)| known == key) {
-            let known: Vec<_> = keys.iter().map(|(known, _)| known.as_str()).collect();
-            bail!(Usage(format!(
-                "--set {word}: {} has no setting {key:?}; {}",
-                recipe.info().name,
-                nearest(key, &known)
-            )))
-        }
-        // What is not TOML is a word: `--set opt=adam` needs no quotes.
-        let value = match toml::from_str::<toml::Table>(&format!("value = {text}")) {
-            Ok(mut table) => table
-                .remove("value")
-                .map(serde_json::to_value)
-                .transpose()?,
-            Err(_) => Some(Value::String(text.trim().to_string())),
-        };
-        config[key] = value.unwrap_or_default();
-        config = recipe.check(&config).map_err(|e| {
-            Usage(format!(
-                "--set {word}: {}",
-                e.to_string().lines().next().unwrap_or_default()
-            ))
-        })?;
+        let mut config = applied.last().cloned().unwrap_or_default();
+        let (key, value) = setting(recipe, word)?;
+        config[key] = value;
+        applied.push(config);
     }
-    recipe.check(&config).context("the settings of this paper")
+    let said = |config: &Value| {
+        let error = recipe.check(config).err()?;
+        Some(crate::first_line(&error.to_string()).to_string())
+    };
+    let whole = applied.last().unwrap_or(config);
+    let Some(problem) = said(whole) else {
+        return recipe.check(whole).context("the settings of this paper");
+    };
+    // The first word from which on it is so is to blame.
+    let mut words = set.iter().zip(applied.iter().skip(1));
+    match words.find(|(_, config)| said(config).as_ref() == Some(&problem)) {
+        Some((word, _)) => bail!(Usage(format!("--set {word}: {problem}"))),
+        _ => recipe.check(whole).context("the settings of this paper"),
+    }
+}
+
+/// Key and value of a word `key=value`.
+fn setting<'a>(recipe: &dyn Recipe, word: &'a str) -> Result<(&'a str, Value)> {
+    let keys = keys(recipe);
+    let Some((key, text)) = word.split_once('=') else {
+        bail!(Usage(format!("--set {word}: expected KEY=VALUE")))
+    };
+    let key = key.trim();
+    if !keys.iter().any(|(known, _)| known == key) {
+        let known: Vec<_> = keys.iter().map(|(known, _)| known.as_str()).collect();
+        bail!(Usage(format!(
+            "--set {word}: {} has no setting {key:?}; {}",
+            recipe.info().name,
+            nearest(key, &known)
+        )))
+    }
+    // What is not TOML is a word: `--set opt=adam` needs no quotes.
+    let value = match toml::from_str::<toml::Table>(&format!("value = {text}")) {
+        Ok(mut table) => table
+            .remove("value")
+            .map(serde_json::to_value)
+            .transpose()?,
+        Err(_) => Some(Value::String(text.trim().to_string())),
+    };
+    // JSON, in which settings are kept, has neither infinity nor NaN.
+    if value.as_ref().is_some_and(Value::is_null) {
+        bail!(Usage(format!(
+            "--set {word}: {} is not finite, expected a number",
+            text.trim()
+        )))
+    }
+    Ok((key, value.unwrap_or_default()))
 }

@@ -1,12 +1,13 @@
 //! What a run starts with: its settings, from a preset or a file and the command line, and its data.
 
-use crate::Usage;
 use crate::cli::TrainArgs;
 use crate::dataset::{self, How};
 use crate::folder::RunFolder;
 use crate::job::Job;
 use crate::observers::progress_bar;
-use crate::settings::{self, FORMAT, Settings};
+use crate::samedata::absolute;
+use crate::settings::{self, Change, FORMAT, Settings};
+use crate::{Usage, memory};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::{Data, DataInfo, Small, Split};
@@ -36,16 +37,6 @@ pub fn usage(paper: &str, error: &candle_core::Error) -> Usage {
     ))
 }
 
-/// A folder's name without the current directory in it, so that a run goes on from anywhere.
-pub fn absolute(name: &str) -> String {
-    match std::fs::canonicalize(name) {
-        Ok(path) if !dataset::EMBEDDED.iter().any(|set| set.name == name) => {
-            path.display().to_string()
-        }
-        _ => name.to_string(),
-    }
-}
-
 /// The data of a run: looked at, then read once its settings are known.
 ///
 /// # Errors
@@ -61,7 +52,19 @@ pub fn read(
         small,
         memory: args.memory.map_or(How::default().memory, |mib| mib << 20),
     };
-    let (data, notes) = looked.read(learns.view, &how, &progress_bar(args.quiet))?;
+    let (data, mut notes) = looked.read(learns.view, &how, &progress_bar(args.quiet))?;
+    let names = &data.a.info().names;
+    if learns.labels && !names.is_empty() {
+        let rows = "rows of grids and numbers of classes, from 0";
+        notes.push(format!("{rows}: {}", names.join(", ")));
+    }
+    let epoch = data.info().epoch();
+    if learns.batch > epoch {
+        notes.push(format!(
+            "a batch of {} is larger than the {epoch} there are: it has some of them more than once",
+            learns.batch
+        ));
+    }
     let problem = match (learns.sides, &data.b, data.paired) {
         (Sides::One, None, _) | (Sides::Apart, Some(_), false) | (Sides::Paired, Some(_), true) => {
             match (learns.labels, data.a.info().classes) {
@@ -121,8 +124,8 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         Some(base) => base.config.clone(),
         None => recipe.preset(preset, &DataInfo::square(28 * 28)?)?,
     };
-    let sides = recipe.learns(&likely)?.sides;
-    let looked = dataset::look(&name, Split::Train, Some(sides), &progress_bar(args.quiet))?;
+    let learns = recipe.learns(&likely)?;
+    let looked = dataset::look(&name, Split::Train, Some(learns), &progress_bar(args.quiet))?;
     let info = looked.info();
     let config = match base {
         Some(base) => base.config.clone(),
@@ -130,6 +133,8 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
     };
     let config = settings::apply(recipe, &config, &args.set)?;
     let learns = recipe.learns(&config)?;
+    // Before pictures are brought to a size that there may be no room for.
+    memory::require(recipe, &config, &info, device)?;
     let small = small(args).or(base.map(|b| b.small)).unwrap_or_default();
     let (data, notes) = read(recipe, looked, &learns, small, args)?;
     let steps = match (steps(args, &learns, &data), base) {
@@ -162,6 +167,7 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
             .or(base.map(|b| b.save_every))
             .unwrap_or((steps / 20).max(1)),
         keep: args.keep.or(base.map(|b| b.keep)).unwrap_or(3),
+        changes: base.map_or(Vec::new(), |b| unless_set(&b.changes, &args.set)),
         config,
         made_with: None,
     };
@@ -172,6 +178,21 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         notes,
         run: None,
     })
+}
+
+/// The changes of a run that is repeated, but for settings that the command line names: these are as it says, from
+/// beginning to end.
+fn unless_set(changes: &[Change], set: &[String]) -> Vec<Change> {
+    let named = |key: &str| {
+        let mut keys = set.iter().filter_map(|word| word.split_once('='));
+        keys.any(|(named, _)| named.trim() == key)
+    };
+    let mut changes = changes.to_vec();
+    changes
+        .iter_mut()
+        .for_each(|change| change.set.retain(|key, _| !named(key)));
+    changes.retain(|change| !change.set.is_empty());
+    changes
 }
 
 /// What the command line says of small pictures.

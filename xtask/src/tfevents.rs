@@ -3,12 +3,15 @@
 //! An event file is a row of TFRecords: length (u64), masked CRC-32C of the length, an `Event` message,
 //! masked CRC-32C of the message, all little-endian. The first record names the format's version. The
 //! messages below hold only the fields that scalars and pictures need; readers skip what is absent.
+//!
+//! Over 500 lines because every byte of a file is cut and every bit flipped in its tests.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gan_core::whole::set_aside;
 use prost::Message;
 
 const VERSION: &str = "brain.Event:2";
@@ -26,6 +29,7 @@ const MAX_RECORD: u64 = 64 << 20;
 pub struct EventFile {
     path: PathBuf,
     out: BufWriter<File>,
+    aside: Vec<PathBuf>,
 }
 
 impl EventFile {
@@ -43,29 +47,46 @@ impl EventFile {
 
     /// Goes on with the event file in `dir`, or starts one when there is none.
     ///
-    /// The file is cut at the first record that is past `keep_through_step`, damaged or incomplete.
+    /// The file is cut at the first record that is past `keep_through_step`, damaged or incomplete. What is cut is
+    /// kept aside where it is more than a run that was killed leaves (records past the step, one that is not whole), and
+    /// where `later` checkpoints are left behind: see [`Self::aside`].
     /// Where earlier runs have left several files, each is cut and the newest is appended to.
-    pub fn resume(dir: &Path, keep_through_step: u64) -> io::Result<Self> {
-        let mut newest = None;
+    pub fn resume(dir: &Path, keep_through_step: u64, later: bool) -> io::Result<Self> {
+        let (mut newest, mut aside) = (None, Vec::new());
         for path in event_files(dir)? {
             let mut file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .open(&path)
                 .map_err(at(&path))?;
-            let keep = intact_through(&mut file, keep_through_step).map_err(at(&path))?;
+            let (keep, usual) = intact_through(&mut file, keep_through_step).map_err(at(&path))?;
+            if (later || !usual) && file.metadata().map_err(at(&path))?.len() > keep {
+                let mut cut = Vec::new();
+                file.seek(SeekFrom::Start(keep)).map_err(at(&path))?;
+                file.read_to_end(&mut cut).map_err(at(&path))?;
+                // A name with `tfevents` would be read by TensorBoard.
+                aside.push(set_aside(&dir.join("events"), &cut).map_err(io::Error::other)?);
+            }
             file.set_len(keep).map_err(at(&path))?;
             file.seek(SeekFrom::Start(keep)).map_err(at(&path))?;
             newest = Some((path, file, keep));
         }
-        match newest {
-            None => Self::create(dir),
-            Some((path, file, 0)) => Self::start(path, file),
-            Some((path, file, _)) => Ok(Self {
+        let mut this = match newest {
+            None => Self::create(dir)?,
+            Some((path, file, 0)) => Self::start(path, file)?,
+            Some((path, file, _)) => Self {
                 path,
                 out: BufWriter::new(file),
-            }),
-        }
+                aside: Vec::new(),
+            },
+        };
+        this.aside = aside;
+        Ok(this)
+    }
+
+    /// Where what was cut is kept, as far as it is.
+    pub fn aside(&self) -> &[PathBuf] {
+        &self.aside
     }
 
     /// Writes one number.
@@ -106,15 +127,17 @@ impl EventFile {
         self.summary(step, vec![value])
     }
 
-    /// Hands every record written so far to the operating system.
+    /// Writes every record so far to the disk.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.out.flush().map_err(at(&self.path))
+        self.out.flush().map_err(at(&self.path))?;
+        self.out.get_ref().sync_data().map_err(at(&self.path))
     }
 
     fn start(path: PathBuf, file: File) -> io::Result<Self> {
         let mut this = Self {
             path,
             out: BufWriter::new(file),
+            aside: Vec::new(),
         };
         this.event(0, EventIs::FileVersion(VERSION.to_owned()))?;
         this.flush()?;
@@ -179,42 +202,74 @@ fn event_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The length of the file's beginning in which every record is whole and of step `last` or before.
-fn intact_through(file: &mut File, last: u64) -> io::Result<u64> {
+/// The length of the file's beginning in which every record is whole and of step `last` or before; and whether what
+/// follows is what a run that was killed leaves: whole records past the step, then at most one that is not.
+fn intact_through(file: &mut File, last: u64) -> io::Result<(u64, bool)> {
     let mut records = BufReader::new(file);
-    let (mut data, mut end) = (Vec::new(), 0);
-    while read_record(&mut records, &mut data)? {
-        let Ok(event) = Event::decode(data.as_slice()) else {
-            break;
+    let (mut data, mut end, mut past) = (Vec::new(), 0, false);
+    loop {
+        let step = match read_record(&mut records, &mut data)? {
+            Record::None | Record::Torn => return Ok((end, true)),
+            Record::Damaged => return Ok((end, is_zero(&data) && is_zero_to_end(&mut records)?)),
+            Record::Whole => Event::decode(data.as_slice()).map(|event| event.step),
         };
-        if u64::try_from(event.step).is_ok_and(|step| step <= last) {
-            end += 16 + data.len() as u64;
-        } else {
-            break;
+        match step.map(u64::try_from) {
+            Ok(Ok(step)) if step > last => past = true,
+            Ok(Ok(_)) if !past => end += 16 + data.len() as u64,
+            // One that is not past the step after one that is, or one that cannot be understood.
+            _ => return Ok((end, false)),
         }
     }
-    Ok(end)
 }
 
-/// Reads the next record into `data`; false at the end of the file and where it is damaged.
-fn read_record(from: &mut impl Read, data: &mut Vec<u8>) -> io::Result<bool> {
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
+}
+
+/// Whether nothing but zeros follows, as a power cut leaves them.
+fn is_zero_to_end(from: &mut impl Read) -> io::Result<bool> {
+    let mut rest = Vec::new();
+    from.read_to_end(&mut rest)?;
+    Ok(is_zero(&rest))
+}
+
+/// What is found where a record should begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    /// The end of the file.
+    None,
+    /// One that is whole.
+    Whole,
+    /// One that the file ends in.
+    Torn,
+    /// Something else.
+    Damaged,
+}
+
+/// Reads the next record into `data`; of one that is damaged, what was read of it.
+fn read_record(from: &mut impl Read, data: &mut Vec<u8>) -> io::Result<Record> {
     data.clear();
     from.by_ref().take(12).read_to_end(data)?;
-    let Some((length, crc)) = data.split_first_chunk::<8>() else {
-        return Ok(false);
+    let (length, crc) = match data.split_first_chunk::<8>() {
+        _ if data.is_empty() => return Ok(Record::None),
+        Some((length, crc)) if data.len() == 12 => (*length, crc),
+        _ => return Ok(Record::Torn),
     };
-    let size = u64::from_le_bytes(*length);
-    if crc != masked_crc(length) || size > MAX_RECORD {
-        return Ok(false);
+    let size = u64::from_le_bytes(length);
+    if crc != masked_crc(&length) || size > MAX_RECORD {
+        return Ok(Record::Damaged);
     }
     // The buffer grows with what the file holds, not with what the record claims.
     data.clear();
     from.by_ref().take(size + 4).read_to_end(data)?;
     if data.len() as u64 != size + 4 {
-        return Ok(false);
+        return Ok(Record::Torn);
     }
     let crc = data.split_off(data.len() - 4);
-    Ok(crc == masked_crc(data))
+    Ok(match crc == masked_crc(data) {
+        true => Record::Whole,
+        false => Record::Damaged,
+    })
 }
 
 /// TFRecord's checksum: CRC-32C, rotated and shifted, so that a CRC of data that holds CRCs stays useful.
@@ -304,7 +359,7 @@ mod tests {
     fn events(dir: &Path) -> Vec<Event> {
         let mut records = File::open(only_file(dir)).unwrap();
         let (mut data, mut events) = (Vec::new(), Vec::new());
-        while read_record(&mut records, &mut data).unwrap() {
+        while read_record(&mut records, &mut data).unwrap() == Record::Whole {
             events.push(Event::decode(data.as_slice()).unwrap());
         }
         let read: usize = events.iter().map(|e| 16 + e.encoded_len()).sum();
@@ -337,7 +392,7 @@ mod tests {
 
     /// What a run does after a resume: it must give every step once.
     fn goes_on(dir: &Path, keep: u64, expect: &[i64]) {
-        let mut file = EventFile::resume(dir, keep).unwrap();
+        let mut file = EventFile::resume(dir, keep, false).unwrap();
         file.scalar(100, "loss/d/d", 0.5).unwrap();
         file.flush().unwrap();
         assert_eq!(steps(dir), [expect, &[100]].concat());
@@ -424,7 +479,9 @@ mod tests {
     fn resume_cuts_at_a_flipped_bit_anywhere() {
         let (dir, ends) = written(3);
         let whole = fs::read(only_file(dir.path())).unwrap();
-        for bit in 0..whole.len() * 8 {
+        let aside = dir.path().join("events.cut-0001");
+        // Each byte once, each of its bits in turn.
+        for bit in (0..whole.len()).map(|byte| byte * 8 + byte % 8) {
             let mut damaged = whole.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             fs::write(only_file(dir.path()), damaged).unwrap();
@@ -434,7 +491,28 @@ mod tests {
                 9,
                 &(0..intact.max(1) as i64).collect::<Vec<_>>(),
             );
+            // Nothing is lost: what was kept and what was cut are the file.
+            let cut = fs::read(&aside).unwrap();
+            assert!(whole.len() - cut.len() <= bit / 8 && cut.len() <= whole.len());
+            fs::remove_file(&aside).unwrap();
         }
+    }
+
+    #[test]
+    fn what_a_killed_run_leaves_is_not_kept_aside() {
+        let (dir, ends) = written(3);
+        let whole = fs::read(only_file(dir.path())).unwrap();
+        for end in [&b""[..], b"x", &[0; 40], &whole[..20]] {
+            fs::write(only_file(dir.path()), [&whole, end].concat()).unwrap();
+            let file = EventFile::resume(dir.path(), 1, false).unwrap();
+            assert!(file.aside().is_empty(), "{end:?}");
+            assert_eq!(fs::metadata(only_file(dir.path())).unwrap().len(), ends[1]);
+        }
+        // Of a run that leaves later checkpoints behind it is.
+        fs::write(only_file(dir.path()), &whole).unwrap();
+        let file = EventFile::resume(dir.path(), 1, true).unwrap();
+        let cut = fs::read(&file.aside()[0]).unwrap();
+        assert_eq!(cut, whole[ends[1] as usize..]);
     }
 
     #[test]
@@ -455,7 +533,7 @@ mod tests {
         let (dir, _) = written(5);
         let newest = dir.path().join(format!("{PREFIX}99999999999{SUFFIX}"));
         fs::copy(only_file(dir.path()), &newest).unwrap();
-        let mut file = EventFile::resume(dir.path(), 2).unwrap();
+        let mut file = EventFile::resume(dir.path(), 2, false).unwrap();
         file.scalar(3, "loss/d/d", 0.5).unwrap();
         file.flush().unwrap();
         let mut lengths = Vec::new();
@@ -470,7 +548,7 @@ mod tests {
     #[test]
     fn errors_name_the_file_and_lose_nothing() {
         let (dir, _) = written(2);
-        let mut file = EventFile::resume(dir.path(), 2).unwrap();
+        let mut file = EventFile::resume(dir.path(), 2, false).unwrap();
         let error = file
             .image_png(3, "fake", 1, 1, 1, &vec![0; 65 << 20])
             .unwrap_err();

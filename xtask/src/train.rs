@@ -6,21 +6,24 @@ use crate::folder::{self, Owned, RunFolder};
 use crate::heldout::HeldOut;
 use crate::job::{Job, Ran, Running, Watch};
 use crate::observers::csv::Csv;
+use crate::observers::latest::Latest;
 use crate::observers::notes::Notes;
 use crate::observers::pictures::Pictures;
 use crate::observers::strips::Strips;
 use crate::observers::tensorboard::TensorBoard;
-use crate::observers::terminal::Terminal;
-use crate::observers::thousands;
+use crate::observers::terminal::{Terminal, expected};
+use crate::observers::{INTERRUPTED, thousands};
 use crate::plan::plan;
 use crate::resume::resumed;
+use crate::samedata;
 use crate::settings::{self, MadeWith, Settings};
+use crate::shell::quoted;
 use crate::start::{fresh, usage};
-use crate::{INTERRUPTED, Usage, dataset, process};
+use crate::{Usage, dataset, health, process};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Data;
 use gan_core::{
-    Checkpoint, Event, FileError, Observer, Outcome, Recipe, Store, device, fixed_noise,
+    Checkpoint, Event, FileError, Observer, Outcome, Port, Recipe, Store, device, fixed_noise,
 };
 use std::path::{Path, PathBuf};
 
@@ -59,11 +62,22 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         Err(error) if device::is_out_of_memory(&error.to_string()) => bail!(error),
         started => started.map_err(|e| usage(&args.paper, &e))?,
     };
+    // Looked at before the start, so that a run does not end with an error where it would show them.
+    let held_out = match running.algorithm.sampler(from).takes().port {
+        Some(_) => Some(HeldOut::or_training(job, &start.data)?),
+        None => None,
+    };
+    let mut notes = start.notes;
+    notes.extend(held_out.iter().flat_map(|held_out| held_out.notes.clone()));
     if let (Some((folder, Some(checkpoint))), true) = (&start.run, from >= job.settings.steps) {
         restore(&mut running, checkpoint)?;
         let end = End { job, folder };
-        let (data, path) = (&start.data, &checkpoint.path);
-        end.make_up(&mut running, path, data, args.dry_run, args.quiet)?;
+        if !args.dry_run {
+            folder.begin()?;
+            store(job, folder, &start.data, from)?.prune(from)?;
+        }
+        let (shown, path) = (held_out.as_ref(), &checkpoint.path);
+        end.make_up(&mut running, path, shown, args.dry_run, args.quiet)?;
         return Ok(0);
     }
     let out = match (&start.run, &args.out) {
@@ -77,7 +91,9 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     }
     if args.dry_run {
         say!("{}", plan(job, &start.info, from, &out));
-        start.notes.iter().for_each(|note| say!("  note    {note}"));
+        let iteration = running.tried()?;
+        say!("{}", expected(iteration, job.settings.steps - from));
+        notes.iter().for_each(|note| say!("  note    {note}"));
         say!("dry run: nothing was done");
         return Ok(0);
     }
@@ -90,13 +106,6 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         None => RunFolder::create(args.out.as_deref(), &args.paper)?,
     };
     if going_on && from == 0 {
-        if folder.weights().exists() {
-            bail!(FileError::new(
-                &folder.checkpoints(),
-                "holds no checkpoint, though the run got as far as writing weights",
-                "put its checkpoints back, or start a new run"
-            ))
-        }
         // The run was stopped before its first checkpoint: it starts again, and so do its logs.
         for name in [
             "scalars.csv",
@@ -110,15 +119,34 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     }
     if !args.quiet {
         say!("{}", plan(job, &start.info, from, folder.path()));
+        if folder.died() {
+            say!(
+                "  note    the run ended without a word before: it was killed, perhaps for want of memory, or the machine \
+                 stopped"
+            );
+        }
     }
+    folder.begin()?;
     write_config(job, &folder)?;
+    samedata::write_list(folder.path(), &start.data)?;
     let run = Run {
         job,
         data: &start.data,
         folder: &folder,
+        held_out: held_out.as_ref(),
         quiet: args.quiet,
     };
-    run.train(&mut running, args.until, start.notes)
+    run.train(&mut running, args.until, notes)
+}
+
+/// Where the checkpoints of a run go that has `from` iterations behind it.
+fn store(job: &Job<'_>, folder: &RunFolder, data: &Data, from: u64) -> Result<Store> {
+    let settings = &job.settings;
+    let keep = settings.keep as usize;
+    let store = Store::open(&folder.checkpoints(), from, keep, job.header(data))?;
+    Ok(store
+        .spread(settings.save_every, settings.steps)
+        .changed(settings.changed()))
 }
 
 fn restore(running: &mut Running<'_>, checkpoint: &Checkpoint) -> Result<()> {
@@ -155,7 +183,9 @@ fn commit() -> String {
     let run = || {
         let root = dataset::workspace().ok()?;
         let git = std::process::Command::new("git")
-            .args(["describe", "--always", "--dirty", "--abbrev=12"])
+            // Without its locks: where a file may not be written to its end, one would stay.
+            .args(["--no-optional-locks", "describe"])
+            .args(["--always", "--dirty", "--abbrev=12"])
             .current_dir(root)
             .output()
             .ok()?;
@@ -170,6 +200,8 @@ struct Run<'a> {
     job: &'a Job<'a>,
     data: &'a Data,
     folder: &'a RunFolder,
+    /// The pictures that a generator of pictures is shown.
+    held_out: Option<&'a HeldOut>,
     quiet: bool,
 }
 
@@ -178,21 +210,18 @@ impl Run<'_> {
         &self,
         running: &mut Running<'_>,
         until: Option<u64>,
-        mut notes: Vec<String>,
+        notes: Vec<String>,
     ) -> Result<u8> {
         let (job, settings, dir) = (self.job, &self.job.settings, self.folder.path());
         let from = running.from;
-        let mut store = Store::open(
-            &self.folder.checkpoints(),
-            from,
-            settings.keep as usize,
-            job.header(self.data),
-        )?;
+        let checkpoints = self.folder.checkpoints();
+        // Then another course of the run is left, whose logs are not lost either.
+        let later = Store::has_later(&checkpoints, from)?;
+        let mut store = store(job, self.folder, self.data, from)?;
         let takes = running.algorithm.sampler(from).takes();
         // A row a class, where there are classes.
         let shown = takes.classes.map_or(GRID, |classes| classes * COLUMNS);
-        let held_out = takes.port.as_ref().map(|_| HeldOut::open(job, self.data));
-        let (mut strips, probe) = match (&takes.port, &held_out) {
+        let (mut strips, probe) = match (&takes.port, self.held_out) {
             (Some(port), Some(held_out)) => {
                 let (probe, truth) = held_out.shown(port, &job.device)?;
                 (Some(Strips::new(&dir.join("samples"), truth)), probe)
@@ -202,17 +231,19 @@ impl Run<'_> {
                 fixed_noise(&takes, shown, settings.seed, &job.device)?,
             ),
         };
-        notes.extend(held_out.as_ref().and_then(|held_out| held_out.note.clone()));
-        let mut csv = Csv::open(&dir.join("scalars.csv"), from)?;
-        let mut said = Notes::open(&dir.join("notes.txt"), from)?;
-        let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from)?;
-        let mut pictures = Pictures::open(&dir.join("samples"), COLUMNS, from)?;
+        let mut csv = Csv::open(&dir.join("scalars.csv"), from, later)?;
+        let mut said = Notes::open(&dir.join("notes.txt"), from, later)?;
+        let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from, later)?;
+        let samples = dir.join("samples");
+        let mut pictures = Pictures::open(&samples, COLUMNS, from)?;
+        let mut latest = Latest::new(&samples, finish::column(takes.port.as_ref()));
         let mut progress = finish::film(dir, takes.port.as_ref());
         let mut terminal = Terminal::new();
         let mut owned = Owned(self.folder);
         let mut observers: Vec<&mut dyn Observer> =
             vec![&mut owned, &mut csv, &mut said, &mut board, &mut pictures];
         observers.extend(strips.as_mut().map(|strips| strips as &mut dyn Observer));
+        observers.push(&mut latest);
         observers.push(&mut progress);
         if !self.quiet {
             observers.push(&mut terminal);
@@ -230,7 +261,12 @@ impl Run<'_> {
             Err(error) if process::is_out_of_memory(&error) => {
                 bail!(self.out_of_memory(reached.0, store.kept()?.pop()))
             }
-            ran => ran?,
+            Err(error) => {
+                // A folder that went away while something was written into it is what is to be said.
+                self.folder.require_own()?;
+                bail!(error)
+            }
+            Ok(ran) => ran,
         };
         let end = End {
             job,
@@ -238,10 +274,13 @@ impl Run<'_> {
         };
         end.weights(&mut *running.algorithm, |_| true)?;
         let mut last = Vec::new();
-        if let (Some(held_out), Some(port), Outcome::Done) = (&held_out, &takes.port, ran.outcome) {
+        if let (Some(held_out), Some(port), Outcome::Done) =
+            (self.held_out, &takes.port, ran.outcome)
+            && held_out.is_held_out
+        {
             last = end.held_out(&*running.algorithm, held_out, port)?;
         }
-        Ok(self.end(&ran, &last))
+        Ok(self.end(&ran, takes.port.as_ref(), &last))
     }
 
     /// What to say where a GPU's memory did not suffice after `t` iterations.
@@ -263,58 +302,66 @@ impl Run<'_> {
     }
 
     /// Says what was made and how to go on; gives the exit code.
-    fn end(&self, ran: &Ran, last: &[PathBuf]) -> u8 {
-        let (settings, dir) = (&self.job.settings, self.folder.path().display());
-        let resume = format!("cargo xtask train {} --out {dir} --resume", settings.paper);
+    fn end(&self, ran: &Ran, port: Option<&Port>, last: &[PathBuf]) -> u8 {
+        let (settings, path) = (&self.job.settings, self.folder.path());
+        let (dir, quoted_dir) = (path.display(), quoted(path));
+        let resume = format!(
+            "cargo xtask train {} --out {quoted_dir} --resume",
+            settings.paper
+        );
+        let input = port.map_or("", |_| " --input PATH");
+        let sample = format!("cargo xtask sample {quoted_dir}{input}");
         match ran.outcome {
             Outcome::Interrupted(t) => {
                 // Said also under --quiet: whoever pressed Ctrl-C wants to know that nothing is lost.
                 say!("stopped and saved after {} iterations", thousands(t));
-                say!("  go on   {resume}");
-                INTERRUPTED
-            }
-            Outcome::Paused(t) => {
-                if !self.quiet {
-                    say!(
-                        "paused and saved after {} of {} iterations{}",
-                        thousands(t),
-                        thousands(settings.steps),
-                        took(ran)
-                    );
-                    say!("  go on   {resume}");
+                let pictures = self.folder.path().join("samples").join(INTERRUPTED);
+                if pictures.exists() {
+                    say!("  pictures  {}", pictures.display());
                 }
-                0
+                say!("  sample    {sample}\n  go on     {resume}");
+                return crate::INTERRUPTED;
+            }
+            _ if self.quiet => return 0,
+            Outcome::Paused(t) => {
+                say!(
+                    "paused and saved after {} of {} iterations{}",
+                    thousands(t),
+                    thousands(settings.steps),
+                    took(ran)
+                );
+                say!("  sample    {sample}\n  go on     {resume}");
             }
             Outcome::Done => {
-                if !self.quiet {
-                    say!(
-                        "done: {} iterations{}",
-                        thousands(ran.iterations),
-                        took(ran)
-                    );
-                    say!("  pictures  {dir}/samples, {dir}/progress.gif");
-                    last.iter()
-                        .for_each(|path| say!("  held out  {}", path.display()));
-                    say!(
-                        "  curves    {dir}/scalars.csv, or tensorboard --logdir {dir}/tensorboard"
-                    );
-                    say!("  weights   {dir}/weights");
-                    let input = if last.is_empty() { "" } else { " --input PATH" };
-                    say!("  sample    cargo xtask sample {dir}{input}");
-                    // A rate that has fallen to nothing would learn nothing more.
-                    let stretch = if self.job.learns.scheduled {
-                        " --stretch"
-                    } else {
-                        ""
-                    };
-                    say!(
-                        "  go on     {resume} --steps {}{stretch}",
-                        2 * settings.steps
-                    );
+                say!(
+                    "done: {} iterations{}",
+                    thousands(ran.iterations),
+                    took(ran)
+                );
+                say!("  pictures  {dir}/samples, {dir}/progress.gif");
+                last.iter()
+                    .for_each(|path| say!("  held out  {}", path.display()));
+                say!(
+                    "  curves    {dir}/scalars.csv, or tensorboard --logdir {}",
+                    quoted(path.join("tensorboard"))
+                );
+                say!("  weights   {dir}/weights");
+                say!("  sample    {sample}");
+                if let Some(seen) = health::seen(&self.folder.path().join("scalars.csv")) {
+                    say!("  note      {seen}");
                 }
-                0
+                // A rate that has fallen to nothing would learn nothing more.
+                let stretch = match self.job.learns.scheduled {
+                    true => " --stretch",
+                    false => "",
+                };
+                say!(
+                    "  go on     {resume} --steps {}{stretch}",
+                    2 * settings.steps
+                );
             }
         }
+        0
     }
 }
 

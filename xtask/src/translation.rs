@@ -84,6 +84,16 @@ pub fn enlarged(pictures: &Tensor, (h, w): (usize, usize)) -> Result<Tensor> {
     pictures.broadcast_as(shape)?.reshape((n, c, h, w))
 }
 
+/// The same pictures as many times as large, each pixel repeated; as they are where no number is named.
+///
+/// # Errors
+/// Pictures that are none.
+pub fn larger(pictures: &Tensor, times: Option<u16>) -> Result<Tensor> {
+    let (_, _, h, w) = pictures.dims4()?;
+    let times = times.map_or(1, usize::from);
+    enlarged(pictures, (h * times, w * times))
+}
+
 /// Columns side by side, a picture a row and `across` such strips beside each other; smaller pictures are
 /// shown as large as the largest.
 ///

@@ -14,12 +14,15 @@ pub fn weights(papers: &[&dyn Recipe], args: &WeightsArgs) -> Result<()> {
     }
 }
 
+/// Whether these are a checkpoint's tensors: every one keeps the positions of its source. It must be intact, too.
+pub fn is_checkpoint(weights: &Weights) -> bool {
+    weights.keys().any(|key| key.starts_with("source."))
+}
+
 fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
     let weights = Weights::read(file)?;
-    // Every checkpoint keeps the positions of its source; what has them is one, and must be intact.
-    let is_checkpoint = weights.keys().any(|key| key.starts_with("source."));
     say!("{}", file.display());
-    if is_checkpoint {
+    if is_checkpoint(&weights) {
         let header = Checkpoint::read(file)?.header;
         say!(
             "  checkpoint of {} after {} iterations, seed {}, intact",

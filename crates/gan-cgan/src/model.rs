@@ -176,6 +176,8 @@ impl Generator {
             None => bail!("{key} is missing"),
         };
         let ((z, z_dim), (y, classes)) = (dims("z.weight")?, dims("y.weight")?);
+        // All classes are sampled where none is named, and labels are bytes.
+        check::within("the number of classes", classes, 1..=256)?;
         let ((joint, _), (pixels, _)) = (dims("joint.weight")?, dims("out.weight")?);
         let square = DataInfo::square(pixels)?;
         let picture = [square.channels, square.height, square.width];

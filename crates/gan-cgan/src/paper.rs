@@ -60,6 +60,7 @@ impl Paper for Config {
         ],
         bench: &[("cgan", DataInfo::unlabelled(1, 28).labelled(10))],
     };
+    const RATES: &'static [&'static str] = &["lr", "lr_decay", "lr_min"];
 
     /// Those of the paper are in its section 4.1.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

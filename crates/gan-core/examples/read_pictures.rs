@@ -5,6 +5,7 @@
 //! squares of SIZE cut at random. `later` is each pass after it, which cuts from what is held.
 
 use candle_core::Device;
+use gan_core::data::images::Labels;
 use gan_core::data::{Reading, Split, images, pictures};
 use gan_core::{LiveSource, Source, View};
 use std::path::Path;
@@ -17,7 +18,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (size, jitter, batch) = (number(64)?, number(8)?, number(64)?);
     let view = View::jittered(size, jitter);
     let start = Instant::now();
-    let survey = images::open(Path::new(&folder), Split::Train, &|_, _, _| {})?;
+    let survey = images::open(
+        Path::new(&folder),
+        Split::Train,
+        Labels::Ignored,
+        &|_, _, _| {},
+    )?;
     let (data, notes) = survey.read(&Reading::new(view))?;
     let n = data.info().len;
     let mut source = LiveSource::new(&data, 1, &Device::Cpu);

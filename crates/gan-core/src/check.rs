@@ -1,6 +1,7 @@
 //! Refusing settings out of range, in the same words everywhere.
 
 use crate::data::DataInfo;
+use crate::error::brief;
 use crate::nn::maps::Norm;
 use candle_core::{Result, bail};
 use std::fmt::Display;
@@ -15,7 +16,8 @@ pub fn within<T: PartialOrd + Display>(
     match range.contains(&value) {
         true => Ok(()),
         false => bail!(
-            "{key} is {value}, expected {} to {}",
+            "{key} is {}, expected {} to {}",
+            brief(&value.to_string()),
             range.start(),
             range.end()
         ),
@@ -31,7 +33,10 @@ pub fn size(key: &str, value: usize) -> Result<()> {
 pub fn positive(key: &str, value: f64) -> Result<()> {
     match value > 0. && value.is_finite() {
         true => Ok(()),
-        false => bail!("{key} is {value}, expected a number above 0"),
+        false => bail!(
+            "{key} is {}, expected a number above 0",
+            brief(&value.to_string())
+        ),
     }
 }
 
@@ -39,7 +44,10 @@ pub fn positive(key: &str, value: f64) -> Result<()> {
 pub fn fraction(key: &str, value: f64) -> Result<()> {
     match (0. ..1.).contains(&value) {
         true => Ok(()),
-        false => bail!("{key} is {value}, expected a number from 0 to below 1"),
+        false => bail!(
+            "{key} is {}, expected a number from 0 to below 1",
+            brief(&value.to_string())
+        ),
     }
 }
 

@@ -8,10 +8,10 @@
 use crate::algorithm::Algorithm;
 use crate::context::Length;
 use crate::data::{Data, DataInfo};
-use crate::error::{FileError, plain};
+use crate::error::{FileError, cut};
 use crate::source::Source;
 use crate::state::{StateReader, StateWriter};
-use crate::whole::{Place, clean, write_whole};
+use crate::whole::write_whole;
 use candle_core::{DType, Device, Result, Tensor, bail};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,6 @@ const FORMAT: u32 = 2;
 const OLD: u32 = 1;
 const ENTRY: &str = "gan";
 const SOURCE: &str = "source";
-/// Ending of checkpoints that a run has left behind by going on from an earlier one.
-const ABANDONED: &str = ".abandoned";
 
 /// What a checkpoint says of the run it belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,12 +80,18 @@ pub fn state(
     algorithm: &mut dyn Algorithm,
     source: &dyn Source,
 ) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors = parts(algorithm)?;
+    source.save(&mut StateWriter::new(&mut tensors).part(SOURCE))?;
+    Ok(tensors)
+}
+
+/// The state of a training by name, without its source.
+pub fn parts(algorithm: &mut dyn Algorithm) -> Result<BTreeMap<String, Tensor>> {
     let mut tensors = BTreeMap::new();
     let mut writer = StateWriter::new(&mut tensors);
     for (name, part) in algorithm.parts() {
         part.save(&mut writer.part(name))?;
     }
-    source.save(&mut writer.part(SOURCE))?;
     Ok(tensors)
 }
 
@@ -210,10 +214,10 @@ fn hash<'a>(
 }
 
 /// What is wrong with a checkpoint.
-struct Fault {
-    error: FileError,
+pub(crate) struct Fault {
+    pub error: FileError,
     /// Whether it is whole as far as can be told, and of a format that only a newer version reads.
-    newer: bool,
+    pub newer: bool,
 }
 
 /// The JSON that a checkpoint's bytes hold, if they hold any.
@@ -257,7 +261,7 @@ impl Checkpoint {
     }
 
     /// The same; `then` is what is to be said of a state that is not finite.
-    fn write_or(
+    pub(crate) fn write_or(
         path: &Path,
         header: &Header,
         algorithm: &mut dyn Algorithm,
@@ -303,7 +307,7 @@ impl Checkpoint {
         Self::look(path).map_err(|fault| fault.error)
     }
 
-    fn look(path: &Path) -> std::result::Result<Self, Fault> {
+    pub(crate) fn look(path: &Path) -> std::result::Result<Self, Fault> {
         let damaged = |error| Fault {
             error,
             newer: false,
@@ -321,26 +325,46 @@ impl Checkpoint {
             return Err(Fault { error, newer: true });
         }
         Self::parse(path, &bytes).map_err(|problem| {
-            damaged(FileError::new(
-                path,
-                format!("is damaged or no checkpoint of this program ({problem})"),
-                "resume from the checkpoint before it",
-            ))
+            let error = match entry(&bytes) {
+                Ok(None) => FileError::new(
+                    path,
+                    "is no checkpoint of this program: it lacks the entry `gan`",
+                    "name a file of the run's checkpoints/; networks alone cannot be trained on",
+                ),
+                _ => FileError::new(
+                    path,
+                    format!("is damaged or no checkpoint of this program ({problem})"),
+                    "resume from the checkpoint before it",
+                ),
+            };
+            damaged(error)
         })
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> std::result::Result<Self, String> {
-        let text = |e: safetensors::SafeTensorError| e.to_string();
+        let text = |e: safetensors::SafeTensorError| cut(&e.to_string(), 80);
         let file = SafeTensors::deserialize(bytes).map_err(text)?;
         let json = entry(bytes)
             .map_err(text)?
             .ok_or("it lacks the entry `gan`")?;
-        let header: Header =
-            serde_json::from_str(&json).map_err(|e| format!("its entry `gan`: {e}"))?;
+        let header: Header = serde_json::from_str(&json)
+            .map_err(|e| format!("its entry `gan`: {}", cut(&e.to_string(), 80)))?;
         if header.is_old() == header.length.is_some() || ![OLD, FORMAT].contains(&header.format) {
             return Err(format!(
                 "it has format {}, this program reads formats {OLD} and {FORMAT}",
                 header.format
+            ));
+        }
+        // Sizes are multiplied later; no picture is larger.
+        let DataInfo {
+            channels,
+            height,
+            width,
+            ..
+        } = header.data;
+        if channels > 1 << 10 || height.max(width) > 1 << 20 {
+            return Err(format!(
+                "its data are pictures of {channels}x{height}x{width}"
             ));
         }
         let views: BTreeMap<_, _> = file.tensors().into_iter().collect();
@@ -379,120 +403,5 @@ impl Checkpoint {
     /// The state, by name.
     pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
         &self.tensors
-    }
-}
-
-/// A run's folder of checkpoints: `step-00001000.safetensors`.
-#[derive(Debug)]
-pub struct Store {
-    dir: PathBuf,
-    place: Place,
-    keep: usize,
-    header: Header,
-}
-
-impl Store {
-    /// Opens the folder for a run that goes on after `from` iterations, making it where it is missing.
-    ///
-    /// Removes what an interrupted write left, and sets checkpoints past `from` aside (`….abandoned`):
-    /// they belong to another course of the run, or are damaged.
-    pub fn open(
-        dir: &Path,
-        from: u64,
-        keep: usize,
-        header: Header,
-    ) -> std::result::Result<Self, FileError> {
-        std::fs::create_dir_all(dir).map_err(|e| FileError::writing(dir, &e))?;
-        let place = Place::open(dir)?;
-        clean(dir)?;
-        for (_, path) in Self::list(dir)?.iter().filter(|(t, _)| *t > from) {
-            let mut aside = path.clone().into_os_string();
-            aside.push(ABANDONED);
-            std::fs::rename(path, aside).map_err(|e| FileError::writing(path, &e))?;
-        }
-        Ok(Self {
-            dir: dir.to_path_buf(),
-            place,
-            keep,
-            header,
-        })
-    }
-
-    /// Writes the checkpoint after `t` iterations and removes all but the newest `keep`.
-    ///
-    /// # Errors
-    /// A state that is not finite, which names the checkpoint that stands; a file that cannot be written; a folder
-    /// that is no longer the one that was opened.
-    pub fn save(
-        &mut self,
-        t: u64,
-        algorithm: &mut dyn Algorithm,
-        source: &dyn Source,
-    ) -> Result<PathBuf> {
-        self.place.require()?;
-        self.header.iteration = t;
-        let path = self.dir.join(format!("step-{t:08}.safetensors"));
-        let then = self.stands()?;
-        Checkpoint::write_or(&path, &self.header, algorithm, source, &then)?;
-        let all = Self::list(&self.dir)?;
-        for (_, old) in all.iter().rev().skip(self.keep.max(1)) {
-            self.place.require()?;
-            std::fs::remove_file(old).map_err(|e| FileError::writing(old, &e))?;
-        }
-        Ok(path)
-    }
-
-    /// What is left where a run ends with an error, for the error to say.
-    ///
-    /// # Errors
-    /// A folder that cannot be read.
-    pub fn stands(&self) -> std::result::Result<String, FileError> {
-        Ok(match self.kept()?.pop() {
-            Some((_, path)) => format!("{} stands", plain(&path.display().to_string())),
-            None => "nothing was saved".into(),
-        })
-    }
-
-    /// Iteration and file of each checkpoint that is there, oldest first.
-    ///
-    /// # Errors
-    /// A folder that cannot be read.
-    pub fn kept(&self) -> std::result::Result<Vec<(u64, PathBuf)>, FileError> {
-        Self::list(&self.dir)
-    }
-
-    /// Iteration and file of each checkpoint in the folder, oldest first.
-    pub fn list(dir: &Path) -> std::result::Result<Vec<(u64, PathBuf)>, FileError> {
-        let entries = std::fs::read_dir(dir).map_err(|e| FileError::reading(dir, &e))?;
-        let mut all: Vec<_> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                let number = name.to_str()?.strip_prefix("step-")?;
-                let t = number.strip_suffix(".safetensors")?.parse().ok()?;
-                Some((t, entry.path()))
-            })
-            .collect();
-        all.sort();
-        Ok(all)
-    }
-
-    /// The newest checkpoint that is intact, and what is wrong with those after it.
-    ///
-    /// # Errors
-    /// A folder that cannot be read. One that a newer version has written before an intact one was found: to go on
-    /// from an earlier one would set aside what that version has done.
-    pub fn newest(
-        dir: &Path,
-    ) -> std::result::Result<(Option<Checkpoint>, Vec<FileError>), FileError> {
-        let mut damaged = Vec::new();
-        for (_, path) in Self::list(dir)?.iter().rev() {
-            match Checkpoint::look(path) {
-                Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
-                Err(fault) if fault.newer => return Err(fault.error),
-                Err(fault) => damaged.push(fault.error),
-            }
-        }
-        Ok((None, damaged))
     }
 }

@@ -4,6 +4,7 @@ use crate::data::DataInfo;
 use crate::weights::Weights;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long a run is, for whatever is reckoned from that.
@@ -49,6 +50,9 @@ pub struct Context {
     pub length: Length,
     /// The weights of a feature network, for a paper whose loss looks through one.
     pub features: Option<Arc<Weights>>,
+    /// The shapes of all variables by `NET.KEY`, where they are known beforehand: another is refused before it is
+    /// made, so that settings which lie about sizes cost no memory.
+    pub shapes: Option<Arc<BTreeMap<String, Vec<usize>>>>,
 }
 
 impl Context {
@@ -60,6 +64,7 @@ impl Context {
             data,
             length: Length::of(steps),
             features: None,
+            shapes: None,
         }
     }
 }

@@ -23,6 +23,20 @@ pub fn plain(text: &str) -> String {
     text.chars().map(written).collect()
 }
 
+/// A name or a value that a message quotes and that could be of any length: its beginning, control characters written
+/// out.
+pub fn brief(text: &str) -> String {
+    cut(text, 60)
+}
+
+/// The first characters of a text, control characters written out; `…` stands for what is left out.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => plain(text.get(..end).unwrap_or(text)) + "…",
+        None => plain(text),
+    }
+}
+
 impl FileError {
     /// An error about `path`; `problem` and `remedy` are parts of one sentence.
     pub fn new(path: &Path, problem: impl Into<String>, remedy: impl Into<String>) -> Self {

@@ -40,7 +40,7 @@ impl Picture {
 /// with black lines between them.
 ///
 /// # Errors
-/// No pictures, or channels other than 1 or 3.
+/// No pictures, channels other than 1 or 3, a value that is not finite.
 pub fn grid(pictures: &Tensor, columns: usize) -> Result<Picture> {
     laid_out(pictures, columns, GAP)
 }
@@ -48,7 +48,7 @@ pub fn grid(pictures: &Tensor, columns: usize) -> Result<Picture> {
 /// The one picture of `[1, c, h, w]` in [−1, 1] (values outside are clipped), in its own size.
 ///
 /// # Errors
-/// Another number of pictures, or channels other than 1 or 3.
+/// Another number of pictures, channels other than 1 or 3, a value that is not finite.
 pub fn single(picture: &Tensor) -> Result<Picture> {
     match picture.dims4()? {
         (1, ..) => laid_out(picture, 1, 0),
@@ -61,7 +61,7 @@ pub fn single(picture: &Tensor) -> Result<Picture> {
 
 fn laid_out(pictures: &Tensor, columns: usize, gap: usize) -> Result<Picture> {
     let (n, channels, h, w) = pictures.dims4()?;
-    if n == 0 || columns == 0 || !matches!(channels, 1 | 3) {
+    if n * h * w == 0 || columns == 0 || !matches!(channels, 1 | 3) {
         bail!(
             "a grid wants pictures [n, 1 or 3, h, w], not {:?}",
             pictures.dims()
@@ -78,6 +78,12 @@ fn laid_out(pictures: &Tensor, columns: usize, gap: usize) -> Result<Picture> {
         .permute((0, 2, 3, 1))?
         .flatten_all()?
         .to_vec1::<f32>()?; // [n, h, w, c]
+    if let Some((at, x)) = pixels.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+        bail!(
+            "picture {} of {n} holds a number that is not finite ({x}); the network that made it is unusable",
+            at / (h * w * channels) + 1
+        )
+    }
     let mut bytes = vec![0; width * height * channels];
     for (i, picture) in pixels.chunks_exact(h * w * channels).enumerate() {
         let (top, left) = (i / columns * (h + gap) + gap, i % columns * (w + gap) + gap);
@@ -114,6 +120,9 @@ mod tests {
         let one = single(&pictures.narrow(0, 2, 1)?)?;
         assert_eq!((one.width, one.height, one.bytes[2 * 3 + 1]), (2, 2, want));
         assert!(single(&pictures).is_err());
+        let spoilt = (&pictures / &pictures.zeros_like()?)?;
+        let said = super::grid(&spoilt, 2).map(drop).map_err(|e| e.to_string());
+        assert!(said.is_err_and(|said| said.contains("picture 1 of 3 holds a number")));
         let file = grid.png()?;
         let back = image::load_from_memory(&file).map_err(candle_core::Error::wrap)?;
         assert_eq!(back.to_rgb8().into_raw(), grid.bytes);

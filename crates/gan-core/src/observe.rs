@@ -52,6 +52,14 @@ pub enum Event<'a> {
         /// The checkpoint.
         path: &'a Path,
     },
+    /// The loop was asked to end on the way, and its state was saved: what the generator makes now. No part of the
+    /// run's course.
+    Interrupted {
+        /// Iterations done.
+        t: u64,
+        /// Named columns of pictures `[n, c, h, w]` in [−1, 1].
+        columns: &'a [(&'a str, Tensor)],
+    },
     /// The loop has ended.
     Ended {
         /// Iterations done.

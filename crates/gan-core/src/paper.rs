@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::data::{DataInfo, Side, View};
 use crate::sampler::Sampler;
 use crate::weights::Weights;
-use candle_core::{Device, Result};
+use candle_core::{Device, Result, bail};
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +31,32 @@ pub struct PaperInfo {
     pub recordings: &'static [Recording],
     /// Labels of its benchmarks, as the reference's own has them, and the data each is run on.
     pub bench: &'static [(&'static str, DataInfo)],
+}
+
+impl PaperInfo {
+    /// What is published nowhere: no authors, no recordings, no benchmarks.
+    pub const fn own(name: &'static str, title: &'static str, data: &'static str) -> Self {
+        Self {
+            name,
+            title,
+            authors: "",
+            year: 0,
+            arxiv: "",
+            data,
+            recordings: &[],
+            bench: &[],
+        }
+    }
+
+    /// Title, year and arXiv identifier, as far as it has them.
+    pub fn cited(&self) -> String {
+        let Self { title, arxiv, .. } = self;
+        match (self.year, arxiv.is_empty()) {
+            (0, _) => title.to_string(),
+            (year, true) => format!("{title} ({year})"),
+            (year, false) => format!("{title} ({year}, arXiv {arxiv})"),
+        }
+    }
 }
 
 /// How the configuration of a reference recording reads as settings. Parity alone looks at it.
@@ -170,15 +196,20 @@ impl Preset {
 pub trait Paper: Serialize + DeserializeOwned + JsonSchema + Sized {
     /// Name, title, authors.
     const INFO: PaperInfo;
+    /// The settings that make the learning rate: these alone may be changed while a run is under way, as no state
+    /// depends on them.
+    const RATES: &'static [&'static str] = &["lr"];
     /// The settings of a preset for a data set.
     fn preset(preset: Preset, data: &DataInfo) -> Self;
     /// Iterations of a preset's run with these settings.
     fn steps(&self, preset: Preset, data: &DataInfo) -> u64;
-    /// Refuses a setting out of range.
+    /// Refuses a setting out of range; where it is not written, none is.
     ///
     /// # Errors
     /// Names the key, its value and what it may be.
-    fn check(&self) -> Result<()>;
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
     /// What it learns from.
     fn learns(&self) -> Learns;
     /// Networks and optimizers.
@@ -186,17 +217,25 @@ pub trait Paper: Serialize + DeserializeOwned + JsonSchema + Sized {
     /// # Errors
     /// A setting out of range, naming the key and what it may be; data that do not fit.
     fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>>;
-    /// A generator from a weights file; the layout is recognised from keys and shapes alone.
+    /// A generator from a weights file; the layout is recognised from keys and shapes alone. Where it is not
+    /// written, a generator is sampled from its run's folder only.
     ///
     /// # Errors
     /// When keys or shapes do not fit, naming the first that differ.
-    fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>>;
+    fn open(_: &Weights, _: &Device) -> Result<Box<dyn Sampler>> {
+        bail!(
+            "weights of {} are not opened alone, name its run's folder",
+            Self::INFO.name
+        )
+    }
 }
 
 /// What a registry holds: a [`Paper`] with the type of its settings erased.
 pub trait Recipe: Sync {
     /// Name, title, authors.
     fn info(&self) -> PaperInfo;
+    /// See [`Paper::RATES`].
+    fn rates(&self) -> &'static [&'static str];
     /// JSON schema of the settings.
     fn schema(&self) -> Schema;
     /// See [`Paper::preset`].
@@ -235,6 +274,10 @@ impl<C: Paper> Erased<C> {
 impl<C: Paper> Recipe for Erased<C> {
     fn info(&self) -> PaperInfo {
         C::INFO
+    }
+
+    fn rates(&self) -> &'static [&'static str] {
+        C::RATES
     }
 
     fn schema(&self) -> Schema {

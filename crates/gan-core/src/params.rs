@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::init;
+use crate::opening::{Opening, Vars};
 use crate::rng::Key;
 use crate::state::{StateReader, StateWriter, Stateful};
 use crate::weights::{Weights, is_buffer};
@@ -9,10 +10,10 @@ use crate::whole::write_whole;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 type InitRule = dyn Fn(&str, &Shape, Init) -> Init + Send + Sync;
 
@@ -25,7 +26,8 @@ pub struct Params {
     seed: u64,
     device: Device,
     init: Arc<InitRule>,
-    vars: Arc<Mutex<Vec<(String, Var)>>>,
+    shapes: Option<Arc<BTreeMap<String, Vec<usize>>>>,
+    vars: Vars,
 }
 
 impl fmt::Debug for Params {
@@ -47,6 +49,7 @@ impl Params {
             seed,
             device: device.clone(),
             init: Arc::new(init),
+            shapes: None,
             vars: Arc::default(),
         }
     }
@@ -56,6 +59,22 @@ impl Params {
         Self {
             vars: Arc::default(),
             ..other.clone()
+        }
+    }
+
+    /// Refuses a variable that is known to have another shape, or not to be.
+    fn expect(&self, key: &str, shape: &Shape) -> Result<()> {
+        let Some(shapes) = &self.shapes else {
+            return Ok(());
+        };
+        match shapes.get(&format!("{}.{key}", self.name)) {
+            Some(dims) if dims == shape.dims() => Ok(()),
+            Some(dims) => bail!(
+                "{}.{key} is {dims:?}, the settings make it {:?}",
+                self.name,
+                shape.dims()
+            ),
+            None => bail!("{}.{key} is missing", self.name),
         }
     }
 
@@ -127,47 +146,6 @@ impl Params {
             candle_core::safetensors::save(&tensors, file).map_err(std::io::Error::other)
         })?)
     }
-
-    /// Copies every value of `weights` into the variable of the same key.
-    ///
-    /// # Errors
-    /// Strict: keys that are missing, left over or of another shape are listed, and nothing is changed.
-    /// Only PyTorch's counters `num_batches_tracked`, which no forward pass here uses, may be left over.
-    pub fn load_weights(&self, weights: &Weights) -> Result<()> {
-        let vars = self.vars();
-        let mut faults = Vec::new();
-        for (key, var) in vars.iter() {
-            match weights.get(key) {
-                None => faults.push(format!("{key} is missing")),
-                Some(t) if t.dims() != var.dims() => faults.push(format!(
-                    "{key} is {:?}, expected {:?}",
-                    t.dims(),
-                    var.dims()
-                )),
-                Some(_) => {}
-            }
-        }
-        for key in weights.keys() {
-            if !vars.iter().any(|(known, _)| known == key) && !key.ends_with("num_batches_tracked")
-            {
-                faults.push(format!("{key} is not expected"));
-            }
-        }
-        if !faults.is_empty() {
-            let more = faults.len().saturating_sub(4);
-            faults.truncate(4);
-            if more > 0 {
-                faults.push(format!("and {more} more"));
-            }
-            bail!("the weights do not fit: {}", faults.join(", "))
-        }
-        for (key, var) in vars.iter() {
-            if let Some(t) = weights.get(key) {
-                var.set(&t.to_dtype(DType::F32)?.to_device(&self.device)?)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Stateful for Params {
@@ -219,6 +197,7 @@ impl SimpleBackend for View {
                 params.name
             ),
             None => {
+                params.expect(key, &shape)?;
                 let init = if is_buffer(key) {
                     hint
                 } else {
@@ -272,7 +251,8 @@ impl<M> Net<M> {
         init: impl Fn(&str, &Shape, Init) -> Init + Send + Sync + 'static,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
-        let params = Params::new(name, cx.seed, &cx.device, init);
+        let mut params = Params::new(name, cx.seed, &cx.device, init);
+        params.shapes = cx.shapes.clone();
         Ok(Self {
             live: build(params.live())?,
             frozen: build(params.frozen())?,
@@ -280,21 +260,28 @@ impl<M> Net<M> {
         })
     }
 
-    /// Builds the network and fills it from `weights`, strictly.
+    /// Builds the network over the tensors of `weights`, which are compared with what it asks for before anything of
+    /// their size is made.
+    ///
+    /// # Errors
+    /// Strict: keys that are missing, left over or of another shape or type, by name. Only PyTorch's counters
+    /// `num_batches_tracked`, which no forward pass here uses, may be left over.
     pub fn open(
         weights: &Weights,
         device: &Device,
         name: &str,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
-        let params = Params::new(name, 0, device, |_, _, _| Init::Const(0.));
-        let net = Self {
-            live: build(params.live())?,
+        let params = Params::new(name, 0, device, init::as_layers);
+        let opening = Opening::new(&params.vars, weights);
+        let live = build(opening.live(device));
+        // What does not fit says more than what the network makes of it.
+        opening.refuse_misfits(live.is_ok())?;
+        Ok(Self {
+            live: live?,
             frozen: build(params.frozen())?,
             params,
-        };
-        net.params.load_weights(weights)?;
-        Ok(net)
+        })
     }
 }
 

@@ -1,12 +1,12 @@
 //! The loop around a paper's iteration: clock, logs, samples, checkpoints, interruption.
 
 use crate::algorithm::Algorithm;
-use crate::checkpoint::Store;
 use crate::iter::{Iter, Seen};
 use crate::observe::{Event, Observer};
 use crate::rng::CounterRng;
 use crate::sampler::Probe;
 use crate::source::Source;
+use crate::store::Store;
 use candle_core::{DType, Result, Tensor, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -83,8 +83,12 @@ pub fn train(
     for text in &plan.notes {
         tell(t, &Event::Noted { t, text })?;
     }
-    if t == 0 && plan.steps > 0 && plan.sample_every > 0 {
-        sample(algorithm, plan, t, None, &mut tell)?;
+    if t == 0
+        && plan.steps > 0
+        && plan.sample_every > 0
+        && let Some(columns) = &sample(algorithm, plan, t, None)?
+    {
+        tell(t, &Event::Sampled { t, columns })?;
     }
     let mut interrupted = false;
     while t < end && !interrupted {
@@ -104,8 +108,10 @@ pub fn train(
                 },
             )?;
         }
-        if due(t, plan.sample_every) || (t == plan.steps && plan.sample_every > 0) {
-            sample(algorithm, plan, t, seen.pictures.as_ref(), &mut tell)?;
+        if (due(t, plan.sample_every) || (t == plan.steps && plan.sample_every > 0))
+            && let Some(columns) = &sample(algorithm, plan, t, seen.pictures.as_ref())?
+        {
+            tell(t, &Event::Sampled { t, columns })?;
         }
         if let Some(store) = &mut store
             && (last || due(t, plan.save_every))
@@ -115,6 +121,14 @@ pub fn train(
             let path = store.save(t, algorithm, source)?;
             tell(t, &Event::Saved { t, path: &path })?;
         }
+    }
+    // Saved first: whoever stops a run may not want to wait for pictures.
+    if interrupted
+        && t < plan.steps
+        && plan.sample_every > 0
+        && let Some(columns) = &sample(algorithm, plan, t, None)?
+    {
+        tell(t, &Event::Interrupted { t, columns })?;
     }
     tell(t, &Event::Ended { t })?;
     Ok(match t {
@@ -127,15 +141,15 @@ pub fn train(
 /// The column of the pictures that an iteration trained on, beside what a generator makes of noise.
 const REAL: &str = "real";
 
+/// What the generator makes of what it is shown each time, where it is shown something.
 fn sample(
     algorithm: &dyn Algorithm,
     plan: &Plan<'_>,
     t: u64,
     seen: Option<&Tensor>,
-    tell: &mut dyn FnMut(u64, &Event<'_>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Option<Vec<(&'static str, Tensor)>>> {
     let Some(probe) = &plan.probe else {
-        return Ok(());
+        return Ok(None);
     };
     let mut draws = CounterRng::new(plan.seed, &probe.device());
     draws.begin(t);
@@ -144,13 +158,7 @@ fn sample(
     if let (None, None, Some(pictures)) = (&probe.x, &probe.y, seen) {
         columns.push((REAL, pictures.clone()));
     }
-    tell(
-        t,
-        &Event::Sampled {
-            t,
-            columns: &columns,
-        },
-    )
+    Ok(Some(columns))
 }
 
 fn read(scalars: &[(String, Tensor)]) -> Result<Vec<(String, f32)>> {

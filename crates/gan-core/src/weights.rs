@@ -1,7 +1,8 @@
 //! A network's weights alone, as one safetensors file: for inference and for sharing.
 
 use crate::error::FileError;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -20,18 +21,47 @@ impl Weights {
     /// Reads a safetensors file.
     ///
     /// # Errors
-    /// A file that is missing, truncated or of another format.
+    /// A folder; a file that is missing, truncated or of another format; a number that is not finite as one of 32
+    /// bits, by its tensor.
     pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
+        if path.is_dir() {
+            let remedy = "name a file in it (a run's are in its weights/)";
+            return Err(FileError::new(
+                path,
+                "is a folder, not a weights file",
+                remedy,
+            ));
+        }
         let bytes = crate::whole::read_regular(path)?;
-        let tensors =
-            candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|_| {
-                FileError::new(
-                    path,
-                    "is not a safetensors file, or is cut short",
-                    "fetch or export it again",
-                )
-            })?;
-        Ok(Self::from_tensors(path, tensors.into_iter().collect()))
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .map_err(|_| no_safetensors(path, &bytes))?;
+        drop(bytes);
+        let weights = Self::from_tensors(path, tensors.into_iter().collect());
+        match weights.endless() {
+            Ok(None) => Ok(weights),
+            Ok(Some((key, x))) => Err(FileError::new(
+                path,
+                format!("holds a number that is not finite: {x} in {key}"),
+                "its training has failed; take weights from before that",
+            )),
+            Err(error) => Err(FileError::new(
+                path,
+                format!("has a tensor that cannot be read ({error})"),
+                "export it again as 32-bit numbers",
+            )),
+        }
+    }
+
+    /// The first number that is not finite as one of 32 bits, and its key.
+    fn endless(&self) -> candle_core::Result<Option<(&str, f32)>> {
+        for (key, tensor) in self.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
+            let values = tensor.to_dtype(DType::F32)?.flatten_all()?;
+            let values = values.to_vec1::<f32>()?;
+            if let Some(&x) = values.iter().find(|x| !x.is_finite()) {
+                return Ok(Some((key, x)));
+            }
+        }
+        Ok(None)
     }
 
     /// Tensors that are in memory already; `path` is what errors name. A `module.` before every key, as
@@ -61,6 +91,11 @@ impl Weights {
         self.tensors.get(key).map(Tensor::dims)
     }
 
+    /// How many numbers all tensors hold.
+    pub fn numbers(&self) -> usize {
+        self.tensors.values().map(Tensor::elem_count).sum()
+    }
+
     /// The same without running statistics, which some versions of PyTorch save for norms that do not use
     /// them: instance norm.
     pub fn without_statistics(&self) -> Self {
@@ -88,8 +123,40 @@ impl Weights {
     }
 }
 
+/// How PyTorch's own files begin: a zip file with a pickle in it, or, before 2020, a pickle.
+const PYTORCH: [&[u8]; 2] = [b"PK\x03\x04", b"\x80\x02"];
+
+/// Says what a file is that is no safetensors file.
+fn no_safetensors(path: &Path, bytes: &[u8]) -> FileError {
+    match PYTORCH.iter().any(|begin| bytes.starts_with(begin)) {
+        true => FileError::new(
+            path,
+            "is a file of PyTorch's own kind (.pth, .pt), not a safetensors file",
+            "convert it: python3 -c \"import torch as t, safetensors.torch as s; \
+             s.save_file(t.load('IN.pth', map_location='cpu'), 'OUT.safetensors')\"",
+        ),
+        false if SafeTensors::deserialize(bytes).is_ok() => FileError::new(
+            path,
+            "holds tensors of a type that is not read here",
+            "export it again as 32-bit numbers",
+        ),
+        false => FileError::new(
+            path,
+            "is not a safetensors file, or is cut short",
+            "fetch or export it again",
+        ),
+    }
+}
+
+/// PyTorch's count of batches that a norm has seen.
+const COUNTER: &str = "num_batches_tracked";
 /// Leaf names of what a forward pass moves and no optimizer or clip may touch.
-const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+const BUFFERS: [&str; 3] = ["running_mean", "running_var", COUNTER];
+
+/// Whether a key is that of a counter which no forward pass here uses.
+pub(crate) fn is_counter(key: &str) -> bool {
+    key.ends_with(COUNTER)
+}
 
 /// Whether a key is one of those that a forward pass moves and no optimizer or clip may touch.
 pub(crate) fn is_buffer(key: &str) -> bool {

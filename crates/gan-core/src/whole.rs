@@ -1,9 +1,8 @@
 //! Files that are read to their end, and written whole or not at all.
 
 use crate::error::FileError;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How the names of files begin that are not whole yet; what an interrupted write leaves has such a name.
@@ -20,21 +19,53 @@ pub fn write_whole(
         _ => Path::new("."),
     };
     let wrap = |e: std::io::Error| FileError::writing(path, &e);
-    let temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .permissions(Permissions::from_mode(0o666)) // less the umask, as for any other file
-        .tempfile_in(dir)
-        .map_err(wrap)?
-        .into_temp_path();
+    let mut named = tempfile::Builder::new();
+    named.prefix(TEMPORARY);
+    #[cfg(unix)]
+    named.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as for any other file
+    let temporary = named.tempfile_in(dir).map_err(wrap)?.into_temp_path();
     let about = std::fs::metadata(&temporary).map_err(wrap)?;
     write(&temporary).map_err(wrap)?;
     // What writes may have put a file of its own there, with other permissions: safetensors does.
     std::fs::set_permissions(&temporary, about.permissions()).map_err(wrap)?;
-    File::open(&temporary)
+    // Opened to be written, as other systems than Unix flush nothing else.
+    File::options()
+        .append(true)
+        .open(&temporary)
         .and_then(|file| file.sync_all())
         .map_err(wrap)?;
     temporary.persist(path).map_err(|e| wrap(e.error))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(wrap)
+    sync_folder(dir).map_err(wrap)
+}
+
+/// Flushes a folder, so that a name that was changed in it outlives a power cut.
+#[cfg(unix)]
+fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Other systems than Unix open no folder as a file, and flush names themselves.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Keeps what is cut from the file `NAME` beside it, as `NAME.cut-0001` or the next number that is free; gives the path.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn set_aside(path: &Path, bytes: &[u8]) -> std::result::Result<PathBuf, FileError> {
+    let mut number = 1;
+    loop {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(format!(".cut-{number:04}"));
+        let aside = PathBuf::from(name);
+        if !aside.exists() {
+            write_whole(&aside, |file| std::fs::write(file, bytes))?;
+            return Ok(aside);
+        }
+        number += 1;
+    }
 }
 
 /// Whether a name in a folder of ours is that of a file that an interrupted write has left: our own, or that of the
@@ -81,10 +112,12 @@ pub fn aside(dir: &Path) -> std::result::Result<tempfile::TempDir, FileError> {
 
 /// A folder as it was when it was opened. While this value lives no other folder has its inode, so that one which
 /// took its place by name can be told from it.
+///
+/// On other systems than Unix, which open no folder as a file, its name is all that is looked at.
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
-    opened: File,
+    opened: Option<File>,
 }
 
 impl Place {
@@ -93,17 +126,18 @@ impl Place {
     /// # Errors
     /// One that cannot be opened.
     pub fn open(path: &Path) -> std::result::Result<Self, FileError> {
-        Ok(Self::of(
-            path,
-            File::open(path).map_err(|e| FileError::reading(path, &e))?,
-        ))
+        let opened = cfg!(unix).then(|| File::open(path)).transpose();
+        Ok(Self {
+            path: path.to_path_buf(),
+            opened: opened.map_err(|e| FileError::reading(path, &e))?,
+        })
     }
 
     /// The same of one that is open.
     pub fn of(path: &Path, opened: File) -> Self {
         Self {
             path: path.to_path_buf(),
-            opened,
+            opened: Some(opened),
         }
     }
 
@@ -112,12 +146,23 @@ impl Place {
     /// # Errors
     /// A system that does not say.
     pub fn is_there(&self) -> std::io::Result<Option<bool>> {
-        let own = self.opened.metadata()?;
         match std::fs::metadata(&self.path) {
-            Ok(now) => Ok(Some((now.dev(), now.ino()) == (own.dev(), own.ino()))),
+            Ok(now) => self.is(&now).map(Some),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    #[cfg(unix)]
+    fn is(&self, now: &std::fs::Metadata) -> std::io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        let own = self.opened.as_ref().map(File::metadata).transpose()?;
+        Ok(own.is_none_or(|own| (now.dev(), now.ino()) == (own.dev(), own.ino())))
+    }
+
+    #[cfg(not(unix))]
+    fn is(&self, _: &std::fs::Metadata) -> std::io::Result<bool> {
+        Ok(true)
     }
 
     /// Refuses to go on where the folder is gone or another has taken its place: a process whose run was removed
@@ -172,6 +217,7 @@ pub fn read_regular(path: &Path) -> std::result::Result<Vec<u8>, FileError> {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn what_is_written_whole_has_the_permissions_of_any_other_file() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -183,7 +229,9 @@ mod tests {
             private.persist(file).map_err(|e| e.error).map(|_| ())
         };
         write_whole(&whole, replace).expect("written");
-        let mode = |path: &Path| std::fs::metadata(path).expect("a file").mode();
+        let mode = |path: &Path| {
+            std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).expect("a file"))
+        };
         assert_eq!(mode(&whole), mode(&plain));
     }
 
@@ -204,6 +252,7 @@ mod tests {
         assert!(kept.iter().all(|name| dir.path().join(name).exists()));
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_that_took_anothers_place_is_told_from_it() {
         let dir = tempfile::tempdir().expect("a folder");

@@ -19,7 +19,7 @@ use gan_core::data::{Data, Pictures};
 use gan_core::nn::{Act, Conv2d, Linear, conv2d, linear, max_pool2d, relu};
 use gan_core::rng::{self, Key};
 use gan_core::{
-    Context, LiveSource, Net, Optimizer, Rule, Source, View, Weights, init, labels,
+    Context, FileError, LiveSource, Net, Optimizer, Rule, Source, View, Weights, init, labels,
     pictures as asked,
 };
 use gan_kernels::conv;
@@ -33,7 +33,7 @@ const CLASSES: usize = 10;
 /// Pictures read at once.
 const BATCH: usize = 250;
 /// The weights in `assets/`, made by `cargo xtask classifier`.
-static EMBEDDED: &[u8] = include_bytes!("../../../assets/lenet-mnist.safetensors");
+static EMBEDDED: &[u8] = include_bytes!("../lenet-mnist.safetensors");
 
 /// The network.
 #[derive(Clone, Debug)]
@@ -87,10 +87,10 @@ impl Classifier {
     /// With the weights that come with the project.
     ///
     /// # Errors
-    /// A build whose `assets/lenet-mnist.safetensors` is damaged.
+    /// A build whose `lenet-mnist.safetensors` is damaged.
     pub fn embedded(device: &Device) -> Result<Self> {
         let tensors = candle_core::safetensors::load_buffer(EMBEDDED, &Device::Cpu)?;
-        let path = Path::new("assets/lenet-mnist.safetensors");
+        let path = Path::new("crates/gan-eval/lenet-mnist.safetensors");
         let weights = Weights::from_tensors(path, tensors.into_iter().collect());
         Self::open(&weights, device)
     }
@@ -98,10 +98,21 @@ impl Classifier {
     /// With weights of the same layout.
     ///
     /// # Errors
-    /// Keys or shapes that do not fit, by name.
+    /// Keys or shapes that do not fit, by name, and the file.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
-        let net = Net::open(weights, device, "lenet", LeNet::new)?;
-        Ok(Self { net })
+        let net = Net::open(weights, device, "lenet", LeNet::new);
+        let misfit = |e: candle_core::Error| {
+            let problem = e.to_string();
+            let problem = problem.lines().next().unwrap_or_default();
+            FileError::new(
+                &weights.path,
+                problem,
+                "train them with `cargo xtask classifier`",
+            )
+        };
+        Ok(Self {
+            net: net.map_err(misfit)?,
+        })
     }
 
     /// Its parameters, to be written to a file.

@@ -2,7 +2,7 @@
 //! `cargo run -p gan-pix2pix --example draw -- g.safetensors outline.png drawing.png`
 
 use candle_core::Device;
-use gan_core::data::images::tensor;
+use gan_core::data::images::open_single;
 use gan_core::rng::CounterRng;
 use gan_core::{Probe, Side, Weights, image, translate};
 use gan_pix2pix::Translator;
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let device = Device::Cpu;
     let g = Translator::open(&Weights::read(Path::new(weights))?, &device)?;
-    let x = tensor(&std::fs::read(from)?, g.unet.sizes().inputs, &device)?;
+    let x = open_single(Path::new(from), g.unet.sizes().inputs, &device)?;
     let probe = Probe::pictures(Side::A, x);
     let columns = translate(&g, &probe, &mut CounterRng::new(1, &device))?;
     std::fs::write(to, image::single(columns.get("fake")?)?.png()?)?;

@@ -19,8 +19,13 @@ use gan_core::{Preset, Recipe};
 pub fn smoke<'a>(recipe: &'a dyn Recipe, device: &Device) -> Result<(Job<'a>, Data)> {
     // What it learns from has to be known before its preset can be made for its data.
     let likely = recipe.preset(Preset::Smoke, &DataInfo::square(28 * 28)?)?;
-    let sides = recipe.learns(&likely)?.sides;
-    let looked = dataset::look(recipe.info().data, Split::Train, Some(sides), &|_, _, _| {})?;
+    let learns = recipe.learns(&likely)?;
+    let looked = dataset::look(
+        recipe.info().data,
+        Split::Train,
+        Some(learns),
+        &|_, _, _| {},
+    )?;
     let info = looked.info();
     let config = recipe.preset(Preset::Smoke, &info)?;
     let view = recipe.learns(&config)?.view;

@@ -1,6 +1,8 @@
 //! Whoever watches a run from here: the terminal and the files of the run's folder.
 
 pub mod csv;
+pub mod cut;
+pub mod latest;
 pub mod notes;
 pub mod pictures;
 pub mod progress;
@@ -26,9 +28,34 @@ pub fn thousands(n: u64) -> String {
     text
 }
 
+/// The picture of where a run was stopped on the way, in `samples`.
+pub const INTERRUPTED: &str = "interrupted.png";
+
+/// The grids of one column in `dir`, in the order of their iterations.
+fn grids(dir: &Path, column: &str) -> candle_core::Result<Vec<PathBuf>> {
+    let ending = format!("-{column}.png");
+    let mut grids = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(writing(dir))? {
+        let path = entry.map_err(writing(dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with("step-") && name.ends_with(&ending)) {
+            grids.push(path);
+        }
+    }
+    grids.sort();
+    Ok(grids)
+}
+
 /// `step-00000282-fake.png` in `dir`.
 pub fn picture_name(dir: &Path, t: u64, column: &str) -> PathBuf {
     dir.join(format!("step-{t:08}-{column}.png"))
+}
+
+/// The update whose minimised loss a scalar is: `d` for `loss/d/d`, and for each of several critic updates `loss/d3/d`.
+pub fn minimised(scalar: &str) -> Option<&str> {
+    let (update, term) = scalar.strip_prefix("loss/")?.split_once('/')?;
+    let plain = update.trim_end_matches(|c: char| c.is_ascii_digit());
+    (term == update || term == plain).then_some(plain)
 }
 
 /// Whether a file is not older than another; one that is not there is.

@@ -1,8 +1,8 @@
 //! `notes.txt`: what was said while a run went on, one line each, after the iteration and a tab.
 
-use super::writing;
+use super::{cut, writing};
 use candle_core::Result;
-use gan_core::{Event, FileError, Observer};
+use gan_core::{Event, Observer};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,34 +11,36 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Notes {
     path: PathBuf,
+    from: u64,
     kept: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// The iteration of a line.
+fn when(line: &str) -> Option<u64> {
+    line.split_once('\t')?.0.parse().ok()
 }
 
 impl Notes {
-    /// Goes on with the file; lines of iterations past `from`, or not whole, are removed.
-    pub fn open(path: &Path, from: u64) -> Result<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(FileError::reading(path, &e).into()),
-        };
-        let is_kept = |line: &&str| {
-            let t = line
-                .split_once('\t')
-                .and_then(|(t, _)| t.parse::<u64>().ok());
-            line.ends_with('\n') && t.is_some_and(|t| t <= from)
-        };
-        let kept: Vec<String> = text
-            .split_inclusive('\n')
-            .take_while(is_kept)
-            .map(str::to_string)
-            .collect();
-        if kept.concat() != text {
-            std::fs::write(path, kept.concat()).map_err(writing(path))?;
-        }
-        let path = path.to_path_buf();
-        Ok(Self { path, kept })
+    /// Goes on with the file, of which [`cut::cut`] leaves the lines up to `from`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn open(path: &Path, from: u64, later: bool) -> Result<Self> {
+        let (kept, note) = cut::cut(path, from, later, when)?;
+        let kept = String::from_utf8_lossy(&kept);
+        Ok(Self {
+            path: path.to_path_buf(),
+            from,
+            kept: kept.split_inclusive('\n').map(str::to_string).collect(),
+            notes: note.into_iter().collect(),
+        })
     }
+}
+
+/// What a line says, whenever.
+fn said(line: &str) -> Option<&str> {
+    line.split_once('\t').map(|(_, text)| text)
 }
 
 impl Observer for Notes {
@@ -47,8 +49,8 @@ impl Observer for Notes {
             return Ok(());
         };
         let line = format!("{t}\t{}\n", text.replace('\n', " "));
-        // A run that is taken up where it was says the same again.
-        if self.kept.contains(&line) {
+        // A run that is gone on with begins with what it has said when it began.
+        if *t == self.from && self.kept.iter().any(|kept| said(kept) == said(&line)) {
             return Ok(());
         }
         let file = OpenOptions::new()
@@ -59,6 +61,10 @@ impl Observer for Notes {
             .map_err(writing(&self.path))?;
         self.kept.push(line);
         Ok(())
+    }
+
+    fn said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 }
 
@@ -71,14 +77,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("notes.txt");
         let says = |from, said: &[(u64, &str)]| {
-            let mut notes = Notes::open(&path, from).expect("notes");
+            let mut notes = Notes::open(&path, from, false).expect("notes");
             for &(t, text) in said {
                 notes.on(&Event::Noted { t, text }).expect("a line");
             }
             std::fs::read_to_string(&path).unwrap_or_default()
         };
         assert_eq!(says(0, &[(0, "a"), (3, "b\nc")]), "0\ta\n3\tb c\n");
-        assert_eq!(says(2, &[(0, "a"), (2, "d")]), "0\ta\n2\td\n");
+        assert_eq!(says(2, &[(2, "a"), (2, "d")]), "0\ta\n2\td\n");
+        assert_eq!(says(2, &[(4, "a")]), "0\ta\n2\td\n4\ta\n");
+        assert_eq!(says(3, &[(3, "d")]), "0\ta\n2\td\n");
         std::fs::write(&path, "0\ta\n1\tcut").expect("a file");
         assert_eq!(says(9, &[]), "0\ta\n");
     }

@@ -1,6 +1,6 @@
-//! `samples/step-*.png`: a grid a column.
+//! `samples/step-*.png`: a grid a column; `interrupted.png` where a run was stopped on the way.
 
-use super::{picture_name, writing};
+use super::{INTERRUPTED, picture_name, writing};
 use candle_core::Result;
 use gan_core::image::grid;
 use gan_core::{Event, Observer};
@@ -14,7 +14,8 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Grids of `columns` pictures a row in `dir`; pictures of iterations past `from` are removed.
+    /// Grids of `columns` pictures a row in `dir`; pictures of iterations past `from`, and of where the run was
+    /// interrupted, are removed.
     pub fn open(dir: &Path, columns: usize, from: u64) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(writing(dir))?;
         for entry in std::fs::read_dir(dir).map_err(writing(dir))?.flatten() {
@@ -22,7 +23,7 @@ impl Pictures {
             let step = name
                 .to_str()
                 .and_then(|name| name.strip_prefix("step-")?.get(..8)?.parse().ok());
-            if step.is_some_and(|t: u64| t > from) {
+            if step.is_some_and(|t: u64| t > from) || name == INTERRUPTED {
                 std::fs::remove_file(entry.path()).map_err(writing(dir))?;
             }
         }
@@ -35,13 +36,20 @@ impl Pictures {
 
 impl Observer for Pictures {
     fn on(&mut self, event: &Event<'_>) -> Result<()> {
-        if let Event::Sampled { t, columns } = event {
-            for (name, pictures) in *columns {
-                let path = picture_name(&self.dir, *t, name);
-                let png = grid(pictures, self.columns)?.png()?;
-                std::fs::write(&path, png).map_err(writing(&path))?;
-            }
+        let write = |path: &Path, pictures| {
+            let png = grid(pictures, self.columns)?.png()?;
+            std::fs::write(path, png).map_err(writing(path))
+        };
+        match event {
+            Event::Sampled { t, columns } => columns
+                .iter()
+                .try_for_each(|(name, made)| write(&picture_name(&self.dir, *t, name), made)),
+            Event::Interrupted { columns, .. } => match columns {
+                [(_, made)] => write(&self.dir.join(INTERRUPTED), made),
+                // Of what takes pictures a strip is shown.
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

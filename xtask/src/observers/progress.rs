@@ -1,6 +1,6 @@
 //! `progress.gif`: the grids of the fixed noise or inputs, one after the other, when a run ends.
 
-use super::writing;
+use super::grids;
 use candle_core::{Error, Result};
 use gan_core::{Event, Observer};
 use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
@@ -25,7 +25,7 @@ const TRAILER: u8 = b';';
 pub struct Progress {
     samples: PathBuf,
     film: PathBuf,
-    ending: String,
+    column: String,
 }
 
 impl Progress {
@@ -34,26 +34,12 @@ impl Progress {
         Self {
             samples: dir.join("samples"),
             film: dir.join("progress.gif"),
-            ending: format!("-{column}.png"),
+            column: column.into(),
         }
-    }
-
-    /// The grids of the fixed noise or inputs in their order.
-    fn grids(&self) -> Result<Vec<PathBuf>> {
-        let mut grids = Vec::new();
-        for entry in std::fs::read_dir(&self.samples).map_err(writing(&self.samples))? {
-            let path = entry.map_err(writing(&self.samples))?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            if name.is_some_and(|n| n.starts_with("step-") && n.ends_with(&self.ending)) {
-                grids.push(path);
-            }
-        }
-        grids.sort();
-        Ok(grids)
     }
 
     fn write(&self) -> Result<()> {
-        let grids = self.grids()?;
+        let grids = grids(&self.samples, &self.column)?;
         let stride = grids.len().div_ceil(FRAMES).max(1);
         let last = grids.len().saturating_sub(1);
         // Counted from the end, so that the last grid is always among them.
@@ -92,7 +78,7 @@ impl Progress {
     /// Whether the film is there to its end and as new as its grids; of a run with too few grids for one, that there is
     /// none.
     pub fn is_whole(&self) -> bool {
-        let grids = self.grids().unwrap_or_default();
+        let grids = grids(&self.samples, &self.column).unwrap_or_default();
         if grids.len() < 2 {
             return true;
         }

@@ -1,6 +1,6 @@
 //! `samples/step-*-strips.png`: held-out pictures and what has become of them, side by side.
 
-use super::{picture_name, writing};
+use super::{INTERRUPTED, picture_name, writing};
 use crate::translation::strips;
 use candle_core::{Result, Tensor};
 use gan_core::{Event, Observer};
@@ -28,8 +28,12 @@ impl Strips {
 
 impl Observer for Strips {
     fn on(&mut self, event: &Event<'_>) -> Result<()> {
-        if let Event::Sampled { t, columns } = event {
-            let path = picture_name(&self.dir, *t, COLUMN);
+        let shown = match event {
+            Event::Sampled { t, columns } => Some((picture_name(&self.dir, *t, COLUMN), columns)),
+            Event::Interrupted { columns, .. } => Some((self.dir.join(INTERRUPTED), columns)),
+            _ => None,
+        };
+        if let Some((path, columns)) = shown {
             let made = columns.iter().map(|(_, pictures)| pictures);
             let columns: Vec<Tensor> = made.chain(&self.truth).cloned().collect();
             let png = strips(&columns, 1)?.png()?;

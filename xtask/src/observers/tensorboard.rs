@@ -16,17 +16,25 @@ const SCALARS: &str = "train";
 pub struct TensorBoard {
     dir: PathBuf,
     from: u64,
+    later: bool,
     columns: usize,
+    notes: Vec<String>,
     files: BTreeMap<String, EventFile>,
 }
 
 impl TensorBoard {
-    /// Event files under `dir`, each cut at the first record past `from`; grids of `columns` a row.
-    pub fn open(dir: &Path, columns: usize, from: u64) -> Result<Self> {
+    /// Event files under `dir`, each cut at the first record past `from`, after which there are `later` checkpoints or
+    /// not; grids of `columns` a row.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub fn open(dir: &Path, columns: usize, from: u64, later: bool) -> Result<Self> {
         let mut board = Self {
             dir: dir.to_path_buf(),
             from,
+            later,
             columns,
+            notes: Vec::new(),
             files: BTreeMap::new(),
         };
         // All that exist are cut now, also those that this run will not write to again.
@@ -43,7 +51,11 @@ impl TensorBoard {
     fn file(&mut self, name: &str) -> Result<&mut EventFile> {
         let dir = self.dir.join(name);
         if !self.files.contains_key(name) {
-            let file = EventFile::resume(&dir, self.from).map_err(writing(&dir))?;
+            let file = EventFile::resume(&dir, self.from, self.later).map_err(writing(&dir))?;
+            let note = |aside: &PathBuf| {
+                format!("what was cut of the events is kept in {}", aside.display())
+            };
+            self.notes.extend(file.aside().iter().map(note));
             self.files.insert(name.to_string(), file);
         }
         match self.files.get_mut(name) {
@@ -83,5 +95,9 @@ impl Observer for TensorBoard {
                 .map_err(writing(&dir)),
             _ => Ok(()),
         }
+    }
+
+    fn said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 }

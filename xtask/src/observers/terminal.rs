@@ -1,9 +1,11 @@
 //! The terminal: a bar with ETA and losses, or plain lines where it is not one.
 
-use super::thousands;
+use super::{minimised, thousands};
+use crate::process::peak_rss_mib;
 use candle_core::Result;
 use gan_core::{Event, Observer};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +15,12 @@ const LINES: u64 = 25;
 /// How long the work before a run goes on without a line.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// Whether the standard error output is a terminal that can draw a bar, and not one that is asked for lines alone.
+fn draws() -> bool {
+    let term = std::env::var_os("TERM").unwrap_or_default();
+    std::io::stderr().is_terminal() && !term.is_empty() && term != "dumb"
+}
+
 /// Shows progress on the standard error output.
 pub struct Terminal {
     bar: Option<ProgressBar>,
@@ -21,6 +29,8 @@ pub struct Terminal {
     steps: u64,
     next: u64,
     losses: String,
+    /// When the last event came, while no iteration was timed yet.
+    before: Option<Instant>,
 }
 
 impl Default for Terminal {
@@ -32,10 +42,19 @@ impl Default for Terminal {
 impl Terminal {
     /// A bar on a terminal, lines otherwise.
     pub fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = draws().then(|| {
             let style = ProgressStyle::with_template(
-                "{bar:30} {human_pos}/{human_len}  {per_sec}  ETA {eta}  {msg}",
-            );
+                "{bar:30} {human_pos}/{human_len}  {rate}  ETA {eta}  {msg}",
+            )
+            .map(|style| {
+                style.with_key(
+                    "rate",
+                    |state: &ProgressState, text: &mut dyn fmt::Write| {
+                        // A text that cannot be written is not shown.
+                        let _ = text.write_str(&rate(state.per_sec()));
+                    },
+                )
+            });
             let bar = ProgressBar::new(0);
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
@@ -47,6 +66,23 @@ impl Terminal {
             steps: 0,
             next: 0,
             losses: String::new(),
+            before: None,
+        }
+    }
+
+    /// How long the run may take, by its second iteration: the first one also waits for what is done once.
+    fn expect(&mut self, t: u64) {
+        match (t - self.from, self.before) {
+            (1, _) => self.before = Some(Instant::now()),
+            (2, Some(before)) => {
+                let line = expected(before.elapsed(), self.steps - self.from);
+                match &self.bar {
+                    Some(bar) => bar.suspend(|| say!("{line}")),
+                    None => say!("{line}"),
+                }
+                self.before = None;
+            }
+            _ => {}
         }
     }
 
@@ -55,14 +91,37 @@ impl Terminal {
         let done = (t - self.from).max(1) as f64;
         let left = elapsed.mul_f64((self.steps - t) as f64 / done);
         format!(
-            "{:>7}/{}  {:.0} it/s  ETA {}  {}",
+            "{:>7}/{}  {}  ETA {}  {}",
             thousands(t),
             thousands(self.steps),
-            done / elapsed.as_secs_f64().max(1e-9),
+            rate(done / elapsed.as_secs_f64().max(1e-9)),
             clock(left),
             self.losses
         )
     }
+}
+
+/// Iterations a second, or seconds an iteration where that is below one.
+fn rate(per_second: f64) -> String {
+    match per_second {
+        n if n >= 10. => format!("{n:.0} it/s"),
+        n if n >= 1. => format!("{n:.1} it/s"),
+        n if n > 0. => format!("{:.1} s/it", 1. / n),
+        _ => "- it/s".into(),
+    }
+}
+
+/// A line of the plan: the time and memory that a run of this many iterations takes, by one of them.
+pub fn expected(iteration: Duration, steps: u64) -> String {
+    let seconds = iteration.as_secs_f64();
+    let whole = Duration::try_from_secs_f64(seconds * steps as f64).unwrap_or(Duration::MAX);
+    let memory = peak_rss_mib().map_or(String::new(), |mib| {
+        format!("; memory so far {} MiB", thousands(mib))
+    });
+    format!(
+        "  time    some {} in all, by an iteration of {seconds:.2} s{memory}",
+        clock(whole)
+    )
 }
 
 /// 1:02:03, or 2:03 below an hour.
@@ -74,13 +133,12 @@ fn clock(time: Duration) -> String {
     }
 }
 
-/// The minimised loss of each update: `loss/d/d`, `loss/g/g`; the last of several critic updates.
+/// The minimised loss of each update: `loss/d/d`, `loss/g/g`; the last of several critic updates. Where there is a
+/// critic, the distance that it estimates.
 fn losses(scalars: &[(String, f32)]) -> String {
-    let shown = scalars.iter().filter_map(|(name, value)| {
-        let (update, term) = name.strip_prefix("loss/")?.split_once('/')?;
-        let plain = update.trim_end_matches(|c: char| c.is_ascii_digit());
-        (term == update || term == plain).then_some((plain, value))
-    });
+    let shown = scalars
+        .iter()
+        .filter_map(|(name, value)| Some((minimised(name)?, value)));
     let mut latest: Vec<(&str, &f32)> = Vec::new();
     for (name, value) in shown {
         match latest.iter_mut().find(|(known, _)| *known == name) {
@@ -91,7 +149,9 @@ fn losses(scalars: &[(String, f32)]) -> String {
     let words = latest
         .iter()
         .map(|(name, value)| format!("loss_{name} {value:.3}"));
-    words.collect::<Vec<_>>().join("  ")
+    let distance = scalars.iter().filter(|(name, _)| name == "wasserstein");
+    let distance = distance.map(|(name, value)| format!("{name} {value:.3}"));
+    words.chain(distance).collect::<Vec<_>>().join("  ")
 }
 
 impl Observer for Terminal {
@@ -106,14 +166,17 @@ impl Observer for Terminal {
                     bar.reset_eta();
                 }
             }
-            Event::Stepped { t } => match &self.bar {
-                Some(bar) => bar.set_position(*t),
-                None if *t >= self.next && self.losses.is_empty() => {
-                    warn!("{}", self.line(*t));
-                    self.next += (self.steps - self.from).div_ceil(LINES);
+            Event::Stepped { t } => {
+                self.expect(*t);
+                match &self.bar {
+                    Some(bar) => bar.set_position(*t),
+                    None if *t >= self.next && self.losses.is_empty() => {
+                        warn!("{}", self.line(*t));
+                        self.next += (self.steps - self.from).div_ceil(LINES);
+                    }
+                    None => {}
                 }
-                None => {}
-            },
+            }
             Event::Logged { t, scalars } => {
                 self.losses = losses(scalars);
                 match &self.bar {
@@ -142,7 +205,7 @@ impl Observer for Terminal {
 
 /// A bar for the work before a run, on a terminal, or now and then a line; nothing where it is to be quiet.
 pub fn progress_bar(quiet: bool) -> impl Fn(&str, usize, usize) + Sync {
-    let bar = std::io::stderr().is_terminal().then(|| {
+    let bar = draws().then(|| {
         let style =
             ProgressStyle::with_template("{msg}  {bar:30} {human_pos}/{human_len}  ETA {eta}");
         let bar = ProgressBar::new(0);
@@ -191,11 +254,12 @@ mod tests {
             ("loss/g/g", 3.),
             ("loss/d_x/d_x", 4.),
             ("grad_norm/g", 9.),
+            ("wasserstein", 0.25),
         ];
         let scalars = scalars.map(|(name, value)| (name.to_string(), value));
         assert_eq!(
             losses(&scalars),
-            "loss_d 2.000  loss_g 3.000  loss_d_x 4.000"
+            "loss_d 2.000  loss_g 3.000  loss_d_x 4.000  wasserstein 0.250"
         );
     }
 
@@ -205,5 +269,16 @@ mod tests {
         assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
         assert_eq!(thousands(14063), "14,063");
         assert_eq!(thousands(999), "999");
+        let rates = [250.4, 3.25, 0.999, 0.02, 0.].map(rate);
+        assert_eq!(
+            rates,
+            ["250 it/s", "3.2 it/s", "1.0 s/it", "50.0 s/it", "- it/s"]
+        );
+        let line = expected(Duration::from_millis(500), 7200);
+        assert!(
+            line.starts_with("  time    some 1:00:00 in all, by an iteration of 0.50 s"),
+            "{line}"
+        );
+        expected(Duration::MAX, u64::MAX);
     }
 }

@@ -7,6 +7,7 @@
 use super::{Recording, Report, compare};
 use anyhow::{Context as _, anyhow};
 use candle_core::{Device, Result, Tensor, Var, bail};
+use gan_core::brief;
 use gan_kernels::act::{self, Act};
 use gan_kernels::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use gan_kernels::linear::linear;
@@ -22,11 +23,13 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    fn number(&self, key: &str) -> usize {
-        self.about
-            .get(key)
-            .and_then(Value::as_u64)
-            .unwrap_or_default() as usize
+    /// A stride, a padding, a group: small in every layer, so that nothing large is made of one that is not.
+    fn number(&self, key: &str) -> Result<usize> {
+        match self.about.get(key).map(|n| (n.as_u64(), n)) {
+            None => Ok(0),
+            Some((Some(n @ 0..=1024), _)) => Ok(n as usize),
+            Some((_, n)) => bail!("{key} is {}, expected 0 to 1024", brief(&n.to_string())),
+        }
     }
     fn param(&self, key: &str) -> Result<&Var> {
         match self.params.get(key) {
@@ -46,16 +49,22 @@ impl Layer<'_> {
             .params
             .get(&format!("{prefix}bias"))
             .map(|b| b.as_tensor());
+        let weight = self.param(&format!("{prefix}weight"))?;
+        let ((b, _, h, w), (outputs, ..)) = (x.dims4()?, weight.dims4()?);
+        afford(&[b, outputs, h + 2 * padding, w + 2 * padding])?;
         let conv = Conv2d {
             stride,
             padding,
             ..Default::default()
         };
-        conv2d(x, self.param(&format!("{prefix}weight"))?, bias, &conv)
+        conv2d(x, weight, bias, &conv)
     }
     fn linear(&self, x: &Tensor, prefix: &str) -> Result<Tensor> {
         let bias = self.param(&format!("{prefix}bias"))?;
-        linear(x, self.param(&format!("{prefix}weight"))?, Some(bias), 1.0)
+        let weight = self.param(&format!("{prefix}weight"))?;
+        let (outputs, inputs) = weight.dims2()?;
+        afford(&[x.elem_count() / inputs.max(1), outputs])?;
+        linear(x, weight, Some(bias), 1.0)
     }
     fn affine(&self, prefix: &str) -> Result<(&Tensor, &Tensor)> {
         let get =
@@ -64,29 +73,45 @@ impl Layer<'_> {
     }
 }
 
+/// Values that a layer makes at most: small shapes may multiply to more than memory holds.
+const MOST: usize = 1 << 24;
+
+/// Refuses a result of this shape where it would be too large.
+fn afford(dims: &[usize]) -> Result<()> {
+    let values = dims.iter().fold(1usize, |n, dim| n.saturating_mul(*dim));
+    match values <= MOST {
+        true => Ok(()),
+        false => bail!("a result of {values} values, expected at most {MOST}"),
+    }
+}
+
 type Run = fn(&Layer<'_>, &Tensor) -> Result<Tensor>;
 
 /// Cases by the beginning of their name; the longest match counts.
 const CASES: &[(&str, Run)] = &[
     ("conv_k", |l, x| {
-        l.conv(x, "", l.number("stride"), l.number("padding"))
+        l.conv(x, "", l.number("stride")?, l.number("padding")?)
     }),
     ("conv_nobias", |l, x| {
-        l.conv(x, "", l.number("stride"), l.number("padding"))
+        l.conv(x, "", l.number("stride")?, l.number("padding")?)
     }),
     ("conv_reflect", |l, x| {
-        let x = resample::reflection_pad2d(x, l.number("padding"))?;
-        l.conv(&x, "1.", l.number("stride"), 0)
+        let x = resample::reflection_pad2d(x, l.number("padding")?)?;
+        l.conv(&x, "1.", l.number("stride")?, 0)
     }),
     ("convt_k", |l, x| {
         let conv = ConvTranspose2d {
-            stride: l.number("stride"),
-            padding: l.number("padding"),
-            output_padding: l.number("output_padding"),
+            stride: l.number("stride")?,
+            padding: l.number("padding")?,
+            output_padding: l.number("output_padding")?,
             gain: 1.0,
             ..Default::default()
         };
-        conv_transpose2d(x, l.param("weight")?, Some(l.param("bias")?), &conv)
+        let weight = l.param("weight")?;
+        let ((b, _, h, w), (_, outputs, kh, kw)) = (x.dims4()?, weight.dims4()?);
+        let side = |n: usize, k: usize| n.saturating_mul(conv.stride).saturating_add(k);
+        afford(&[b, outputs, side(h, kh), side(w, kw)])?;
+        conv_transpose2d(x, weight, Some(l.param("bias")?), &conv)
     }),
     ("linear", |l, x| l.linear(x, "")),
     ("mlp_lrelu", |l, x| {
@@ -128,7 +153,7 @@ const CASES: &[(&str, Run)] = &[
     }),
     ("pixel_norm", |_, x| norm::pixel_norm(x, 1e-8)),
     ("minibatch_stddev", |l, x| {
-        norm::minibatch_stddev(x, l.number("group"), 1e-8)
+        norm::minibatch_stddev(x, l.number("group")?, 1e-8)
     }),
     ("pixel_shuffle", |_, x| resample::pixel_shuffle(x, 2)),
     ("upsample_nearest", |_, x| resample::upsample_nearest2x(x)),
@@ -140,7 +165,7 @@ const CASES: &[(&str, Run)] = &[
     ("tanh", |_, x| act::tanh(x)),
     ("sigmoid", |_, x| act::sigmoid(x)),
     ("maxout", |l, x| {
-        act::maxout(&l.linear(x, "")?, l.number("pieces"))
+        act::maxout(&l.linear(x, "")?, l.number("pieces")?)
     }),
     ("bce", |l, x| {
         // Without reduction: the loss of each element alone.
@@ -172,14 +197,9 @@ pub fn replay(recording: &Recording, device: &Device) -> anyhow::Result<Report> 
             .get("name")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let run = run_of(name).ok_or_else(|| {
-            anyhow!(
-                "{}: the case {name:?} is not known",
-                recording.path.display()
-            )
-        })?;
+        let run = run_of(name).ok_or_else(|| anyhow!("the case {:?} is not known", brief(name)))?;
         for (key, value) in
-            case(about, name, run, recording, device).with_context(|| name.to_string())?
+            case(about, name, run, recording, device).with_context(|| brief(name))?
         {
             got.insert(format!("{name}.{key}"), value);
         }

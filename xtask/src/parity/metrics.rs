@@ -11,6 +11,12 @@ const LIMIT: f64 = 1e-9;
 /// What is accepted for the levels of a pyramid, which are recorded in f32.
 const LIMIT_F32: f64 = 1e-7;
 
+/// Levels of a pyramid at most: each halves the sides.
+const LEVELS: usize = 32;
+
+/// Channels of pictures at most: a patch has 49 values of each.
+const CHANNELS: usize = 4;
+
 /// The recording's settings.
 #[derive(Deserialize)]
 struct Config {
@@ -40,7 +46,14 @@ pub fn replay(recording: &Recording) -> Result<Report> {
 
 fn sliced(recording: &Recording) -> Result<Vec<Group>> {
     let config: Config = recording.meta("config")?;
+    if !(1..=LEVELS).contains(&config.levels) {
+        bail!("levels is {}, expected 1 to {LEVELS}", config.levels)
+    }
     let (a, b) = (recording.tensor("swd.a")?, recording.tensor("swd.b")?);
+    let channels = a.dims4()?.1;
+    if !(1..=CHANNELS).contains(&channels) {
+        bail!("pictures of {channels} channels, expected 1 to {CHANNELS}")
+    }
     let directions = recording.tensor("swd.directions")?;
     let mut groups = Vec::new();
     let pyramids = (laplacian(a, config.levels)?, laplacian(b, config.levels)?);
@@ -79,6 +92,10 @@ fn sliced(recording: &Recording) -> Result<Vec<Group>> {
 /// Rows of picture, row and column.
 fn positions(recording: &Recording, key: &str) -> Result<Vec<[usize; 3]>> {
     let rows = recording.tensor(key)?.to_dtype(DType::I64)?;
+    // Rows of nothing could be any number.
+    let (_, 3) = rows.dims2()? else {
+        bail!("{key} is {:?}, expected three columns", rows.dims())
+    };
     let rows: Vec<Vec<i64>> = rows.to_vec2()?;
     rows.into_iter()
         .map(|row| {
@@ -86,9 +103,9 @@ fn positions(recording: &Recording, key: &str) -> Result<Vec<[usize; 3]>> {
                 .into_iter()
                 .map(usize::try_from)
                 .collect::<Result<_, _>>()?;
-            <[usize; 3]>::try_from(row).ok().with_context(|| {
-                format!("{}: {key} has no three columns", recording.path.display())
-            })
+            <[usize; 3]>::try_from(row)
+                .ok()
+                .with_context(|| format!("{key} has no three columns"))
         })
         .collect()
 }

@@ -14,9 +14,11 @@ mod resize;
 
 use crate::cli::ParityArgs;
 use crate::process;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use candle_core::{DType, Device, Tensor};
-use gan_core::{Context, FileError, Iter, Preset, Recipe, Seen, Update, Weights, checkpoint};
+use gan_core::{
+    Context, FileError, Iter, Preset, Recipe, Seen, Update, Weights, brief, checkpoint, cut,
+};
 use recorded::Recorded;
 use serde::Deserialize;
 use serde_json::Value;
@@ -80,12 +82,14 @@ pub fn parity(papers: &[&dyn Recipe], args: &ParityArgs) -> Result<u8> {
     for file in &args.files {
         let report = match check(papers, file, &device) {
             Ok(report) => report,
-            Err(error) if error.is::<NotYet>() => {
-                say!("{}: {error}", file.display());
-                code = if code == 1 { 1 } else { 2 };
-                continue;
-            }
-            Err(error) => return Err(error),
+            Err(error) => match error.downcast_ref::<NotYet>() {
+                Some(not_yet) => {
+                    say!("{}: {not_yet}", file.display());
+                    code = if code == 1 { 1 } else { 2 };
+                    continue;
+                }
+                None => return Err(error),
+            },
         };
         say!("{}: {}", file.display(), report.name);
         for group in &report.groups {
@@ -115,21 +119,26 @@ pub fn parity(papers: &[&dyn Recipe], args: &ParityArgs) -> Result<u8> {
 /// draws than were recorded, or in another order.
 pub fn check(papers: &[&dyn Recipe], file: &Path, device: &Device) -> Result<Report> {
     let recording = Recording::read(file)?;
+    replayed(papers, &recording, device).with_context(|| file.display().to_string())
+}
+
+fn replayed(papers: &[&dyn Recipe], recording: &Recording, device: &Device) -> Result<Report> {
     match recording.name.as_str() {
-        "optim" | "optim-decay" => return optim::replay(&recording, device),
-        "layers" => return layers::replay(&recording, device),
-        "metrics" => return metrics::replay(&recording),
-        "resize" => return resize::replay(&recording),
+        "optim" | "optim-decay" => return optim::replay(recording, device),
+        "layers" => return layers::replay(recording, device),
+        "metrics" => return metrics::replay(recording),
+        "resize" => return resize::replay(recording),
         _ => {}
     }
     let paper: String = recording.meta("paper")?;
     for recipe in papers {
         if let Some(reading) = recipe.info().recordings.iter().find(|r| r.name == paper) {
-            return replay(*recipe, reading, &recording, device);
+            return replay(*recipe, reading, recording, device);
         }
     }
     bail!(NotYet(format!(
-        "recordings of {paper} cannot be replayed yet"
+        "recordings of {} cannot be replayed yet",
+        brief(&paper)
     )))
 }
 
@@ -143,10 +152,10 @@ struct Recording {
 impl Recording {
     fn read(path: &Path) -> Result<Self> {
         let fault = |problem: &str| FileError::new(path, problem, "record it again");
-        let weights = Weights::read(path)?;
         let bytes = gan_core::whole::read_regular(path)?;
-        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes)
-            .map_err(|_| fault("has no readable header"))?;
+        let unreadable = || fault("is not a safetensors file, or is cut short");
+        let (_, metadata) =
+            safetensors::SafeTensors::read_metadata(&bytes).map_err(|_| unreadable())?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
         if metadata.get("format").map(String::as_str) != Some(FORMAT) {
             bail!(fault(&format!("is no recording of the format {FORMAT}")))
@@ -155,13 +164,11 @@ impl Recording {
             .get("name")
             .cloned()
             .ok_or_else(|| fault("has no name"))?;
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
         Ok(Self {
             path: path.to_path_buf(),
             name,
-            tensors: weights
-                .iter()
-                .map(|(k, t)| (k.to_string(), t.clone()))
-                .collect(),
+            tensors: tensors.map_err(|_| unreadable())?.into_iter().collect(),
             metadata,
         })
     }
@@ -171,15 +178,16 @@ impl Recording {
         let text = self
             .metadata
             .get(key)
-            .with_context(|| format!("{}: the recording lacks {key}", self.path.display()))?;
-        serde_json::from_str(text)
-            .or_else(|_| serde_json::from_value(Value::String(text.clone())))
-            .with_context(|| format!("{}: the recording's {key}", self.path.display()))
+            .with_context(|| format!("the recording lacks {key}"))?;
+        let read = serde_json::from_str(text)
+            .or_else(|_| serde_json::from_value(Value::String(text.clone())));
+        // What serde says quotes values of any length.
+        read.map_err(|e| anyhow!("the recording's {key}: {}", cut(&e.to_string(), 160)))
     }
 
     fn tensor(&self, key: &str) -> Result<&Tensor> {
         let found = self.tensors.get(key);
-        found.with_context(|| format!("{}: the recording lacks {key}", self.path.display()))
+        found.with_context(|| format!("the recording lacks {}", brief(key)))
     }
 
     fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &Tensor)> {
@@ -207,8 +215,7 @@ fn replay(
     device: &Device,
 ) -> Result<Report> {
     let config = recording.meta("config")?;
-    let (config, data) = reading::settings(recipe, reading, &config)
-        .with_context(|| recording.path.display().to_string())?;
+    let (config, data) = reading::settings(recipe, reading, &config)?;
     let steps = recipe.steps(&config, Preset::Paper, &data)?;
     let mut cx = Context::new(device, 1, data, steps);
     let features: BTreeMap<String, Tensor> = recording
@@ -218,21 +225,16 @@ fn replay(
     if !features.is_empty() {
         cx.features = Some(Arc::new(Weights::from_tensors(&recording.path, features)));
     }
+    // The recorded weights say how large the networks are, before the settings do.
+    let shapes = recording.with_prefix("init.");
+    let shapes = shapes.map(|(key, tensor)| (key.to_string(), tensor.dims().to_vec()));
+    cx.shapes = Some(Arc::new(shapes.collect()));
     let mut algorithm = recipe.build(&config, &cx)?;
     let tape = Rc::new(RefCell::new(Tape::default()));
     let draws = recording
         .with_prefix("draw.")
         .map(|(key, t)| (key.to_string(), t.clone()));
     let mut source = Recorded::new(draws.collect(), device, tape.clone());
-    for params in algorithm
-        .parts()
-        .iter()
-        .filter_map(|(_, part)| part.params())
-    {
-        for (key, _) in params.all() {
-            recording.tensor(&format!("init.{}.{key}", params.name()))?;
-        }
-    }
     let mut state = checkpoint::state(&mut *algorithm, &source)?;
     let features = FEATURES.trim_start_matches("init.");
     let first = recording
@@ -241,14 +243,13 @@ fn replay(
     for (key, value) in first {
         if !state.contains_key(key) {
             bail!(
-                "{}: the recording starts with {key}, this paper has no such weight",
-                recording.path.display()
+                "the recording starts with {}, this paper has no such weight",
+                brief(key)
             )
         }
         state.insert(key.to_string(), value.clone());
     }
-    checkpoint::restore(&state, &mut *algorithm, Some(&mut source))
-        .with_context(|| recording.path.display().to_string())?;
+    checkpoint::restore(&state, &mut *algorithm, Some(&mut source))?;
     let mut seen = Seen::default();
     for t in 0..recording.meta("iterations")? {
         let mut recorder = |update: &Update<'_>| {
@@ -280,11 +281,11 @@ fn replay(
         (0..events.len().max(tape.events.len())).find(|&i| events.get(i) != tape.events.get(i))
     {
         let none = "nothing".to_string();
+        let found = |events: &[String]| brief(events.get(i).unwrap_or(&none));
         bail!(
-            "{}: event {i} of the recording is {}, this run did {}",
-            recording.path.display(),
-            events.get(i).unwrap_or(&none),
-            tape.events.get(i).unwrap_or(&none)
+            "event {i} of the recording is {}, this run did {}",
+            found(&events),
+            found(&tape.events)
         )
     }
     compare(recording, &tape.values, group)
@@ -322,15 +323,10 @@ fn compare(
             continue;
         }
         let Some(value) = got.get(key) else {
-            bail!("{}: this run has no {key}", recording.path.display())
+            bail!("this run has no {}", brief(key))
         };
         if value.dims() != want.dims() {
-            bail!(
-                "{}: {key} is {:?}, recorded {:?}",
-                recording.path.display(),
-                value.dims(),
-                want.dims()
-            )
+            bail!("{key} is {:?}, recorded {:?}", value.dims(), want.dims())
         }
         let (value, want) = (numbers(value)?, numbers(want)?);
         let (difference, size) = sums.entry(group).or_default();
@@ -353,12 +349,8 @@ fn compare(
             } else {
                 difference
             },
-            limit: limit.with_context(|| {
-                format!(
-                    "{}: the recording has no limit for {name}",
-                    recording.path.display()
-                )
-            })?,
+            limit: limit
+                .with_context(|| format!("the recording has no limit for {}", brief(&name)))?,
             name,
         })
     });

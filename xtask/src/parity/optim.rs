@@ -5,10 +5,13 @@ use super::{NotYet, Recording, Report, compare};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::optim::{Optimizer, Rule, schedule};
-use gan_core::{Context, DataInfo, Iter, Net, Seen, StateWriter, Stateful};
+use gan_core::{Context, DataInfo, Iter, Net, Seen, StateWriter, Stateful, brief};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// Optimizers in a recording at most: the states of all are held.
+const MOST: usize = 64;
 
 /// One optimizer of the recording `optim`.
 #[derive(Deserialize)]
@@ -51,7 +54,8 @@ impl Recipe {
                 momentum: self.momentum + self.momentum_step * t as f64,
             },
             kind => bail!(NotYet(format!(
-                "optimizers of kind {kind} cannot be replayed yet"
+                "optimizers of kind {} cannot be replayed yet",
+                brief(kind)
             ))),
         })
     }
@@ -71,6 +75,17 @@ pub fn replay(recording: &Recording, device: &Device) -> Result<Report> {
     let start = recording.tensor("w0")?.to_device(device)?;
     let gradients = recording.tensor("grads")?.to_device(device)?;
     let (steps, n) = gradients.dims2()?;
+    if start.dims() != [n] || n == 0 || steps == 0 {
+        let dims = (start.dims(), gradients.dims());
+        bail!(
+            "w0 is {:?} and grads {:?}, expected [n] and [steps, n]",
+            dims.0,
+            dims.1
+        )
+    }
+    if recipes.len() > MOST {
+        bail!("{} optimizers, expected at most {MOST}", recipes.len())
+    }
     let mut got = BTreeMap::new();
     for recipe in &recipes {
         let cx = Context::new(device, 1, DataInfo::picture(1, 1, n), 1);

@@ -1,13 +1,21 @@
 //! How the configuration of a recording reads as a paper's settings and data: by the table in its crate.
 
-use anyhow::{Context as _, Result, bail};
-use gan_core::{DataInfo, Means, Preset, Recipe, Recording};
+use anyhow::{Result, anyhow, bail};
+use gan_core::{DataInfo, Means, Preset, Recipe, Recording, brief, cut};
 use serde_json::{Map, Value};
+
+/// The longest side of a recorded picture.
+const SIDE: u64 = 1 << 14;
+/// Its channels at most.
+const CHANNELS: u64 = 1 << 10;
+/// Its classes at most.
+const CLASSES: u64 = 1 << 14;
 
 /// The settings and the data that a recording was made with.
 ///
 /// # Errors
-/// A key that the table does not know or that is missing; a value that this implementation does not have.
+/// A key that the table does not know or that is missing; a value that this implementation does not have or that the
+/// paper's own check refuses.
 pub fn settings(
     recipe: &dyn Recipe,
     recording: &Recording,
@@ -18,8 +26,9 @@ pub fn settings(
         .find(|key| !recording.keys.iter().any(|(known, _)| known == key))
     {
         bail!(
-            "{}: the recording has {key}, which has no meaning here",
-            recording.name
+            "{}: the recording has {}, which has no meaning here",
+            recording.name,
+            brief(key)
         )
     }
     let mut data = DataInfo::picture(1, 1, 1);
@@ -31,9 +40,15 @@ pub fn settings(
                 _ => bail!("{}: the recording lacks {key}", recording.name),
             }
         };
-        let count = || {
-            let n = value.as_u64().and_then(|n| usize::try_from(n).ok());
-            n.with_context(|| format!("{}: {key} is {value}, expected a count", recording.name))
+        let said = || brief(&value.to_string());
+        // No picture is larger: the numbers are multiplied, and so must be small enough for that.
+        let count = |most: u64| match value.as_u64() {
+            Some(n) if (1..=most).contains(&n) => Ok(n as usize),
+            _ => bail!(
+                "{}: {key} is {}, expected a number from 1 to {most}",
+                recording.name,
+                said()
+            ),
         };
         match means {
             Means::Setting(name) => changes.push((name, value.clone())),
@@ -41,18 +56,19 @@ pub fn settings(
                 let wanted: Value = serde_json::from_str(wanted)?;
                 if *value != wanted {
                     bail!(
-                        "{}: recorded with {key} {value}, this paper has {wanted}",
-                        recording.name
+                        "{}: recorded with {key} {}, this paper has {wanted}",
+                        recording.name,
+                        said()
                     )
                 }
             }
             Means::Nothing => {}
-            Means::Channels => data.channels = count()?,
-            Means::Height => data.height = count()?,
-            Means::Width => data.width = count()?,
-            Means::Side => (data.height, data.width) = (count()?, count()?),
-            Means::Pixels => data.width = count()?,
-            Means::Classes => data.classes = Some(count()?),
+            Means::Channels => data.channels = count(CHANNELS)?,
+            Means::Height => data.height = count(SIDE)?,
+            Means::Width => data.width = count(SIDE)?,
+            Means::Side => (data.height, data.width) = (count(SIDE)?, count(SIDE)?),
+            Means::Pixels => data.width = count(SIDE * SIDE)?,
+            Means::Classes => data.classes = Some(count(CLASSES)?),
         }
     }
     let mut settings = recipe.preset(Preset::Paper, &data)?;
@@ -65,7 +81,14 @@ pub fn settings(
             None => bail!("{}: there is no setting {key}", recording.name),
         }
     }
-    // Recordings may have sizes that settings of a run may not: the networks say what they cannot be.
+    let settings = recipe.check(&settings);
+    let settings = settings.map_err(|e| {
+        anyhow!(
+            "{}: {}",
+            recording.name,
+            cut(crate::first_line(&e.to_string()), 160)
+        )
+    })?;
     Ok((settings, data))
 }
 

@@ -1,10 +1,11 @@
 //! Pictures held decoded, in memory or in a temporary file without a name.
 
-use super::{DataInfo, Part, Pictures};
+use super::{DataInfo, Part, Pictures, SourceFile};
 use crate::FileError;
 use sha2::{Digest, Sha256};
 use std::fmt::Debug;
 use std::fs::File;
+#[cfg(unix)]
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -61,6 +62,7 @@ pub struct Held {
     store: Store,
     labels: Option<Vec<u8>>,
     sha256: String,
+    files: Vec<SourceFile>,
 }
 
 impl Debug for Held {
@@ -118,13 +120,24 @@ impl Held {
             store: Store::Memory(bytes),
             labels,
             sha256: hex(hash),
+            files: Vec::new(),
         })
+    }
+
+    /// The same, read from these files.
+    pub(super) fn read_from(self, files: Vec<SourceFile>) -> Self {
+        Self { files, ..self }
     }
 }
 
 /// A hash in hexadecimal.
 pub(super) fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    written(&hash.finalize())
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn written(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Pictures for Held {
@@ -153,8 +166,7 @@ impl Pictures for Held {
                 Store::Memory(bytes) => bytes.get(from as usize..from as usize + n).unwrap_or(&[]),
                 Store::File(file, folder) => {
                     rows.resize(n, 0);
-                    file.read_exact_at(&mut rows, from)
-                        .map_err(|e| FileError::reading(folder, &e))?;
+                    read_at(file, &mut rows, from).map_err(|e| FileError::reading(folder, &e))?;
                     &rows
                 }
             };
@@ -175,6 +187,10 @@ impl Pictures for Held {
 
     fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    fn files(&self) -> &[SourceFile] {
+        &self.files
     }
 }
 
@@ -253,7 +269,7 @@ impl Slots {
                 }
                 Ok(())
             }
-            Place::File(file, folder) => file.write_all_at(values, start).map_err(|e| {
+            Place::File(file, folder) => write_at(file, values, start).map_err(|e| {
                 let ((h, w), last) = self.layout.at(self.len.saturating_sub(1), self.channels);
                 no_room(folder, last + (self.channels * h * w) as u64, &e)
             }),
@@ -276,8 +292,41 @@ impl Slots {
             },
             labels,
             sha256,
+            files: Vec::new(),
         }
     }
+}
+
+/// Fills `bytes` from a place in a file, which several threads read.
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    file.read_exact_at(bytes, at)
+}
+
+/// Writes `bytes` at a place in a file, which several threads write.
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    file.write_all_at(bytes, at)
+}
+
+/// One thread at a time, where a file has but one position.
+#[cfg(not(unix))]
+static POSITION: Mutex<()> = Mutex::new(());
+
+#[cfg(not(unix))]
+fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    let _alone = POSITION.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(bytes)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    use std::io::{Seek, SeekFrom, Write};
+    let _alone = POSITION.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(bytes)
 }
 
 fn no_room(folder: &Path, bytes: u64, error: &std::io::Error) -> FileError {

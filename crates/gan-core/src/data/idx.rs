@@ -1,8 +1,10 @@
 //! IDX files (MNIST's format): a bounded reader that believes the file's length, not its header.
 
 pub use super::Split;
-use super::{DataInfo, Held};
+use super::held::written;
+use super::{DataInfo, Held, SourceFile};
 use crate::FileError;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read: MNIST's largest is 47 MB, EMNIST's 548 MB.
@@ -11,14 +13,20 @@ const LARGEST: u64 = 1 << 30;
 /// Reads `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` (or `t10k-…`) of a folder.
 ///
 /// # Errors
-/// A missing, truncated or malformed file, by name.
+/// A missing, truncated or malformed file, by name; where there are no pictures of that split, the problem begins with
+/// "holds no".
 pub fn folder(dir: &Path, split: Split) -> Result<Held, FileError> {
     let stem = match split {
         Split::Train => "train",
         Split::Test => "t10k",
     };
-    let (images_file, images) = open(dir, &format!("{stem}-images"), "idx3-ubyte", 3)?;
-    let (labels_file, labels) = open(dir, &format!("{stem}-labels"), "idx1-ubyte", 1)?;
+    let [usual, other] = candidates(dir, &format!("{stem}-images"), "idx3-ubyte");
+    if !usual.exists() && !other.exists() {
+        let problem = format!("holds no {stem}-images-idx3-ubyte");
+        return Err(FileError::new(dir, problem, "add it and its labels"));
+    }
+    let (images_file, images, images_sum) = open(dir, &format!("{stem}-images"), "idx3-ubyte", 3)?;
+    let (labels_file, labels, labels_sum) = open(dir, &format!("{stem}-labels"), "idx1-ubyte", 1)?;
     let [len, height, width] = images.dims[..] else {
         return Err(shape_error(&images_file, &images.dims));
     };
@@ -35,8 +43,18 @@ pub fn folder(dir: &Path, split: Split) -> Result<Held, FileError> {
     }
     let mut info = DataInfo::picture(1, height, width).of(len);
     info.classes = labels.bytes.iter().max().map(|&m| usize::from(m) + 1);
-    Held::new(info, images.bytes, Some(labels.bytes))
-        .map_err(|problem| FileError::new(&images_file, problem, "check the file"))
+    let held = Held::new(info, images.bytes, Some(labels.bytes))
+        .map_err(|problem| FileError::new(&images_file, problem, "check the file"))?;
+    let named = |path: &Path, sha256| SourceFile {
+        name: path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into(),
+        sha256,
+    };
+    let files = [(&images_file, images_sum), (&labels_file, labels_sum)];
+    Ok(held.read_from(files.map(|(path, sum)| named(path, sum)).into()))
 }
 
 /// Whether the folder looks like MNIST's.
@@ -60,14 +78,22 @@ fn candidates(dir: &Path, stem: &str, ending: &str) -> [PathBuf; 2] {
     ["-", "."].map(|dash| dir.join(format!("{stem}{dash}{ending}")))
 }
 
-fn open(dir: &Path, stem: &str, ending: &str, dims: usize) -> Result<(PathBuf, Idx), FileError> {
+/// Path, contents and SHA-256 of a file.
+fn open(
+    dir: &Path,
+    stem: &str,
+    ending: &str,
+    dims: usize,
+) -> Result<(PathBuf, Idx, String), FileError> {
     let [usual, other] = candidates(dir, stem, ending);
     let path = if other.is_file() { other } else { usual };
-    let idx = read(&path)?;
+    let bytes = bytes(&path)?;
+    let sum = written(&Sha256::digest(&bytes));
+    let idx = understood(&path, bytes)?;
     if idx.dims.len() != dims {
         return Err(shape_error(&path, &idx.dims));
     }
-    Ok((path, idx))
+    Ok((path, idx, sum))
 }
 
 fn shape_error(path: &Path, dims: &[usize]) -> FileError {
@@ -84,6 +110,10 @@ fn shape_error(path: &Path, dims: &[usize]) -> FileError {
 /// A file that is missing, not IDX, compressed, of another type, truncated, or longer than its
 /// header says; nothing is allocated before the header agrees with the file's length.
 pub fn read(path: &Path) -> Result<Idx, FileError> {
+    understood(path, bytes(path)?)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     let about = std::fs::metadata(path).map_err(|e| FileError::reading(path, &e))?;
     if !about.is_file() {
         let remedy = "fetch the file again, or decompress it";
@@ -97,7 +127,10 @@ pub fn read(path: &Path) -> Result<Idx, FileError> {
             "split the data set",
         ));
     }
-    let bytes = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
+    std::fs::read(path).map_err(|e| FileError::reading(path, &e))
+}
+
+fn understood(path: &Path, bytes: Vec<u8>) -> Result<Idx, FileError> {
     parse(bytes)
         .map_err(|problem| FileError::new(path, problem, "fetch the file again, or decompress it"))
 }

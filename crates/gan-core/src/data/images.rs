@@ -1,89 +1,110 @@
-//! Folders and zip files of PNG and JPEG pictures as data sets.
+//! Folders and zip files of pictures as data sets: PNG, JPEG, WebP, BMP, TIFF and GIF.
 //!
 //! What a folder means is read from its own folders:
 //!
 //! | top level | meaning |
 //! |---|---|
-//! | `train/`, `test/` | the two splits; each is read by the next two rows |
-//! | only folders, each with pictures | one class a folder, numbered in the order of their names |
+//! | `train/`, `test/` or else `val/`, in any case | the two splits; each is read by the next two rows |
+//! | only folders, each with pictures, where labels are learned | one class a folder, numbered in the natural order of their names |
 //! | anything else | pictures without labels, however nested, in the order of their names |
 //! | `trainA/`, `trainB/`, `testA/`, `testB/` | the sides of a data set in two domains: [`sides`] |
 //!
-//! A folder that holds nothing but one other folder stands for that one. What becomes of pictures of all
-//! sizes and kinds is [`Survey`]'s business.
+//! A folder that holds nothing but one other folder stands for that one. Names that are nearly those of parts are
+//! refused, and what is left out is said. What becomes of pictures of all sizes and kinds is [`Survey`]'s business.
 
 mod decode;
+mod parallel;
+mod parts;
 pub mod sides;
 mod single;
 mod survey;
+mod told;
 
-pub use single::{Album, Single, tensor};
+pub use single::{Album, Single, open as open_single, tensor};
 pub use survey::Survey;
 
 use super::files::{Entry, Files};
+use super::kinds::{READ, ending, is_picture};
 use super::{Progress, Split};
 use crate::FileError;
-use std::collections::BTreeSet;
+use parts::{Parts, composed, counted, folder_of, natural, some_of};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use survey::Item;
 
-/// Endings of the files that count as pictures, in lower case.
-const ENDINGS: [&str; 3] = [".png", ".jpg", ".jpeg"];
 /// Labels are held as bytes.
 const CLASSES: usize = 256;
+
+/// What folders without a name that says what they are mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// Each is a class.
+    Needed,
+    /// They hold more pictures of one set.
+    Ignored,
+    /// Each is a class where all can be; else they hold pictures of one set.
+    AsFound,
+}
 
 /// Looks at the pictures of a folder or zip file: all of them as the train split where it has none.
 ///
 /// # Errors
-/// No pictures, or none of that split; a picture whose header cannot be read; folders of two sides; files
-/// that cannot be read; entries of a zip file that are not what their headers say, or that lead out of it.
-pub fn open(path: &Path, split: Split, progress: &Progress) -> Result<Survey, FileError> {
+/// No pictures, or none of that split (the problem begins with "holds no"); folders whose names are nearly those of
+/// parts; where labels are needed, a picture in no class's folder; a picture whose header cannot be read; folders of
+/// two sides; files that cannot be read; entries of a zip file that are not what their headers say, or that lead out
+/// of it.
+pub fn open(
+    path: &Path,
+    split: Split,
+    labels: Labels,
+    progress: &Progress,
+) -> Result<Survey, FileError> {
     let (files, entries) = Files::open(path)?;
+    let mut notes = left_out(&files, &entries);
     let pictures = pictures(path, &entries)?;
-    if let Some((first, _)) = pictures.iter().find(|(first, _)| is_side(first)) {
+    parts::refuse_near(path, &pictures)?;
+    if let Some(first) = parts::first_side(&pictures) {
         return Err(FileError::new(
             path,
             format!("holds {first}, a side of a data set in two domains, expected one set"),
             "name one of its folders (of a zip file: unpack it first)",
         ));
     }
-    let has = |name| pictures.iter().any(|(first, _)| *first == name);
-    let wanted = folder_of(split);
-    let (part, names) = if !(has("train") || has("test")) {
-        if split == Split::Test {
+    let folders = match Parts::find(path, &pictures, None)? {
+        None if split == Split::Test => {
             return Err(FileError::new(
                 path,
                 "holds no pictures for testing",
                 "put them into test/ and the others into train/",
             ));
         }
-        let names = classes(&pictures);
-        (pictures, names)
-    } else {
-        let part = |name| within(&pictures, name);
-        if !has(wanted) {
-            let problem = format!("holds no pictures in {wanted}/");
-            return Err(FileError::new(path, problem, "add them"));
+        None => vec![(String::new(), pictures)],
+        Some(parts) => {
+            let wanted = folder_of(split, None);
+            if parts.folder(split).is_none() {
+                let problem = format!("holds no pictures in {wanted}/");
+                return Err(FileError::new(path, problem, "add them"));
+            }
+            let read = [Split::Train, Split::Test].into_iter();
+            let read = read.filter_map(|part| Some((parts.folder(part)?, folder_of(part, None))));
+            let read: Vec<(&str, String)> = read.collect();
+            notes.extend(parts::said(&pictures, &read));
+            let inside =
+                |(folder, _): &(&str, String)| (format!("{folder}/"), within(&pictures, folder));
+            let mut all: Vec<_> = read.iter().map(inside).collect();
+            // The one that is wanted comes first.
+            if split == Split::Test {
+                all.reverse();
+            }
+            all
         }
-        // Both splits number their classes alike, also where one of them lacks a class.
-        let mut names = classes(&part("train"));
-        names.extend(classes(&part("test")));
-        (part(wanted), names)
     };
-    let items = labelled(path, &files, &part, &names)?;
-    let classes = names.into_iter().collect();
-    Survey::new(path, files, vec![items], false, classes, progress)
-}
-
-fn folder_of(split: Split) -> &'static str {
-    match split {
-        Split::Train => "train",
-        Split::Test => "test",
-    }
-}
-
-fn is_side(folder: &str) -> bool {
-    ["trainA", "trainB", "testA", "testB"].contains(&folder)
+    let (classes, items) = labelled(path, &files, &folders, labels, &mut notes)?;
+    let survey = Survey::new(path, files, vec![items], false, classes, progress)?;
+    Ok(match split {
+        Split::Train => survey.saying(notes),
+        Split::Test => survey, // they are of both parts, and have been said
+    })
 }
 
 /// A picture: the folder that it is in at the level looked at, empty for none, and the rest of its name.
@@ -96,34 +117,79 @@ fn pictures<'a>(path: &Path, entries: &'a [Entry]) -> Result<Listed<'a>, FileErr
         .map(|entry| first_folder(&entry.name, entry))
         .collect();
     let Some(&(mut only, _)) = listed.first() else {
-        return Err(no_pictures(path, entries.len()));
+        return Err(no_pictures(path, entries));
     };
-    let meant = |folder: &str| folder.is_empty() || folder_names_a_part(folder);
-    while !meant(only) && listed.iter().all(|(folder, _)| *folder == only) {
+    let stays = |folder: &str| folder.is_empty() || parts::is_meant(folder);
+    while !stays(only) && listed.iter().all(|(folder, _)| *folder == only) {
         listed = within(&listed, only);
         only = listed.first().map_or("", |(folder, _)| folder);
     }
     Ok(listed)
 }
 
-fn is_picture(name: &str) -> bool {
-    let name = name.to_lowercase();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
+fn no_pictures(path: &Path, files: &[Entry]) -> FileError {
+    let n = files.len();
+    let problem = match n {
+        0 => "holds no files".to_string(),
+        _ => format!(
+            "holds {} and no picture among them ({})",
+            counted(n, "file"),
+            endings(files.iter())
+        ),
+    };
+    let remedy = format!(
+        "{READ} are read; name a folder or zip file of pictures, or a folder in MNIST's format"
+    );
+    FileError::new(path, problem, remedy)
 }
 
-fn no_pictures(path: &Path, files: usize) -> FileError {
-    FileError::new(
-        path,
-        match files {
-            0 => "holds no files".to_string(),
-            n => format!("holds {n} files and no picture among them (.png, .jpg, .jpeg)"),
-        },
-        "name a folder or zip file of pictures, or a folder in MNIST's format",
-    )
+/// How many files there are of each ending, the most frequent first: `4 .heic, 2 .txt`.
+fn endings<'a>(files: impl Iterator<Item = &'a Entry>) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in files {
+        let ending = ending(&entry.name).filter(|ending| ending.len() <= 12);
+        let kind = ending.map_or("of other names".into(), |ending| format!(".{ending}"));
+        *counts.entry(kind).or_default() += 1;
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let kinds: Vec<String> = counts
+        .iter()
+        .map(|(kind, n)| format!("{n} {kind}"))
+        .collect();
+    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    some_of(&kinds)
 }
 
-fn folder_names_a_part(folder: &str) -> bool {
-    is_side(folder) || [Split::Train, Split::Test].map(folder_of).contains(&folder)
+/// What is to be said of what a folder or zip file holds besides pictures.
+fn left_out(files: &Files, entries: &[Entry]) -> Vec<String> {
+    let others: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| !is_picture(&entry.name))
+        .collect();
+    let mut notes = Vec::new();
+    if !others.is_empty() {
+        let are = if others.len() == 1 {
+            "is no picture"
+        } else {
+            "are no pictures"
+        };
+        notes.push(format!(
+            "left out {} that {are} of a kind that is read: {}",
+            counted(others.len(), "file"),
+            endings(others.into_iter())
+        ));
+    }
+    let special = files.special();
+    if !special.is_empty() {
+        let named = special
+            .iter()
+            .map(|(name, what)| format!("{name} ({what})"));
+        let named: Vec<String> = named.collect();
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
+        notes.push(format!("left out what is no file: {}", some_of(&named)));
+    }
+    notes
 }
 
 fn first_folder<'a>(name: &'a str, entry: &'a Entry) -> (&'a str, (&'a str, &'a Entry)) {
@@ -139,53 +205,95 @@ fn within<'a>(listed: &Listed<'a>, folder: &str) -> Listed<'a> {
         .collect()
 }
 
-/// The names of the classes; none where the pictures have no labels.
-fn classes(listed: &Listed<'_>) -> BTreeSet<String> {
-    let names: BTreeSet<_> = listed
-        .iter()
-        .map(|(folder, _)| folder.to_string())
-        .collect();
-    let flat = listed.iter().all(|(_, (rest, _))| !rest.contains('/'));
-    match names.contains("") || !flat || names.len() < 2 {
+/// A picture that keeps folders from being classes: one beside them, or one in a folder within one of them.
+fn stray<'a>(listed: &Listed<'a>) -> Option<(&'a Entry, &'static str)> {
+    listed.iter().find_map(|(folder, (rest, entry))| {
+        match (folder.is_empty(), rest.contains('/')) {
+            (true, _) => Some((*entry, "lies beside the folders of the classes")),
+            (_, true) => Some((*entry, "lies in a folder within that of a class")),
+            _ => None,
+        }
+    })
+}
+
+/// The folders that are or could be classes; none where there are fewer than two, or pictures elsewhere.
+fn class_folders<'a>(listed: &Listed<'a>) -> BTreeSet<&'a str> {
+    let folders = parts::folders(listed);
+    match stray(listed).is_some() || folders.len() < 2 {
         true => BTreeSet::new(),
-        false => names,
+        false => folders,
     }
 }
 
-/// Pictures in the order of their names; with classes, each is in the folder of one.
+/// The classes' names, and the pictures of the first part in the order of their names.
 fn labelled(
     path: &Path,
     files: &Files,
-    listed: &Listed<'_>,
-    classes: &BTreeSet<String>,
-) -> Result<Vec<Item>, FileError> {
-    if classes.len() > CLASSES {
-        return Err(FileError::new(
-            path,
-            format!(
-                "holds {} folders, expected at most {CLASSES} classes",
-                classes.len()
-            ),
-            "put all pictures into one folder if their folders are no classes",
-        ));
+    shares: &[(String, Listed<'_>)],
+    labels: Labels,
+    notes: &mut Vec<String>,
+) -> Result<(Vec<String>, Vec<Item>), FileError> {
+    let Some((within, listed)) = shares.first() else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    // All parts number their classes alike, also where one of them lacks a class.
+    let folders = shares.iter().flat_map(|(_, listed)| class_folders(listed));
+    let folders: BTreeSet<&str> = folders.collect();
+    if labels != Labels::Needed {
+        parts::refuse_letters(path, within, listed)?;
+    } else if (parts::folders(listed).len() > 1 || !folders.is_empty())
+        && let Some((entry, problem)) = stray(listed)
+    {
+        let problem = format!("{problem}, and this paper learns from classes");
+        let remedy = "put it into the folder of its class, or take it out of the set";
+        return Err(FileError::new(&files.path(entry), problem, remedy));
     }
-    let item = |(folder, (_, entry)): &(&str, (&str, &Entry))| {
-        let label = classes.iter().position(|class| class == folder);
-        if label.is_none() && !classes.is_empty() {
-            let problem = "lies in no class's folder, as others do";
-            return Err(FileError::new(
-                &files.path(entry),
-                problem,
-                "put it into one",
-            ));
-        }
-        Ok(Item {
-            entry: (*entry).clone(),
-            half: None,
-            label: label.and_then(|label| u8::try_from(label).ok()),
-        })
+    if labels == Labels::Ignored || folders.is_empty() || stray(listed).is_some() {
+        notes.extend(one_set(listed, labels));
+        // Where folders could be classes, their numbers tell the set from others: of old.
+        let number = |folder: &str| folders.iter().position(|other| *other == folder);
+        return Ok((Vec::new(), items(listed, number)));
+    }
+    let mut names: Vec<String> = folders.iter().map(|folder| composed(folder)).collect();
+    names.sort_by(|a, b| natural(a, b));
+    names.dedup();
+    if names.len() > CLASSES {
+        let problem = format!(
+            "holds {} folders, expected at most {CLASSES} classes",
+            names.len()
+        );
+        let remedy = "put all pictures into one folder if their folders are no classes";
+        return Err(FileError::new(path, problem, remedy));
+    }
+    let number = |folder: &str| {
+        let folder = composed(folder);
+        names.iter().position(|name| *name == folder)
+    };
+    let items = items(listed, number);
+    Ok((names, items))
+}
+
+fn items(listed: &Listed<'_>, number: impl Fn(&str) -> Option<usize>) -> Vec<Item> {
+    let item = |(folder, (_, entry)): &(&str, (&str, &Entry))| Item {
+        entry: (*entry).clone(),
+        half: None,
+        label: number(folder).and_then(|label| u8::try_from(label).ok()),
     };
     listed.iter().map(item).collect()
+}
+
+/// What is to be said of several folders that hold one set.
+fn one_set(listed: &Listed<'_>, labels: Labels) -> Option<String> {
+    let holding = listed.iter().map(|(_, (_, entry))| {
+        let holding = entry.name.rsplit_once('/');
+        holding.map_or("", |(folder, _)| folder)
+    });
+    let n = holding.collect::<BTreeSet<_>>().len();
+    let why = match (labels, stray(listed)) {
+        (Labels::AsFound, Some((entry, why))) => format!("no classes, as {} {why}", entry.name),
+        _ => "folders are classes only for papers that learn from labels".into(),
+    };
+    (n > 1).then(|| format!("{n} folders are read as one set; {why}"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod held;
 pub mod idx;
 #[cfg(feature = "data")]
 pub mod images;
+#[cfg(feature = "data")]
+mod kinds;
 mod reading;
 mod resize;
 mod view;
@@ -21,6 +23,7 @@ pub use view::{Ask, Choice, Fit, Kept, Part, Range, Shrink, Side, View, What, la
 use crate::FileError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -138,6 +141,15 @@ pub enum Split {
     Test,
 }
 
+/// A file that pictures were read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its name in the folder or zip file of the set.
+    pub name: String,
+    /// SHA-256 of its contents, in hexadecimal.
+    pub sha256: String,
+}
+
 /// Pictures by number, each in its own size.
 pub trait Pictures: Debug + Send + Sync {
     /// Sizes and counts; `len` is at least 1.
@@ -161,6 +173,10 @@ pub trait Pictures: Debug + Send + Sync {
     /// SHA-256 in hexadecimal, by which sets are told apart: of sizes, pictures and labels, or of the names
     /// and contents of the files that they were read from.
     fn sha256(&self) -> &str;
+    /// The files that they were read from, for a set that was read from some.
+    fn files(&self) -> &[SourceFile] {
+        &[]
+    }
 }
 
 /// The classes of all pictures of a set that has classes.
@@ -241,6 +257,15 @@ impl Data {
             (Some(b), false) => format!("{}+{}", self.a.sha256(), b.sha256()),
             (Some(b), true) => format!("{}={}", self.a.sha256(), b.sha256()),
         }
+    }
+
+    /// Name and SHA-256 of each file that the pictures were read from; none for a set that was made.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        let sides = [Some(&self.a), self.b.as_ref()].into_iter().flatten();
+        let files = sides.flat_map(|side| side.files());
+        files
+            .map(|file| (file.name.clone(), file.sha256.clone()))
+            .collect()
     }
 
     /// Sizes and counts.

@@ -101,9 +101,6 @@ pub fn bring(
     }
     let labels = labels_of(&*pictures);
     // The hash is that of the set as it was: a run of another size learns from the same data.
-    Ok(Arc::new(slots.finish(
-        info.clone(),
-        labels,
-        pictures.sha256().into(),
-    )))
+    let held = slots.finish(info.clone(), labels, pictures.sha256().into());
+    Ok(Arc::new(held.read_from(pictures.files().to_vec())))
 }

@@ -1,48 +1,79 @@
 //! Data sets in two domains: aligned pairs, or two sets without a correspondence.
 
-use super::survey::{Half, Item, NAMED};
-use super::{Entry, Files, Listed, Survey, folder_of, is_side, pictures, within};
+use super::parts::{self, Parts, composed, counted, folder_of, some_of};
+use super::survey::{Half, Item};
+use super::{Entry, Files, Listed, Survey, left_out, pictures, within};
 use crate::FileError;
 use crate::data::{Progress, Side, Split};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Looks at pairs: `trainA/NAME` with `trainB/NAME` (endings may differ), or pictures that are twice as wide
-/// as they are high, A on the left and B on the right, in `train/` or at the top level.
+/// Width to height of the halves of a picture that is taken for a pair, in twentieths: from a square on, but for
+/// what rounding takes from it, to a wide screen. A photograph's halves are portraits, which are taken for no pair.
+const HALVES: std::ops::RangeInclusive<usize> = 19..=50;
+
+/// Height and width of the halves of a picture that can be a pair: of an even width, and of a shape that a single
+/// picture seldom has.
+pub fn halves((height, width): (usize, usize)) -> Option<(usize, usize)> {
+    let half = width / 2;
+    let plausible = HALVES.contains(&(20 * half / height.max(1)));
+    (width % 2 == 0 && plausible).then_some((height, half))
+}
+
+/// Looks at pairs: `trainA/NAME` with `trainB/NAME` (endings may differ), or pictures of two halves, A on the left
+/// and B on the right, in `train/` or at the top level.
 ///
 /// # Errors
-/// Pictures without a partner, by name; pairs of two sizes; a picture with another shape; and as
+/// Pictures without a partner, by name; pairs of two sizes; a picture that has no two halves; and as
 /// [`super::open`].
 pub fn paired(path: &Path, split: Split, progress: &Progress) -> Result<Survey, FileError> {
     let (files, entries) = Files::open(path)?;
+    let mut notes = left_out(&files, &entries);
     let listed = pictures(path, &entries)?;
-    if listed.iter().any(|(first, _)| is_side(first)) {
-        let [a, b] = both(path, &listed, split)?;
-        let (a, b): (Vec<_>, Vec<_>) = pairs(path, split, &a, &b)?.into_iter().unzip();
-        let sides = [a, b].map(|side| side.into_iter().map(whole).collect());
-        let survey = Survey::new(path, files, sides.into(), true, Vec::new(), progress)?;
-        for ((first, a), (second, b)) in survey.side(0).zip(survey.side(1)) {
-            if (a.height, a.width) != (b.height, b.width) {
-                return Err(FileError::new(
-                    &survey.path_of(second),
-                    format!(
-                        "is {}x{}, its partner {} is {}x{}",
-                        b.height, b.width, first.name, a.height, a.width
-                    ),
-                    "bring both to one size, or take the pair out of the set",
-                ));
-            }
-        }
-        return Ok(survey);
+    parts::refuse_near(path, &listed)?;
+    if parts::first_side(&listed).is_none() {
+        return joined(path, split, files, &listed, notes, progress);
     }
-    let has = |name| listed.iter().any(|(first, _)| *first == name);
-    let part = match (has("train") || has("test"), split) {
-        (true, split) => within(&listed, folder_of(split)),
-        (false, Split::Train) => listed,
-        (false, Split::Test) => Listed::new(),
-    };
+    let [a, b] = both(path, &listed, split)?;
+    notes.extend(said(path, &listed)?);
+    let (a, b): (Vec<_>, Vec<_>) = pairs(path, split, &a, &b)?.into_iter().unzip();
+    let sides = [a, b].map(|side| side.into_iter().map(whole).collect());
+    let survey = Survey::new(path, files, sides.into(), true, Vec::new(), progress)?;
+    for ((first, a), (second, b)) in survey.side(0).zip(survey.side(1)) {
+        if (a.height, a.width) != (b.height, b.width) {
+            return Err(FileError::new(
+                &survey.path_of(second),
+                format!(
+                    "is {}x{}, its partner {} is {}x{}",
+                    b.height, b.width, first.name, a.height, a.width
+                ),
+                "bring both to one size, or take the pair out of the set",
+            ));
+        }
+    }
+    Ok(of_train(survey, split, notes))
+}
+
+/// What is left out and read otherwise is said with the train part.
+fn of_train(survey: Survey, split: Split, notes: Vec<String>) -> Survey {
+    match split {
+        Split::Train => survey.saying(notes),
+        Split::Test => survey,
+    }
+}
+
+/// Looks at pictures that show a pair each.
+fn joined(
+    path: &Path,
+    split: Split,
+    files: Files,
+    listed: &Listed<'_>,
+    mut notes: Vec<String>,
+    progress: &Progress,
+) -> Result<Survey, FileError> {
+    let part = joined_part(path, split, listed, &mut notes)?;
     if part.is_empty() {
-        let folder = folder_of(split);
+        let folder = folder_of(split, None);
         return Err(FileError::new(
             path,
             format!(
@@ -59,22 +90,60 @@ pub fn paired(path: &Path, split: Split, progress: &Progress) -> Result<Survey, 
         halves.collect()
     });
     let survey = Survey::new(path, files, sides.into(), true, Vec::new(), progress)?;
-    // The survey has halved their width.
-    let odd = survey
-        .side(0)
-        .find(|(_, looks)| looks.full_width != 2 * looks.height);
-    match odd.map(|(entry, looks)| (entry.clone(), *looks)) {
-        None => Ok(survey),
-        Some((entry, looks)) => Err(FileError::new(
-            &survey.path_of(&entry),
-            format!(
-                "is {}x{} (height x width), expected a pair: twice as wide as high, A on the left, B on \
-                 the right",
-                looks.height, looks.full_width
-            ),
-            "put pairs into trainA/ and trainB/ by the same names, or both halves into one picture",
-        )),
+    let oblong = oblong(&survey)?;
+    if oblong > 0 {
+        let all = part.len();
+        notes.push(format!(
+            "{oblong} of {all} pictures are split into halves that are no squares: A on the left, B on the right"
+        ));
     }
+    Ok(of_train(survey, split, notes))
+}
+
+/// The pictures of a part, where each shows a pair.
+fn joined_part<'a>(
+    path: &Path,
+    split: Split,
+    listed: &Listed<'a>,
+    notes: &mut Vec<String>,
+) -> Result<Listed<'a>, FileError> {
+    let Some(found) = Parts::find(path, listed, None)? else {
+        parts::refuse_letters(path, "", listed)?;
+        return Ok(match split {
+            Split::Train => listed.clone(),
+            Split::Test => Listed::new(),
+        });
+    };
+    let read = [Split::Train, Split::Test].into_iter();
+    let read = read.filter_map(|part| Some((found.folder(part)?, folder_of(part, None))));
+    notes.extend(parts::said(listed, &read.collect::<Vec<_>>()));
+    let folder = found.folder(split);
+    let part = folder.map_or(Listed::new(), |folder| within(listed, folder));
+    parts::refuse_letters(path, &format!("{}/", folder.unwrap_or_default()), &part)?;
+    Ok(part)
+}
+
+/// How many of the pictures have halves that are no squares.
+fn oblong(survey: &Survey) -> Result<usize, FileError> {
+    // The survey has halved their width.
+    let size = |looks: &super::decode::Looks| (looks.height, looks.full_width);
+    let mut seen = survey.side(0);
+    if let Some((entry, looks)) = seen.find(|(_, looks)| halves(size(looks)).is_none()) {
+        let (height, width) = size(looks);
+        let why = match width % 2 {
+            0 => "whose halves, A on the left and B on the right, are of no usual shape",
+            _ => "an odd width, of which A on the left and B on the right have no halves",
+        };
+        return Err(FileError::new(
+            &survey.path_of(entry),
+            format!("is {width} wide and {height} high, {why}"),
+            "put pairs into trainA/ and trainB/ by the same names, or squares side by side",
+        ));
+    }
+    let all = survey.side(0);
+    Ok(all
+        .filter(|(_, looks)| looks.full_width != 2 * looks.height)
+        .count())
 }
 
 /// Looks at `trainA/` and `trainB/` as two sets of any two counts.
@@ -83,11 +152,16 @@ pub fn paired(path: &Path, split: Split, progress: &Progress) -> Result<Survey, 
 /// A side without pictures; and as [`super::open`].
 pub fn apart(path: &Path, split: Split, progress: &Progress) -> Result<Survey, FileError> {
     let (files, entries) = Files::open(path)?;
-    let sides = both(path, &pictures(path, &entries)?, split)?.map(|side| {
+    let mut notes = left_out(&files, &entries);
+    let listed = pictures(path, &entries)?;
+    parts::refuse_near(path, &listed)?;
+    let sides = both(path, &listed, split)?.map(|side| {
         let entries = side.into_iter().map(|(_, (_, entry))| whole(entry));
         entries.collect()
     });
-    Survey::new(path, files, sides.into(), false, Vec::new(), progress)
+    notes.extend(said(path, &listed)?);
+    let survey = Survey::new(path, files, sides.into(), false, Vec::new(), progress)?;
+    Ok(of_train(survey, split, notes))
 }
 
 /// Looks at `trainA`, `trainB`, `testA` or `testB` alone, as one set without labels.
@@ -113,6 +187,19 @@ pub fn side(
     )
 }
 
+/// What is to be said of the folders that were read as sides, and of the pictures in none of them.
+fn said(path: &Path, listed: &Listed<'_>) -> Result<Vec<String>, FileError> {
+    let mut read = Vec::new();
+    for split in [Split::Train, Split::Test] {
+        for side in [Side::A, Side::B] {
+            let parts = Parts::find(path, listed, Some(side))?;
+            let folder = parts.and_then(|parts| parts.folder(split));
+            read.extend(folder.map(|folder| (folder, folder_of(split, Some(side)))));
+        }
+    }
+    Ok(parts::said(listed, &read))
+}
+
 fn whole(entry: &Entry) -> Item {
     Item {
         entry: entry.clone(),
@@ -134,16 +221,30 @@ fn one<'a>(
     split: Split,
     side: Side,
 ) -> Result<Listed<'a>, FileError> {
-    let name = format!("{}{}", folder_of(split), side.letter());
-    let part = within(listed, &name);
-    if part.is_empty() {
-        return Err(FileError::new(
-            path,
-            format!("holds no pictures in {name}/"),
-            "add them; the two domains are in trainA/ and trainB/, for testing in testA/ and testB/",
-        ));
+    let parts = Parts::find(path, listed, Some(side))?;
+    if let Some(folder) = parts.and_then(|parts| parts.folder(split)) {
+        return Ok(within(listed, folder));
     }
-    Ok(part)
+    let name = folder_of(split, Some(side));
+    let mut found: Vec<String> = Vec::new();
+    let others = parts::folders(listed).into_iter();
+    for folder in others.filter(|folder| !parts::is_meant(folder)) {
+        let inside = within(listed, folder);
+        match parts::folders(&inside) {
+            none if none.is_empty() => found.push(format!("{folder}/")),
+            some => found.extend(some.iter().map(|inner| format!("{folder}/{inner}/"))),
+        }
+    }
+    let found: Vec<&str> = found.iter().map(String::as_str).collect();
+    let found = match found[..] {
+        [] => String::new(),
+        _ => format!("; found {}", some_of(&found)),
+    };
+    Err(FileError::new(
+        path,
+        format!("holds no pictures in {name}/{found}"),
+        "add them; the two domains are in trainA/ and trainB/, for testing in testA/ and testB/",
+    ))
 }
 
 /// The pictures of both sides by their names, endings aside.
@@ -154,11 +255,12 @@ fn pairs<'a>(
     b: &Listed<'a>,
 ) -> Result<Vec<(&'a Entry, &'a Entry)>, FileError> {
     let by_name = |side: &Listed<'a>| {
-        let mut names: BTreeMap<String, &'a Entry> = BTreeMap::new();
+        let mut names: BTreeMap<String, (String, &'a Entry)> = BTreeMap::new();
         for (folder, (rest, entry)) in side {
             let name = [folder, "/", rest].concat();
             let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
-            if let Some(other) = names.insert(stem.to_string(), entry) {
+            let written = (stem.to_string(), *entry);
+            if let Some((_, other)) = names.insert(composed(stem), written) {
                 return Err(FileError::new(
                     &path.join(&entry.name),
                     format!("has the name of {} but for its ending", other.name),
@@ -170,29 +272,24 @@ fn pairs<'a>(
     };
     let (a, mut b) = (by_name(a)?, by_name(b)?);
     let (mut pairs, mut alone) = (Vec::new(), Vec::new());
-    for (name, entry) in a {
+    for (name, (written, entry)) in a {
         match b.remove(&name) {
-            Some(partner) => pairs.push((entry, partner)),
+            Some((_, partner)) => pairs.push((written, entry, partner)),
             None => alone.push(entry.name.as_str()),
         }
     }
-    alone.extend(b.values().map(|entry| entry.name.as_str()));
+    alone.extend(b.values().map(|(_, entry)| entry.name.as_str()));
     if alone.is_empty() {
-        return Ok(pairs);
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        return Ok(pairs.into_iter().map(|(_, a, b)| (a, b)).collect());
     }
-    let more = match alone.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        n => format!(" and {n} more"),
-    };
-    let shown: Vec<_> = alone.iter().take(NAMED).copied().collect();
-    let folder = folder_of(split);
+    let folder = folder_of(split, None);
     Err(FileError::new(
         path,
         format!(
-            "holds {} picture{} without a partner: {}{more}",
-            alone.len(),
-            if alone.len() == 1 { "" } else { "s" },
-            shown.join(", ")
+            "holds {} without a partner: {}",
+            counted(alone.len(), "picture"),
+            some_of(&alone)
         ),
         format!(
             "a pair has one name in {folder}A/ and {folder}B/; add the partners or take these out"
@@ -218,7 +315,7 @@ pub enum Kind {
 pub fn kind(path: &Path) -> Result<Kind, FileError> {
     let (_, entries) = Files::open(path)?;
     let listed = pictures(path, &entries)?;
-    if !listed.iter().any(|(first, _)| is_side(first)) {
+    if parts::first_side(&listed).is_none() {
         return Ok(Kind::One);
     }
     let [a, b] = both(path, &listed, Split::Train)?;

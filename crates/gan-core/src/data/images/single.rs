@@ -1,10 +1,12 @@
 //! Pictures of any sizes, one at a time: of one file, a folder or a zip file.
 
 use super::decode::{self, Opened};
-use super::{Entry, Files, is_picture};
+use super::{Entry, Files, left_out, no_pictures};
 use crate::FileError;
+use crate::data::kinds::{self, is_picture};
 use crate::whole::open_regular;
 use candle_core::{Device, Result as Made, Tensor, bail};
+use std::io::Read;
 use std::path::Path;
 
 /// A picture of its own size.
@@ -21,7 +23,7 @@ pub struct Single {
 }
 
 impl Single {
-    /// Reads a PNG or JPEG file's contents.
+    /// Reads a picture file's contents.
     ///
     /// # Errors
     /// What is damaged or no such picture: the problem and what to do.
@@ -35,7 +37,7 @@ impl Single {
     /// As [`Single::decode`].
     pub(super) fn of(opened: Opened<'_>) -> Result<Self, decode::Fault> {
         let looks = opened.looks;
-        let pixels = opened.pixels()?;
+        let pixels = opened.pixels()?.bytes;
         // Channels last in a file, first in a set.
         let mut bytes = Vec::with_capacity(pixels.len());
         for channel in 0..looks.channels {
@@ -117,7 +119,7 @@ impl Single {
     }
 }
 
-/// A PNG or JPEG file's contents as pictures `[1, channels, h, w]` in [−1, 1], for a generator that takes
+/// A picture file's contents as pictures `[1, channels, h, w]` in [−1, 1], for a generator that takes
 /// them; [`crate::image::single`] and its `png` are the way back.
 ///
 /// # Errors
@@ -129,33 +131,57 @@ pub fn tensor(file: &[u8], channels: usize, device: &Device) -> Made<Tensor> {
     }
 }
 
+/// The same of a file, which errors name.
+///
+/// # Errors
+/// Those of [`tensor`]; a file that cannot be read.
+pub fn open(path: &Path, channels: usize, device: &Device) -> Made<Tensor> {
+    let file = crate::whole::read_regular(path)?;
+    match Single::decode(&file) {
+        Ok(single) => single.tensor(channels, device),
+        Err((problem, remedy)) => Err(FileError::new(path, problem, remedy).into()),
+    }
+}
+
 /// The pictures of one file, a folder or a zip file, each of its own size and kind.
 pub struct Album {
     files: Files,
     entries: Vec<Entry>,
+    notes: Vec<String>,
 }
 
 impl Album {
-    /// Lists the pictures, in the order of their names.
+    /// Lists the pictures, in the order of their names. A file that is named itself is a picture if its name or its
+    /// first bytes say so.
     ///
     /// # Errors
     /// A path that cannot be read or holds no picture.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        if !path.is_dir() && path.to_str().is_some_and(is_picture) {
-            open_regular(path)?;
+        if !path.is_dir() && is_one(path)? {
             let (files, entry) = Files::single(path)?;
             return Ok(Self {
                 files,
                 entries: vec![entry],
+                notes: Vec::new(),
             });
         }
-        let (files, mut entries) = Files::open(path)?;
-        let all = entries.len();
-        entries.retain(|entry| is_picture(&entry.name));
+        let (files, all) = Files::open(path)?;
+        let notes = left_out(&files, &all);
+        let named = all.iter().filter(|entry| is_picture(&entry.name));
+        let entries: Vec<Entry> = named.cloned().collect();
         if entries.is_empty() {
-            return Err(super::no_pictures(path, all));
+            return Err(no_pictures(path, &all));
         }
-        Ok(Self { files, entries })
+        Ok(Self {
+            files,
+            entries,
+            notes,
+        })
+    }
+
+    /// What was left out, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Folders and name of each picture, joined by `/`.
@@ -182,6 +208,16 @@ impl Album {
             Err((problem, remedy)) => Err(FileError::new(&self.files.path(entry), problem, remedy)),
         }
     }
+}
+
+/// Whether a file is one picture, and not a zip file of some.
+fn is_one(path: &Path) -> Result<bool, FileError> {
+    let mut first = Vec::new();
+    let file = open_regular(path)?;
+    let read = file.take(512).read_to_end(&mut first);
+    read.map_err(|e| FileError::reading(path, &e))?;
+    let named = is_picture(&path.to_string_lossy());
+    Ok(named && !first.starts_with(b"PK") || kinds::format(&first).is_some())
 }
 
 #[cfg(test)]

@@ -7,19 +7,21 @@
 //! said in notes. Nothing depends on the number of threads.
 
 use super::decode::{self, Looks};
+use super::parallel::{Room, in_parallel};
+use super::parts::{counted, some_of};
+use super::told::Told;
 use super::{Entry, Files};
 use crate::FileError;
-use crate::data::held::{Slots, hex};
+use crate::data::held::{Slots, hex, written};
 use crate::data::resize::{brought, planar};
 use crate::data::view::Kept;
-use crate::data::{Data, DataInfo, Fit, Part, Pictures, Progress, Reading, Small};
+use crate::data::{Data, DataInfo, Fit, Part, Pictures, Progress, Reading, Small, SourceFile};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// Names in an error, at most.
-pub(super) const NAMED: usize = 5;
+/// Bytes that all threads together hold of files and decoded pictures.
+const ROOM: u64 = 768 << 20;
 
 /// A picture, or one half of one, that a set is to hold.
 #[derive(Clone, Debug)]
@@ -45,58 +47,10 @@ pub struct Survey {
     files: Files,
     sides: Vec<Vec<(Item, Looks)>>,
     sha256: Vec<String>,
+    read_from: Vec<Vec<SourceFile>>,
     paired: bool,
     classes: Vec<String>,
-}
-
-/// Runs `each` on the numbers below `n` with as many threads as there are cores, and gives the results in
-/// order; the first error, by number, ends it.
-fn in_parallel<T: Send>(
-    what: &str,
-    n: usize,
-    progress: &Progress,
-    each: impl Fn(usize) -> Result<T, FileError> + Sync,
-) -> Result<Vec<T>, FileError> {
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let made: Mutex<Vec<Option<T>>> = Mutex::new((0..n).map(|_| None).collect());
-    let failed: Mutex<Option<(usize, FileError)>> = Mutex::new(None);
-    let work = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= n {
-                return;
-            }
-            match each(i) {
-                Ok(value) => {
-                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(slot) = made.get_mut(i) {
-                        *slot = Some(value);
-                    }
-                }
-                Err(error) => {
-                    // Those before it are under way and may fail, too; those after it are left.
-                    next.fetch_max(n, Ordering::Relaxed);
-                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    if failed.as_ref().is_none_or(|(first, _)| i < *first) {
-                        *failed = Some((i, error));
-                    }
-                }
-            }
-            progress(what, done.fetch_add(1, Ordering::Relaxed) + 1, n);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(n) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    if let Some((_, error)) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    let made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(made.into_iter().flatten().collect())
+    notes: Vec<String>,
 }
 
 impl Survey {
@@ -115,10 +69,12 @@ impl Survey {
             true => sides.iter().take(1).flatten().collect(),
             false => sides.iter().flatten().collect(),
         };
+        let room = Room::new(ROOM);
         let seen = in_parallel("looking at pictures", looked.len(), progress, |i| {
             let Some(item) = looked.get(i) else {
                 return Err(FileError::new(path, "holds fewer pictures", "try again"));
             };
+            let _taken = room.take(files.size(&item.entry));
             let file = files.read(&item.entry)?;
             let fault = |(problem, remedy): decode::Fault| {
                 FileError::new(&files.path(&item.entry), problem, remedy)
@@ -136,15 +92,20 @@ impl Survey {
             true => first.clone(),
             false => all.collect(),
         };
-        let (mut surveyed, mut hashes) = (Vec::new(), Vec::new());
+        let (mut surveyed, mut hashes, mut read_from) = (Vec::new(), Vec::new(), Vec::new());
         for (items, seen) in sides.into_iter().zip([first, second]) {
             let mut sum = Sha256::new();
             let mut side = Vec::with_capacity(items.len());
+            let mut from = Vec::with_capacity(items.len());
             for (item, (mut looks, hash)) in items.into_iter().zip(seen) {
                 let name = item.entry.name.as_bytes();
                 sum.update((name.len() as u64).to_le_bytes());
                 sum.update(name);
                 sum.update(hash);
+                from.push(SourceFile {
+                    name: item.entry.name.clone(),
+                    sha256: written(&hash),
+                });
                 sum.update([
                     item.label.unwrap_or(0),
                     u8::from(item.half == Some(Half::Right)),
@@ -156,15 +117,24 @@ impl Survey {
             }
             surveyed.push(side);
             hashes.push(hex(sum));
+            read_from.push(from);
         }
         Ok(Self {
             path: path.to_path_buf(),
             files,
             sides: surveyed,
             sha256: hashes,
+            read_from,
             paired,
             classes,
+            notes: Vec::new(),
         })
+    }
+
+    /// The same with what is to be said of the files that it was made of.
+    pub(super) fn saying(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
+        self
     }
 
     /// What each side's pictures look like, by name.
@@ -215,7 +185,8 @@ impl Survey {
     /// Pictures that are too small, where these are refused; sizes that differ, for a run that takes pictures
     /// as they are; a picture that cannot be decoded; too little room.
     pub fn read(self, reading: &Reading<'_>) -> Result<(Data, Vec<String>), FileError> {
-        let mut notes = self.converted();
+        let mut notes = self.notes.clone();
+        notes.extend(self.converted());
         let small = self.small(reading)?;
         let kept = self.kept(reading, &small)?;
         notes.extend(self.changed(reading, &kept, &small));
@@ -233,16 +204,18 @@ impl Survey {
                 reading.memory >> 20
             ));
         }
-        let info = self.info();
+        let (info, told) = (self.info(), Told::default());
         let sides = kept.iter().zip(&self.sides).zip(&self.sha256);
-        let sides = sides.map(|((kept, side), sha256)| {
-            let held = self.held(kept, side, in_memory, reading)?;
+        let sides = sides.zip(&self.read_from);
+        let sides = sides.map(|(((kept, side), sha256), from)| {
+            let held = self.held(kept, side, in_memory, reading, &told)?;
             let labels = kept.iter().map(|(i, _)| side.get(*i)?.0.label).collect();
             let labels: Option<Vec<u8>> = labels;
             let labels = labels.filter(|_| info.classes.is_some());
             let mut info = info.clone();
             info.len_b = None;
-            Ok(Arc::new(held.finish(info, labels, sha256.clone())) as Arc<dyn Pictures>)
+            let held = held.finish(info, labels, sha256.clone());
+            Ok(Arc::new(held.read_from(from.clone())) as Arc<dyn Pictures>)
         });
         let mut sides = sides.collect::<Result<Vec<_>, FileError>>()?.into_iter();
         let wrong = |problem| FileError::new(&self.path, problem, "check its pictures");
@@ -250,8 +223,9 @@ impl Survey {
             (Some(a), None) => Data::one(a),
             (Some(a), Some(b)) if self.paired => Data::paired(a, b).map_err(wrong)?,
             (Some(a), Some(b)) => Data::apart(a, b),
-            (None, _) => return Err(wrong("holds no pictures".into())),
+            (None, _) => return Err(wrong("has no pictures".into())),
         };
+        notes.extend(told.notes(self.all().count()));
         Ok((data, notes))
     }
 
@@ -270,31 +244,28 @@ impl Survey {
             }
         }
         let count = small.iter().flatten().filter(|small| **small).count();
-        let named = self
-            .all()
-            .filter(|(_, looks)| is(looks))
-            .take(NAMED)
-            .map(|(item, looks)| {
-                let Looks { width, height, .. } = *looks;
-                format!("{} ({width} wide, {height} high)", item.entry.name)
-            })
-            .collect::<Vec<_>>();
+        let named = self.all().filter(|(_, looks)| is(looks));
+        let named = named.map(|(item, looks)| {
+            let Looks { width, height, .. } = *looks;
+            format!("{} ({width} wide, {height} high)", item.entry.name)
+        });
+        let mut named: Vec<String> = named.collect();
+        named.dedup(); // the halves of one picture
+        let named: Vec<&str> = named.iter().map(String::as_str).collect();
         match reading.small {
             Small::Refuse if count > 0 => Err(FileError::new(
                 &self.path,
                 format!(
-                    "holds {count} picture{} whose shorter side is below the {needs} pixels that this run \
-                     needs: {}{}",
-                    if count == 1 { "" } else { "s" },
-                    named.join(", "),
-                    if count > named.len() { ", …" } else { "" }
+                    "holds {} whose shorter side is below the {needs} pixels that this run needs: {}",
+                    counted(count, "picture"),
+                    some_of(&named)
                 ),
                 "--enlarge enlarges them, --skip-small leaves them out, --set size=N needs less",
             )),
             Small::Skip => match small.iter().find(|side| side.iter().all(|small| *small)) {
                 Some(_) => Err(FileError::new(
                     &self.path,
-                    format!("holds no picture with a shorter side of {needs} pixels or more"),
+                    format!("has no picture with a shorter side of {needs} pixels or more"),
                     "--enlarge enlarges them, --set size=N needs less",
                 )),
                 None => Ok(small),
@@ -363,12 +334,16 @@ impl Survey {
         side: &[(Item, Looks)],
         in_memory: bool,
         reading: &Reading<'_>,
+        told: &Told,
     ) -> Result<Slots, FileError> {
         let channels = self.channels();
         let sizes: Vec<_> = kept.iter().map(|(_, kept)| kept.size).collect();
         let slots = Slots::new(channels, &sizes, in_memory, reading.cache.as_deref())?;
+        let room = Room::new(ROOM);
         in_parallel("reading pictures", kept.len(), reading.progress, |i| {
-            let Some((item, kept)) = kept.get(i).and_then(|(n, k)| Some((&side.get(*n)?.0, k)))
+            let Some(((item, looks), kept)) = kept
+                .get(i)
+                .and_then(|(n, kept)| Some((side.get(*n)?, kept)))
             else {
                 return Err(FileError::new(
                     &self.path,
@@ -377,6 +352,8 @@ impl Survey {
                 ));
             };
             let path = || self.files.path(&item.entry);
+            // As it is decoded, as it is turned or made 8 bits a channel, and as its channels are put apart.
+            let _taken = room.take(self.files.size(&item.entry) + 3 * looks.bytes);
             let file = self.files.read(&item.entry)?;
             let fault = |(problem, remedy): decode::Fault| FileError::new(&path(), problem, remedy);
             let opened = decode::open(&file).map_err(fault)?;
@@ -390,14 +367,20 @@ impl Survey {
             if item.half == Some(Half::Right) {
                 part.left += width - width / 2;
             }
-            let changed = (part.top + part.height > height) || (part.left + part.width > width);
+            let changed = opened.looks.bytes > looks.bytes
+                || (part.top + part.height > height)
+                || (part.left + part.width > width);
             if changed || own > channels {
                 let problem = "has changed since it was looked at";
                 return Err(FileError::new(&path(), problem, "start again"));
             }
             let pixels = opened.pixels().map_err(fault)?;
-            let made = brought(&pixels, own, (height, width), part, kept.size)
-                .map_err(|problem| FileError::new(&path(), problem, "take it out"))?;
+            told.of(pixels.clear, pixels.brightest);
+            let made = match part == Part::whole(kept.size) && kept.size == (height, width) {
+                true => pixels.bytes,
+                false => brought(&pixels.bytes, own, (height, width), part, kept.size)
+                    .map_err(|problem| FileError::new(&path(), problem, "take it out"))?,
+            };
             let made = planar(made, own);
             match own < channels {
                 true => slots.fill(i, &made.repeat(channels)),
@@ -418,10 +401,6 @@ impl Survey {
                 "are turned as their orientation tag says",
             ),
             (
-                count(&|looks| looks.clear),
-                "have transparency and are drawn on white",
-            ),
-            (
                 count(&|looks| looks.deep),
                 "have more than 8 bits a channel and are rounded to 8",
             ),
@@ -431,8 +410,19 @@ impl Survey {
             ),
         ];
         let said = said.into_iter().filter(|(n, _)| *n > 0);
-        said.map(|(n, what)| format!("{n} of {all} pictures {what}"))
-            .collect()
+        let mut notes: Vec<String> = said
+            .map(|(n, what)| format!("{n} of {all} pictures {what}"))
+            .collect();
+        let several = self.all().filter(|(_, looks)| looks.first);
+        let several: Vec<&str> = several.map(|(item, _)| item.entry.name.as_str()).collect();
+        if !several.is_empty() {
+            notes.push(format!(
+                "{} of {all} pictures are the first of several frames or pages, the others are left out: {}",
+                several.len(),
+                some_of(&several)
+            ));
+        }
+        notes
     }
 
     /// What bringing pictures to size changes.

@@ -1,5 +1,9 @@
 //! What folders and zip files mean, and what is refused.
 
+mod folders;
+mod kinds;
+mod mutated;
+
 use super::*;
 use crate::data::{Part, Pictures, Reading, Side, View};
 use flate2::Compression;
@@ -23,7 +27,7 @@ pub(super) fn seen(
     split: Split,
     how: &Reading<'_>,
 ) -> Result<(Set, Vec<String>), FileError> {
-    let (data, notes) = super::open(path, split, &|_, _, _| {})?.read(how)?;
+    let (data, notes) = super::open(path, split, Labels::AsFound, &|_, _, _| {})?.read(how)?;
     Ok((data.a, notes))
 }
 
@@ -245,7 +249,7 @@ fn pictures_that_cannot_be_used_are_named() {
         (
             "2.png",
             b"hello, world".to_vec(),
-            &["2.png", "no PNG or JPEG"][..],
+            &["2.png", "is no picture that can be read (PNG, JPEG"][..],
         ),
         ("2.png", grey(1)[..40].to_vec(), &["2.png", "damaged"]),
         (
@@ -272,7 +276,7 @@ fn pictures_that_cannot_be_used_are_named() {
     let (_dir, paths) = three_ways(&[("a.txt", vec![1])]);
     paths
         .iter()
-        .for_each(|path| refused(path, &["holds 1 files and no picture"]));
+        .for_each(|path| refused(path, &["holds 1 file and no picture among them (1 .txt)"]));
 }
 
 #[test]
@@ -301,7 +305,7 @@ fn zip_files_that_lie_are_refused() {
         (claim(u32::MAX - 1), &["more than the 67108864 bytes"]),
         (
             good[..good.len() - 30].to_vec(),
-            &["a.zip", "neither a folder nor a zip file"],
+            &["a.zip", "is a zip file that is cut short or damaged"],
         ),
         (
             b"no zip file".to_vec(),

@@ -2,7 +2,7 @@
 
 use super::super::tests::{grey, png, three_ways, zip};
 use super::*;
-use crate::data::images::Album;
+use crate::data::images::{Album, Labels};
 use crate::data::{Part, Pictures, Reading, Small, View};
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
@@ -171,7 +171,10 @@ fn pictures_twice_as_wide_as_high_are_pairs() {
     );
     fs::write(path.join("train/3.png"), plain(5, (4, 4))).expect("a file");
     let error = paired(&path, Split::Train).map(drop).expect_err("no pair");
-    says(&error, &["train/3.png", "4x4", "twice as wide as high"]);
+    says(
+        &error,
+        &["train/3.png", "4 wide and 4 high", "of no usual shape"],
+    );
     let (_dir, path) = folder(&[("1.png", plain(5, (4, 8)))]);
     assert_eq!(paired(&path, Split::Train).expect("pairs").a.info().len, 1);
     says(
@@ -180,6 +183,67 @@ fn pictures_twice_as_wide_as_high_are_pairs() {
             .expect_err("no test part"),
         &["testA/", "A|B"],
     );
+}
+
+/// What a pair can be is wide enough that a single picture is not taken for one.
+#[test]
+fn halves_have_usual_shapes() {
+    for (size, want) in [
+        ((256, 512), Some((256, 256))),
+        ((48, 128), Some((48, 64))),
+        ((90, 320), Some((90, 160))),
+        ((256, 510), Some((256, 255))),
+        ((32, 65), None),
+        ((48, 64), None),
+        ((1080, 1920), None),
+        ((10, 600), None),
+        ((0, 0), None),
+    ] {
+        assert_eq!(halves(size), want, "{size:?}");
+    }
+    let (_dir, path) = folder(&[("1.png", plain(5, (4, 8))), ("2.png", plain(5, (4, 12)))]);
+    let sides = read(
+        super::paired(&path, Split::Train, &|_, _, _| {}),
+        View::square(4),
+    );
+    let notes = sides.expect("pairs").notes.join("\n");
+    assert!(
+        notes.contains("1 of 2 pictures are split into halves that are no squares"),
+        "{notes}"
+    );
+    fs::write(path.join("3.png"), plain(5, (4, 9))).expect("a file");
+    let error = paired(&path, Split::Train)
+        .map(drop)
+        .expect_err("no halves");
+    says(&error, &["3.png: is 9 wide and 4 high, an odd width"]);
+}
+
+/// Systems write é as one letter or as two, and folders in any case; what lies beside the sides is said.
+#[test]
+fn one_name_in_two_forms_is_one_pair() {
+    let (_dir, path) = folder(&[
+        ("TrainA/caf\u{e9}2.png", grey(1)),
+        ("TrainA/cafe\u{301}1.png", grey(2)),
+        ("trainB/cafe\u{301}2.PNG", grey(11)),
+        ("trainB/caf\u{e9}1.jpg", grey(12)),
+        ("valA/x.png", grey(3)),
+        ("valB/x.webp", grey(13)),
+        ("stray.png", grey(9)),
+    ]);
+    let sides = paired(&path, Split::Train).expect("pairs");
+    for i in 0..2 {
+        assert_eq!(picture(&sides.a, i)[0] + 10, picture(&sides.b, i)[0]);
+    }
+    let notes = sides.notes.join("\n");
+    for words in [
+        "TrainA/ is read as trainA/, valA/ is read as testA/",
+        "stray.png",
+    ] {
+        assert!(notes.contains(words), "{words:?} is missing in {notes}");
+    }
+    let held = paired(&path, Split::Test).expect("pairs");
+    assert_eq!(picture(&held.b, 0), [13; 4]);
+    assert_eq!(kind(&path).expect("a kind"), Kind::Paired);
 }
 
 #[test]
@@ -284,7 +348,8 @@ fn turned() -> Vec<u8> {
 #[test]
 fn orientation_tags_turn_pictures_upright() {
     let (_dir, path) = folder(&[("a.jpg", turned()), ("b.png", plain(9, (32, 16)))]);
-    let survey = super::super::open(&path, Split::Train, &|_, _, _| {}).expect("a set");
+    let survey =
+        super::super::open(&path, Split::Train, Labels::Ignored, &|_, _, _| {}).expect("a set");
     let (data, notes) = survey.read(&Reading::new(View::whole())).expect("a set");
     let set = data.a;
     assert_eq!((set.info().height, set.info().width), (32, 16));

@@ -76,7 +76,7 @@ fn a_small_picture_is_named_and_nothing_else_changes() {
         error
             .expect_err("nothing is left")
             .to_string()
-            .contains("holds no picture")
+            .contains("has no picture")
     );
 }
 
@@ -130,7 +130,7 @@ fn what_is_no_regular_file_is_named() {
             "{error}"
         );
     };
-    named(open(&paths[0], Split::Train).map(drop).expect_err("a pipe"));
+    named(open(&pipe, Split::Train).map(drop).expect_err("a pipe"));
     named(Album::open(&pipe).map(drop).expect_err("a pipe"));
     named(Weights::read(&pipe).map(drop).expect_err("a pipe"));
     named(Checkpoint::read(&pipe).map(drop).expect_err("a pipe"));

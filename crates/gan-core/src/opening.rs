@@ -1,0 +1,142 @@
+//! A network over the tensors of a file: what its layers ask for is looked up, nothing is drawn first.
+//!
+//! What a file claims costs no memory: every tensor is compared with what the layer wants before one is made, and
+//! what does not fit is stood in for by zeros that take up none.
+
+use crate::error::cut;
+use crate::weights::{Weights, is_counter};
+use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What does not fit that an error names, where that is not too long to be read.
+const NAMED: usize = 4;
+const LONGEST: usize = 150;
+
+/// The variables of a network, by their keys, in the order in which it asked for them.
+pub(crate) type Vars = Arc<Mutex<Vec<(String, Var)>>>;
+
+/// Takes the variables of a network from a file, and notes what does not fit.
+#[derive(Clone)]
+pub(crate) struct Opening {
+    vars: Vars,
+    weights: Weights,
+    found: Arc<Mutex<Found>>,
+}
+
+#[derive(Default)]
+struct Found {
+    asked: BTreeSet<String>,
+    /// Numbers that the layers have asked for.
+    numbers: usize,
+    faults: Vec<String>,
+}
+
+impl Opening {
+    /// Of `weights`, into these variables, of which there are none yet.
+    pub(crate) fn new(vars: &Vars, weights: &Weights) -> Self {
+        Self {
+            vars: vars.clone(),
+            weights: weights.clone(),
+            found: Arc::default(),
+        }
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the network is built over.
+    pub(crate) fn live(&self, device: &Device) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(self.clone()), DType::F32, device.clone())
+    }
+
+    /// Refuses a file that is not, tensor for tensor, what the network asked for; `complete` where it was built to
+    /// its end.
+    ///
+    /// # Errors
+    /// Keys that are missing, left over or of another shape or type, the first of them by name. Only PyTorch's
+    /// counters `num_batches_tracked`, which no forward pass here uses, may be left over.
+    pub(crate) fn refuse_misfits(&self, complete: bool) -> Result<()> {
+        let found = self.found();
+        let left = self.weights.keys();
+        let is_left = |key: &&str| complete && !found.asked.contains(*key) && !is_counter(key);
+        let left = left.filter(is_left);
+        let left: Vec<String> = left.map(|key| format!("{key} is not expected")).collect();
+        let faults: Vec<&String> = found.faults.iter().chain(&left).collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let mut named: Vec<String> = Vec::new();
+        for fault in faults.iter().take(NAMED).map(|fault| cut(fault, LONGEST)) {
+            let before: usize = named.iter().map(String::len).sum();
+            if before > 0 && before + fault.len() > LONGEST {
+                break;
+            }
+            named.push(fault);
+        }
+        if faults.len() > named.len() {
+            named.push(format!("and {} more", faults.len() - named.len()));
+        }
+        bail!("the weights do not fit: {}", named.join(", "))
+    }
+
+    /// The tensor of that key, as it is wanted; else what is wrong with it.
+    fn fitting(&self, key: &str, shape: &Shape) -> std::result::Result<&Tensor, String> {
+        match self.weights.get(key) {
+            None => Err(format!("{key} is missing")),
+            Some(tensor) if tensor.shape() != shape => Err(format!(
+                "{key} is {:?}, expected {:?}",
+                tensor.dims(),
+                shape.dims()
+            )),
+            Some(tensor) if !tensor.dtype().is_float() => Err(format!(
+                "{key} holds {}, expected floating point numbers",
+                tensor.dtype().as_str()
+            )),
+            Some(tensor) => Ok(tensor),
+        }
+    }
+}
+
+impl SimpleBackend for Opening {
+    fn get(&self, shape: Shape, key: &str, _: Init, _: DType, device: &Device) -> Result<Tensor> {
+        // A dimension of 0 would hide how large the others are.
+        let product = |n: usize, &dim: &usize| n.checked_mul(dim).filter(|_| dim > 0);
+        let numbers = shape.dims().iter().try_fold(1, product);
+        let mut found = self.found();
+        found.asked.insert(key.to_string());
+        found.numbers = found.numbers.saturating_add(numbers.unwrap_or(usize::MAX));
+        match self.fitting(key, &shape) {
+            Ok(tensor) if numbers.is_some() => {
+                let tensor = tensor.to_dtype(DType::F32)?.to_device(device)?;
+                let var = Var::from_tensor(&tensor)?;
+                let mut vars = self.vars.lock().unwrap_or_else(PoisonError::into_inner);
+                vars.push((key.to_string(), var.clone()));
+                return Ok(var.as_tensor().clone());
+            }
+            Ok(_) => found
+                .faults
+                .push(format!("{key} is {:?} and holds no numbers", shape.dims())),
+            Err(fault) => found.faults.push(fault),
+        }
+        // Layers may copy what they are given; together they get no more than the file has.
+        if found.numbers > self.weights.numbers() {
+            bail!(
+                "{key} would be {:?}, more than the file holds",
+                shape.dims()
+            )
+        }
+        Tensor::zeros((), DType::F32, device)?.broadcast_as(shape)
+    }
+
+    fn get_unchecked(&self, key: &str, _: DType, _: &Device) -> Result<Tensor> {
+        bail!("{key}: asked for without a shape")
+    }
+
+    fn contains_tensor(&self, key: &str) -> bool {
+        self.weights.get(key).is_some()
+    }
+}
