@@ -217,11 +217,10 @@ fn classes_keep_their_names() {
     let said = train("cgan");
     assert!(said.contains("numbers of classes, from 0: 2, 10"), "{said}");
     let sample = |class: &str| {
-        let args = [
-            "sample", "cgan", "-n", "4", "--out", "s.png", "--class", class,
-        ];
+        let out = format!("class-{class}.png");
+        let args = ["sample", "cgan", "-n", "4", "--out", &out, "--class", class];
         ok("", dir.path(), &args);
-        bytes(&dir.path().join("s.png"))
+        bytes(&dir.path().join(out))
     };
     assert!(sample("2") != sample("10"));
     let line = fails(dir.path(), &["sample", "cgan", "--class", "1"], 2);

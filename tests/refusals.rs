@@ -34,7 +34,7 @@ $ train vanilla --set lr=x
 $ train vanilla --set lr=-1
 2 error: --set lr=-1: lr is -1, expected a number above 0
 $ train vanilla --set lr=nan
-2 error: --set lr=nan: invalid type: null, expected f64
+2 error: --set lr=nan: nan is not finite, expected a number
 $ train vanilla --set batch=0
 2 error: --set batch=0: batch is 0, expected 1 to 16384
 $ train vanilla --set z_dim=99999
@@ -62,7 +62,7 @@ $ train vanilla --data text.txt
 $ train cgan --data few
 2 error: cgan learns from pictures with labels, which this data set does not have; choose another with --data
 $ train pix2pix --data few
-1 error: HERE/few/0.png: is 16 wide and 16 high, whose halves, A on the left and B on the right, would be no pictures of usual shapes; put pairs into trainA/ and trainB/ by the same names, or squares side by side
+1 error: HERE/few/0.png: is 16 wide and 16 high, whose halves, A on the left and B on the right, are of no usual shape; put pairs into trainA/ and trainB/ by the same names, or squares side by side
 $ train cyclegan --data mnist
 2 error: cyclegan learns from two sets of pictures, A and B, which this data set does not have; choose another with --data
 $ train dcgan --data few --set size=32
@@ -134,7 +134,7 @@ $ train vanilla --resume absent.safetensors
 $ train vanilla --resume text.txt
 1 error: HERE/..: holds no run (there is no config.toml); check the name; runs are under runs/PAPER
 $ train vanilla --resume r/weights/g.safetensors
-1 error: r/weights/g.safetensors: is damaged or no checkpoint of this program (it lacks the entry `gan`); resume from the checkpoint before it
+1 error: r/weights/g.safetensors: is no checkpoint of this program: it lacks the entry `gan`; name a file of the run's checkpoints/; networks alone cannot be trained on
 $ train vanilla --out damaged --resume
 1 warning: damaged/checkpoints/step-00000004.safetensors: is damaged or no checkpoint of this program (its contents do not match its hash); resume from the checkpoint before it
     error: damaged/checkpoints: no checkpoint in it is intact; start the run again in another folder
