@@ -102,11 +102,7 @@ struct Disco {
     opt_g: Optimizer,
 }
 
-fn disco(
-    config: &gan_discogan::Config,
-    mistake: u8,
-    cx: &Context,
-) -> Result<Box<dyn Algorithm>> {
+fn disco(config: &gan_discogan::Config, mistake: u8, cx: &Context) -> Result<Box<dyn Algorithm>> {
     let mut config = config.clone();
     match mistake {
         NO_DECAY => config.weight_decay = 0.,
@@ -127,8 +123,7 @@ fn disco(
     };
     let (nets, judges) = ([g("g")?, g("f")?], [d("d_x")?, d("d_y")?]);
     let rule = Rule::adam_decayed(config.beta1, config.beta2, config.weight_decay);
-    let opt =
-        |nets: [&Params; 2]| -> Result<Optimizer> { Optimizer::new(rule, config.lr, &nets) };
+    let opt = |nets: [&Params; 2]| -> Result<Optimizer> { Optimizer::new(rule, config.lr, &nets) };
     Ok(Box::new(Disco {
         mistake,
         opt_d: opt(judges.each_ref().map(|net| &net.params))?,
@@ -166,8 +161,14 @@ impl Algorithm for Disco {
             DETACHED => fake.detach(),
             _ => fake.clone(),
         };
-        let rec_x = self.config.distance.of(&f.forward(&given(&fake_y), Train)?, &x)?;
-        let rec_y = self.config.distance.of(&g.forward(&given(&fake_x), Train)?, &y)?;
+        let rec_x = self
+            .config
+            .distance
+            .of(&f.forward(&given(&fake_y), Train)?, &x)?;
+        let rec_y = self
+            .config
+            .distance
+            .of(&g.forward(&given(&fake_x), Train)?, &y)?;
         let judges = match self.mistake {
             STALE => &self.old,
             _ => &self.judges,
@@ -210,12 +211,19 @@ fn mistakes_in_discogan_are_caught() {
         verdict(&Erased::<MistakenDisco<MISTAKE>>::NEW, "discogan").unwrap()
     }
     let (name, ratio) = of::<NONE>();
-    assert!(ratio < 1., "without a mistake {name} is {ratio} of its limit");
+    assert!(
+        ratio < 1.,
+        "without a mistake {name} is {ratio} of its limit"
+    );
     // The reference's own table (section 9 of its README) has about these errors for them.
     for ((name, ratio), least, what) in [
         (of::<HALVED>(), 10_000., "D's loss halved"),
         (of::<STALE>(), 5_000., "G through the D of before"),
-        (of::<DETACHED>(), 2_000., "a reconstruction of a detached fake"),
+        (
+            of::<DETACHED>(),
+            2_000.,
+            "a reconstruction of a detached fake",
+        ),
         (of::<AGAIN>(), 2_000., "fakes made again for G"),
         (of::<SATURATING>(), 50_000., "G descends ln(1 − D)"),
         (of::<NO_DECAY>(), 5_000., "no weight decay"),
@@ -391,14 +399,25 @@ fn mistakes_in_dualgan_are_caught() {
         verdict(&Erased::<MistakenDual<MISTAKE>>::NEW, "dualgan")
     }
     let (name, ratio) = of::<NONE>().unwrap();
-    assert!(ratio < 1., "without a mistake {name} is {ratio} of its limit");
+    assert!(
+        ratio < 1.,
+        "without a mistake {name} is {ratio} of its limit"
+    );
     for (found, least, what) in [
         (of::<SWAPPED>(), 10_000., "λ_U and λ_V swapped"),
         (of::<L2>(), 10_000., "L2 for L1"),
-        (of::<DETACHED>(), 10_000., "a reconstruction of a detached fake"),
+        (
+            of::<DETACHED>(),
+            10_000.,
+            "a reconstruction of a detached fake",
+        ),
         (of::<CLIP_FIRST>(), 10_000., "clipped before the update"),
         (of::<CLIP_WIDER>(), 1_000., "clipped to .101"),
-        (of::<CLIP_STATISTICS>(), 10_000., "running statistics clipped"),
+        (
+            of::<CLIP_STATISTICS>(),
+            10_000.,
+            "running statistics clipped",
+        ),
         (of::<ALPHA>(), 1_000., "alpha .9"),
         (of::<STALE>(), 200., "G through the critics of before"),
     ] {

@@ -86,7 +86,7 @@ fn full_width_does_not_depend_on_threads() {
     for recipe in xtask::registry::PAPERS {
         let (paper, dir) = (recipe.info().name, tempfile::tempdir().unwrap());
         let small: &[&str] = match paper {
-            "pix2pix" => &["--set", "downs=6", "--set", "size=64"],
+            "pix2pix" | "dualgan" => &["--set", "downs=6", "--set", "size=64"],
             "cyclegan" => &["--set", "size=32"],
             _ => &[],
         };

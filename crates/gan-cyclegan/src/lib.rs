@@ -55,8 +55,8 @@ pub use gan_core;
 
 pub use algorithm::CycleGan;
 pub use config::Config;
-pub use gan_core::nn::maps::Norm;
 pub use gan_core::Translators;
+pub use gan_core::nn::maps::Norm;
 pub use gan_core::nn::patch::PatchDiscriminator;
 pub use model::{ResnetGenerator, ResnetSizes};
 pub use pool::Pool;

@@ -83,7 +83,7 @@ impl Paper for Config {
         match preset {
             // The paper does not say; a choice.
             Preset::Paper | Preset::Bench => (200 * data.epoch() / self.batch.max(1)) as u64,
-            Preset::Demo => 2_700,
+            Preset::Demo => 5_400,
             Preset::Smoke => 200,
         }
     }

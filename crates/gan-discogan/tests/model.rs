@@ -74,7 +74,12 @@ fn keys_are_those_of_a_pytorch_sequential() {
 /// Sizes are read off the shapes; the pictures are those of the network that was saved, of larger ones too.
 #[test]
 fn saved_generators_open_as_they_were() {
-    for sizes in [sizes(16, 3, 0), sizes(16, 3, 7), sizes(64, 2, 16), sizes(32, 2, 4)] {
+    for sizes in [
+        sizes(16, 3, 0),
+        sizes(16, 3, 7),
+        sizes(64, 2, 16),
+        sizes(32, 2, 4),
+    ] {
         let g = generator(&sizes);
         let tensors = g.params.all().into_iter();
         let tensors: BTreeMap<_, _> = tensors
@@ -96,20 +101,37 @@ fn saved_generators_open_as_they_were() {
         lacking.remove("main.3.running_var");
         let weights = Weights::from_tensors(Path::new("g"), lacking);
         let said = Generator::open(&weights, &Device::Cpu).unwrap_err();
-        assert!(said.to_string().contains("main.3.running_var is missing"), "{said}");
+        assert!(
+            said.to_string().contains("main.3.running_var is missing"),
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn other_files_are_refused_by_name() {
     for (key, dims, want) in [
-        ("gen.0.weight", vec![4, 4], "main.0.weight is missing, the file begins with gen.0.weight"),
-        ("main.0.weight", vec![8, 3, 5, 5], "main.0.weight is [8, 3, 5, 5], expected two numbers"),
-        ("main.0.weight", vec![8, 3, 4, 4], "main.2.weight is missing"),
+        (
+            "gen.0.weight",
+            vec![4, 4],
+            "main.0.weight is missing, the file begins with gen.0.weight",
+        ),
+        (
+            "main.0.weight",
+            vec![8, 3, 5, 5],
+            "main.0.weight is [8, 3, 5, 5], expected two numbers",
+        ),
+        (
+            "main.0.weight",
+            vec![8, 3, 4, 4],
+            "main.2.weight is missing",
+        ),
     ] {
         let x = Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
         let weights = Weights::from_tensors(Path::new("g"), [(key.to_string(), x)].into());
-        let said = Generator::open(&weights, &Device::Cpu).unwrap_err().to_string();
+        let said = Generator::open(&weights, &Device::Cpu)
+            .unwrap_err()
+            .to_string();
         assert!(said.contains(want), "{said}");
     }
 }
@@ -138,7 +160,10 @@ fn losses_are_their_parts() {
         let near = |a: f32, b: f32| assert!((a - b).abs() < 1e-4 * b, "{a}, expected {b}");
         near(sum(&["loss/d/d"]), sum(&["loss/d/d_x", "loss/d/d_y"]));
         let parts = ["gan_g", "gan_f", "rec_x", "rec_y"].map(|term| format!("loss/g/{term}"));
-        near(sum(&["loss/g/g"]), sum(&parts.each_ref().map(|name| &name[..])));
+        near(
+            sum(&["loss/g/g"]),
+            sum(&parts.each_ref().map(|name| &name[..])),
+        );
         found.push(seen["loss/g/rec_x"]);
     }
     // Values in [0, 1] differ by less than 1, where Huber's is half the square.
@@ -150,14 +175,41 @@ fn losses_are_their_parts() {
 fn settings_that_cannot_be_are_refused() {
     let smoke = || Config::preset(Preset::Smoke, &context().data);
     for (config, want) in [
-        (Config { size: 24, ..smoke() }, "size is 24, expected a power of two from 16 to 1024"),
         (
-            Config { bottleneck: 16, ..smoke() },
+            Config {
+                size: 24,
+                ..smoke()
+            },
+            "size is 24, expected a power of two from 16 to 1024",
+        ),
+        (
+            Config {
+                bottleneck: 16,
+                ..smoke()
+            },
             "bottleneck is 16, expected another number than 16, which a further halving would have",
         ),
-        (Config { width_d: 0, ..smoke() }, "width_d is 0, expected 1 to 1024"),
-        (Config { weight_decay: -1., ..smoke() }, "weight_decay is -1, expected 0 to 1"),
-        (Config { channels: 1, ..smoke() }, "channels is 1, but the data's pictures have 3"),
+        (
+            Config {
+                width_d: 0,
+                ..smoke()
+            },
+            "width_d is 0, expected 1 to 1024",
+        ),
+        (
+            Config {
+                weight_decay: -1.,
+                ..smoke()
+            },
+            "weight_decay is -1, expected 0 to 1",
+        ),
+        (
+            Config {
+                channels: 1,
+                ..smoke()
+            },
+            "channels is 1, but the data's pictures have 3",
+        ),
     ] {
         let said = DiscoGan::new(&config, &context()).unwrap_err().to_string();
         assert_eq!(said.lines().next().unwrap(), want);

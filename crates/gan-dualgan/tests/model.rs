@@ -66,14 +66,21 @@ fn critics_are_clipped_and_losses_are_their_parts() {
             continue;
         };
         for (key, var) in params.trainable() {
-            let most = values(&var).into_iter().fold(0., |a: f32, b| a.max(b.abs()));
+            let most = values(&var)
+                .into_iter()
+                .fold(0., |a: f32, b| a.max(b.abs()));
             assert!(most <= 0.01, "{name}.{key} has {most}");
         }
         let all = params.all().into_iter();
         let variances = all.filter(|(key, _)| key.ends_with("running_var"));
-        statistics = variances.flat_map(|(_, var)| values(&var)).fold(statistics, f32::max);
+        statistics = variances
+            .flat_map(|(_, var)| values(&var))
+            .fold(statistics, f32::max);
     }
-    assert!(statistics > 0.1, "running variances are {statistics} at most");
+    assert!(
+        statistics > 0.1,
+        "running variances are {statistics} at most"
+    );
     let read = |(name, value): &(String, Tensor)| (name.clone(), value.to_scalar().unwrap());
     let seen: BTreeMap<String, f32> = seen.scalars.iter().map(read).collect();
     let term = |name: &str| seen[&format!("loss/g/{name}")];
@@ -111,15 +118,48 @@ fn samples_drop_units() {
 #[test]
 fn settings_that_cannot_be_are_refused() {
     for (config, want) in [
-        (Config { size: 48, ..smoke() }, "size is 48, expected a multiple of 32"),
-        (Config { n_critic: 0, ..smoke() }, "n_critic is 0, expected at least 1"),
-        (Config { clip: 0., ..smoke() }, "clip is 0, expected more than 0"),
-        (Config { downs: 4, ..smoke() }, "downs is 4, expected 5 to 10"),
         (
-            Config { n_layers: 4, ..smoke() },
-            "size is 32, too small for n_layers = 4: expected at least 48",
+            Config {
+                size: 96,
+                ..smoke()
+            },
+            "size is 96, expected a multiple of 64",
         ),
-        (Config { channels: 1, ..smoke() }, "channels is 1, but the data's pictures have 3"),
+        (
+            Config {
+                n_critic: 0,
+                ..smoke()
+            },
+            "n_critic is 0, expected 1 to 16384",
+        ),
+        (
+            Config {
+                clip: 0.,
+                ..smoke()
+            },
+            "clip is 0, expected a number above 0",
+        ),
+        (
+            Config {
+                downs: 4,
+                ..smoke()
+            },
+            "downs is 4, expected 5 to 10",
+        ),
+        (
+            Config {
+                n_layers: 5,
+                ..smoke()
+            },
+            "size is 64, too small for n_layers = 5: expected at least 96",
+        ),
+        (
+            Config {
+                channels: 1,
+                ..smoke()
+            },
+            "channels is 1, but the data's pictures have 3",
+        ),
     ] {
         let said = DualGan::new(&config, &context()).unwrap_err().to_string();
         assert_eq!(said.lines().next().unwrap(), want);

@@ -1,10 +1,10 @@
 //! The paper's training: a conditional GAN, with the distance to the true picture or without.
 
 use crate::config::Config;
-use gan_core::nn::unet::{Noise, Translator, Unet};
 use candle_core::{Result, Tensor};
 use gan_core::loss::{bce_with_logits, l1};
 use gan_core::nn::patch::PatchDiscriminator;
+use gan_core::nn::unet::{Noise, Translator, Unet};
 use gan_core::nn::{Mode::Train, sigmoid};
 use gan_core::{Algorithm, Context, Iter, Length, Net, Optimizer, Sampler, Stateful};
 

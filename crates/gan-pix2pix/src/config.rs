@@ -1,9 +1,9 @@
 //! The settings: one field, one sentence, which is also the help.
 
-use gan_core::nn::unet::{Noise, Unet, UnetSizes};
 use candle_core::{Result, Tensor};
 use gan_core::nn::maps::Norm;
 use gan_core::nn::patch::{PatchDiscriminator, PatchSizes};
+use gan_core::nn::unet::{Noise, Unet, UnetSizes};
 use gan_core::optim::schedule;
 use gan_core::{
     Context, Iter, Length, Net, Optimizer, Paper, Params, Rule, Side, check, init, pictures,

@@ -2,11 +2,11 @@
 
 use crate::adversarial::Pix2Pix;
 use crate::config::{Config, Direction, Objective};
-use gan_core::nn::unet::{DROPOUT, Translator};
 use crate::regression::Regression;
 use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::maps::Norm;
+use gan_core::nn::unet::{DROPOUT, Translator};
 use gan_core::{
     Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
     Weights, check,

@@ -1,9 +1,9 @@
 //! The distance to the true picture alone, which the paper compares with (table 1, "L1").
 
 use crate::config::Config;
-use gan_core::nn::unet::{Noise, Translator, Unet};
 use candle_core::Result;
 use gan_core::loss::l1;
+use gan_core::nn::unet::{Noise, Translator, Unet};
 use gan_core::{Algorithm, Context, Iter, Length, Net, Optimizer, Sampler, Stateful};
 
 /// The generator in training without a discriminator.

@@ -44,11 +44,11 @@ impl Observer for Pictures {
             Event::Sampled { t, columns } => columns
                 .iter()
                 .try_for_each(|(name, made)| write(&picture_name(&self.dir, *t, name), made)),
-            Event::Interrupted { columns, .. } => match columns {
-                [(_, made)] => write(&self.dir.join(INTERRUPTED), made),
-                // Of what takes pictures a strip is shown.
-                _ => Ok(()),
-            },
+            // Of what takes pictures, which has several columns, a strip is shown.
+            Event::Interrupted {
+                columns: [(_, made)],
+                ..
+            } => write(&self.dir.join(INTERRUPTED), made),
             _ => Ok(()),
         }
     }
