@@ -1,5 +1,7 @@
 //! Losses, each one node that gives the mean over all elements, a scalar of shape `[]`.
 //!
+//! Some 530 lines because each loss stands beside the others in each of its forms: kernel, candle's ops, derivative.
+//!
 //! Sums run in lanes and then in f64, in an order fixed by the number of elements.
 
 use crate::act::{log_rest, sigmoid};
