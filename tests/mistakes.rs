@@ -7,7 +7,7 @@ use gan_core::nn::Mode::Train;
 use gan_core::nn::maps::Norm;
 use gan_core::nn::patch::PatchDiscriminator;
 use gan_core::nn::strided::Discriminator;
-use gan_core::nn::unet::{Noise, Unet};
+use gan_core::nn::unet::{Noise, Translator, Unet};
 use gan_core::{
     Algorithm, Context, DataInfo, Erased, Iter, Learns, Net, Optimizer, Paper, PaperInfo, Params,
     Preset, Recipe, Rule, Sampler, Side, Stateful, Weights, init, pictures,
@@ -373,7 +373,11 @@ impl Algorithm for Dual {
     }
 
     fn sampler(&self, _: u64) -> Box<dyn Sampler + '_> {
-        unreachable!("a recording is replayed, not sampled")
+        Box::new(Translator {
+            unet: self.nets[0].frozen.clone(),
+            noise: Noise::TRAIN,
+            input: Side::A,
+        })
     }
 
     fn parts(&mut self) -> Vec<(&'static str, &mut dyn Stateful)> {
