@@ -36,7 +36,9 @@ fn judged(records: &[(u64, String, f32)]) -> Option<String> {
             .collect::<Vec<_>>()
     };
     // A critic's loss is a distance, which may be as small as it likes.
-    let is_critic = records.iter().any(|(_, name, _)| name == "wasserstein");
+    let is_critic = records
+        .iter()
+        .any(|(_, name, _)| name.starts_with("wasserstein"));
     let mut said = Vec::new();
     for (update, values) in &losses {
         let values = last(values);
@@ -108,6 +110,13 @@ mod tests {
         assert_eq!(said(&[("loss/g/g", &|t| 60. + wave(t))]), None);
         assert_eq!(
             said(&[("wasserstein", &wave), ("loss/d/d", &|t| 1e-6 * wave(t))]),
+            None
+        );
+        assert_eq!(
+            said(&[
+                ("wasserstein/d_x", &wave),
+                ("loss/d_x2/d_x", &|t| 1e-6 * wave(t))
+            ]),
             None
         );
         assert_eq!(
