@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn context() -> Context {
-    let data = DataInfo::picture(3, 40, 36).of(5);
+    let data = DataInfo::picture(3, 72, 68).of(5);
     Context::new(&Device::Cpu, 1, data, 1)
 }
 
