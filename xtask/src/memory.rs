@@ -2,7 +2,7 @@
 //! batch, and of the pictures' size where the networks allow that, and what it takes is reckoned up to the whole.
 
 use crate::job::Job;
-use crate::process::peak_rss_mib;
+use crate::process::{kib, peak_rss_mib};
 use crate::settings::Settings;
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
@@ -23,17 +23,12 @@ const SMALLEST: usize = 16;
 
 /// MiB of memory that this process may have: the machine's, or its control group's; none where the system does not say.
 pub fn machine_mib() -> Option<u64> {
-    let about = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = about
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();
     let group = group
         .trim()
         .parse::<u64>()
         .map_or(u64::MAX, |bytes| bytes >> 20);
-    Some((kib >> 10).min(group))
+    Some((kib("/proc/meminfo", "MemTotal:")? >> 10).min(group))
 }
 
 /// Refuses settings whose iteration needs more memory than this machine has. `info` is of the data as they are.

@@ -180,8 +180,12 @@ pub fn report_panics() {
 /// # Errors
 /// A system that does not say.
 pub fn peak_rss_mib() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    Ok(kib.context("/proc/self/status has no VmHWM")? / 1024)
+    Ok(kib("/proc/self/status", "VmHWM:").context("/proc/self/status has no VmHWM")? / 1024)
+}
+
+/// A number of KiB in one of the system's tables; none where the system has no such table.
+pub fn kib(table: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(table).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }

@@ -2,6 +2,7 @@
 
 use crate::Usage;
 use crate::observers::thousands;
+use crate::process::kib;
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -52,20 +53,13 @@ fn refuse(need: u64, available: u64, why: impl Fn(&str) -> String) -> Result<()>
 
 /// The largest memory of this process so far, in bytes.
 fn peak() -> Option<u64> {
-    kib(Path::new("/proc/self/status"), "VmHWM:").map(|kib| kib << 10)
+    kib("/proc/self/status", "VmHWM:").map(|kib| kib << 10)
 }
 
 /// Bytes that the machine can still give, or the group of processes that this one belongs to.
 pub fn available() -> Option<u64> {
-    let machine = kib(Path::new("/proc/meminfo"), "MemAvailable:").map(|kib| kib << 10);
+    let machine = kib("/proc/meminfo", "MemAvailable:").map(|kib| kib << 10);
     machine.into_iter().chain(of_group()).min()
-}
-
-/// A number of KiB in one of the system's tables.
-fn kib(table: &Path, name: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(table).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// What a container may still take: its limit less what it holds, but for what the system would give up.
