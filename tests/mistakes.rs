@@ -89,7 +89,7 @@ const SATURATING: u8 = 11;
 const NO_DECAY: u8 = 12;
 const L1: u8 = 13;
 const BETA1: u8 = 14;
-const DECAY_OF_KERNELS: u8 = 15;
+const WEAKER_DECAY: u8 = 15;
 
 struct Disco {
     mistake: u8,
@@ -108,7 +108,7 @@ fn disco(config: &gan_discogan::Config, mistake: u8, cx: &Context) -> Result<Box
         NO_DECAY => config.weight_decay = 0.,
         L1 => config.distance = Distance::L1,
         BETA1 => config.beta1 = 0.9,
-        DECAY_OF_KERNELS => config.weight_decay *= 0.9,
+        WEAKER_DECAY => config.weight_decay *= 0.9,
         _ => {}
     }
     let g = |name| {
@@ -227,7 +227,7 @@ fn mistakes_in_discogan_are_caught() {
         (of::<AGAIN>(), 2_000., "fakes made again for G"),
         (of::<SATURATING>(), 50_000., "G descends ln(1 − D)"),
         (of::<NO_DECAY>(), 5_000., "no weight decay"),
-        (of::<DECAY_OF_KERNELS>(), 2_000., "weight decay .009"),
+        (of::<WEAKER_DECAY>(), 2_000., "weight decay .009"),
         (of::<L1>(), 50_000., "L1 for MSE"),
         (of::<BETA1>(), 20_000., "beta1 .9"),
     ] {

@@ -64,7 +64,7 @@ fn judge(d: &Discriminator, real: &Tensor, fake: &Tensor) -> Result<Tensor> {
 }
 
 impl Algorithm for DiscoGan {
-    /// The losses of section 2: the same pictures and fakes serve both updates.
+    /// The two objectives of the crate's head: the same pictures and fakes serve both updates.
     fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
         let (d, view) = (self.config.distance, self.config.learns().view);
         let b = it.share(self.config.batch)?;

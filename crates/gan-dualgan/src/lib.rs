@@ -22,7 +22,8 @@
 //! 1. The losses follow the paper's Algorithm 1, not the authors' code, which is another program.
 //! 2. Batches run on across the end of an epoch; the two sides have epochs of their own.
 //! 3. Pictures are resized in proportion before they are cropped, not to a square.
-//! 4. The demo's networks are small, its batches large, and its samples are normalised by running statistics.
+//! 4. The demo's networks are small, its batches large, its λ, c and learning rate others; its samples are normalised by
+//!    running statistics, and at 32 px no unit is dropped.
 //!
 //! ```
 //! use gan_dualgan::gan_core::candle_core::{Device, Result};

@@ -1,5 +1,5 @@
 //! Opens a generator's weights, saved by this project or by PyTorch, and translates a picture of any size:
-//! `cargo run -p gan-discogan --example translate -- g.safetensors photo.png drawing.png`
+//! `cargo run -p gan-discogan --example discover -- g.safetensors photo.png drawing.png`
 
 use candle_core::Device;
 use gan_core::data::images::tensor;

@@ -1,5 +1,5 @@
 //! Opens a generator's weights, saved by this project or by PyTorch, and translates a picture of any size:
-//! `cargo run -p gan-dualgan --example translate -- g.safetensors day.png night.png`
+//! `cargo run -p gan-dualgan --example dual -- g.safetensors day.png night.png`
 
 use candle_core::Device;
 use gan_core::data::images::tensor;

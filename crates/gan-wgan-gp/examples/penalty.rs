@@ -1,5 +1,5 @@
 //! Trains on a folder of MNIST files and prints the Wasserstein estimate, without the runner:
-//! `cargo run -p gan-wgan-gp --example critic -- assets/mnist`
+//! `cargo run -p gan-wgan-gp --example penalty -- assets/mnist`
 
 use gan_core::data::{Data, idx};
 use gan_core::{Algorithm, Context, Iter, LiveSource, Paper, Preset, Seen};
