@@ -13,4 +13,5 @@ pub const PAPERS: &[&dyn Recipe] = &[
     &gan_cyclegan::RECIPE,
     &gan_discogan::RECIPE,
     &gan_dualgan::RECIPE,
+    &gan_progan::RECIPE,
 ];

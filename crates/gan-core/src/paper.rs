@@ -1,7 +1,7 @@
 //! A paper as the runner sees it: facts, presets, and how its training is built.
 
 use crate::algorithm::Algorithm;
-use crate::context::Context;
+use crate::context::{Context, Length};
 use crate::data::{DataInfo, Side, View};
 use crate::sampler::Sampler;
 use crate::weights::Weights;
@@ -87,6 +87,8 @@ pub enum Means {
     Width,
     /// Height and width of the pictures.
     Side,
+    /// How often 4x4 is doubled: the setting of this name, and height and width of the pictures, are 4·2^n.
+    Doublings(&'static str),
     /// Values of a picture that is one row of grey ones.
     Pixels,
     /// Classes of the pictures.
@@ -212,6 +214,10 @@ pub trait Paper: Serialize + DeserializeOwned + JsonSchema + Sized {
     }
     /// What it learns from.
     fn learns(&self) -> Learns;
+    /// The numbers of iterations after which a part of a run of this length ends: a grid is made there, too.
+    fn parts_end(&self, _: &Length) -> Vec<u64> {
+        Vec::new()
+    }
     /// Networks and optimizers.
     ///
     /// # Errors
@@ -246,6 +252,8 @@ pub trait Recipe: Sync {
     fn check(&self, config: &Value) -> Result<Value>;
     /// See [`Paper::learns`].
     fn learns(&self, config: &Value) -> Result<Learns>;
+    /// See [`Paper::parts_end`].
+    fn parts_end(&self, config: &Value, length: &Length) -> Result<Vec<u64>>;
     /// See [`Paper::build`].
     fn build(&self, config: &Value, cx: &Context) -> Result<Box<dyn Algorithm>>;
     /// See [`Paper::open`].
@@ -300,6 +308,10 @@ impl<C: Paper> Recipe for Erased<C> {
 
     fn learns(&self, config: &Value) -> Result<Learns> {
         Ok(Self::read(config)?.learns())
+    }
+
+    fn parts_end(&self, config: &Value, length: &Length) -> Result<Vec<u64>> {
+        Ok(Self::read(config)?.parts_end(length))
     }
 
     fn build(&self, config: &Value, cx: &Context) -> Result<Box<dyn Algorithm>> {

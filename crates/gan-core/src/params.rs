@@ -323,18 +323,20 @@ impl<M> Ema<M> {
             params,
             decay,
         };
-        ema.blend(&net.params, 0.)?;
+        ema.blend(&net.params, 0., |_| true)?;
         Ok(ema)
     }
 
-    /// Moves the average towards `params`; buffers are copied.
-    pub fn update(&self, params: &Params) -> Result<()> {
-        self.blend(params, self.decay)
+    /// Moves the average of the parameters whose key is among these towards `params`; buffers are copied. Where the
+    /// others have never moved, their average is what it would be anyway, and costs no time.
+    pub fn update(&self, params: &Params, among: impl Fn(&str) -> bool) -> Result<()> {
+        self.blend(params, self.decay, among)
     }
 
-    fn blend(&self, params: &Params, decay: f64) -> Result<()> {
-        for ((key, average), (_, weight)) in self.params.all().iter().zip(params.all()) {
-            if is_buffer(key) || decay == 0. {
+    fn blend(&self, params: &Params, decay: f64, among: impl Fn(&str) -> bool) -> Result<()> {
+        let pairs = self.params.all().into_iter().zip(params.all());
+        for ((key, average), (_, weight)) in pairs.filter(|((key, _), _)| among(key)) {
+            if is_buffer(&key) || decay == 0. {
                 average.set(&weight.copy()?.detach())?;
             } else {
                 // In this form an average that equals its weight stays exactly where it is.

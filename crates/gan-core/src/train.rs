@@ -25,6 +25,8 @@ pub struct Plan<'a> {
     pub log_every: u64,
     /// Iterations between two grids.
     pub sample_every: u64,
+    /// Numbers of iterations after which there is a grid, too, where there are grids at all.
+    pub sample_at: Vec<u64>,
     /// Iterations between two checkpoints; the end is saved in any case.
     pub save_every: u64,
     /// What the generator is shown each time.
@@ -108,7 +110,9 @@ pub fn train(
                 },
             )?;
         }
-        if (due(t, plan.sample_every) || (t == plan.steps && plan.sample_every > 0))
+        let shown = due(t, plan.sample_every) || t == plan.steps || plan.sample_at.contains(&t);
+        if shown
+            && plan.sample_every > 0
             && let Some(columns) = &sample(algorithm, plan, t, seen.pictures.as_ref())?
         {
             tell(t, &Event::Sampled { t, columns })?;

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 /// The longest side of a recorded picture.
 const SIDE: u64 = 1 << 14;
+/// How often it is 4x4 doubled at most.
+const DOUBLINGS: u64 = 8;
 /// Its channels at most.
 const CHANNELS: u64 = 1 << 10;
 /// Its classes at most.
@@ -67,6 +69,18 @@ pub fn settings(
             Means::Height => data.height = count(SIDE)?,
             Means::Width => data.width = count(SIDE)?,
             Means::Side => (data.height, data.width) = (count(SIDE)?, count(SIDE)?),
+            Means::Doublings(name) => match value.as_u64().filter(|&n| n <= DOUBLINGS) {
+                Some(n) => {
+                    let side = 4usize << n;
+                    (data.height, data.width) = (side, side);
+                    changes.push((name, side.into()));
+                }
+                None => bail!(
+                    "{}: {key} is {}, expected a number from 0 to {DOUBLINGS}",
+                    recording.name,
+                    said()
+                ),
+            },
             Means::Pixels => data.width = count(SIDE * SIDE)?,
             Means::Classes => data.classes = Some(count(CLASSES)?),
         }

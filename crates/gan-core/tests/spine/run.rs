@@ -122,6 +122,7 @@ impl Run {
             notes: Vec::new(),
             log_every: 1,
             sample_every: 4,
+            sample_at: Vec::new(),
             save_every: 3,
             probe: Some(self.probe.clone()),
             seed: 1,
