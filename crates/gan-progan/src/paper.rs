@@ -150,6 +150,7 @@ impl Paper for Config {
         check::size("fmap_max", self.fmap_max)?;
         check::within("fmap_base", self.fmap_base, 2 << (levels - 1)..=1 << 20)?;
         check::size("group", self.group)?;
+        check::positive("alpha", self.alpha)?;
         check::within("alpha", self.alpha, 0. ..=1.)?;
         if self.stable == 0 && self.fading > 0 {
             bail!(

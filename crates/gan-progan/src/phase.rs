@@ -10,7 +10,7 @@ use gan_core::{Ask, Length, pictures};
 pub struct Phase {
     /// Doublings of 4x4.
     pub level: usize,
-    /// α of the paper's figure 2, from 0 to 1; at 1 the layers of the resolution before are left out.
+    /// α of the paper's figure 2, above 0, up to 1; at 1 the layers of the resolution before are left out.
     pub alpha: f64,
 }
 
@@ -143,10 +143,10 @@ impl Schedule {
         };
         let end = self.parts.get(i).map_or(self.length.steps, |part| part.0);
         match fades {
-            // α rises linearly from 0 (figure 2).
+            // α rises linearly (figure 2) and lies between 0 and 1, as neither trains all layers that take part.
             true => Phase {
                 level,
-                alpha: (t - start) as f64 / (end - start) as f64,
+                alpha: (t - start + 1) as f64 / (end - start + 1) as f64,
             },
             false => Phase::whole(level),
         }

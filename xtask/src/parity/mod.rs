@@ -248,6 +248,12 @@ fn replay(
             )
         }
         state.insert(key.to_string(), value.clone());
+        // An average starts as a copy of G, and is not recorded before the end.
+        if let Some(average) = key.strip_prefix("g.").map(|key| format!("ema.{key}"))
+            && state.contains_key(&average)
+        {
+            state.insert(average, value.clone());
+        }
     }
     checkpoint::restore(&state, &mut *algorithm, Some(&mut source))?;
     let mut seen = Seen::default();
