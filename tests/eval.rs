@@ -54,7 +54,10 @@ fn every_paper_is_judged_at_its_start_and_at_each_checkpoint() {
         };
         for name in yardsticks.into_iter().chain(["start", "2", "4"]) {
             let measures = row(name);
-            assert!(!measures.is_empty(), "{paper} {name}");
+            // A network that grows begins with pictures that no measure is for.
+            let small = format!("\"of\":\"{name} (");
+            let small = said.contains(&small) && said.contains("too small to measure");
+            assert!(small || !measures.is_empty(), "{paper} {name}");
             for measure in measures {
                 assert!(
                     measure["value"].as_f64().unwrap().is_finite(),

@@ -1,6 +1,6 @@
 //! Generators whose pictures have another size than they were given, or than they had before.
 
-use crate::program::{bytes, ok};
+use crate::program::{bytes, error_line, ok, run};
 use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 use std::io::Cursor;
@@ -53,12 +53,13 @@ fn a_network_that_grows_is_shown_and_judged_at_each_size() {
         all.collect::<Vec<_>>()
     };
     let names = |name: &str| row(name).iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    assert_eq!(names("start"), ["swd 16x16"]);
-    assert_eq!(names("4"), ["swd 16x16"]);
-    assert_eq!(names("8"), ["swd 32x32", "swd 16x16"]);
+    assert_eq!(names("start"), ["swd 16x16", "ms-ssim"]);
+    assert_eq!(names("4"), ["swd 16x16", "ms-ssim"]);
+    assert_eq!(names("8"), ["swd 32x32", "swd 16x16", "ms-ssim"]);
     assert!(
         row("4")
             .iter()
+            .filter(|(name, _)| name.starts_with("swd"))
             .all(|(_, share)| share.is_some_and(|x| x > 0.))
     );
 }
@@ -103,4 +104,63 @@ fn a_network_that_enlarges_is_shown_and_judged_beside_the_truth() {
     for word in ["l1", "of input", "psnr", "truth", "50 held-out pictures"] {
         assert!(said.contains(word), "{word:?} is missing in\n{said}");
     }
+}
+
+/// ProGAN's first pictures are smaller than any measure takes.
+#[test]
+fn pictures_that_are_too_small_to_measure_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    train("progan", dir);
+    let said = ok(
+        "progan",
+        dir,
+        &["eval", "r", "-n", "20", "--at", "start,4,last"],
+    );
+    for words in [
+        "start (4x4: too small",
+        "4 (8x8: too small",
+        "swd 16x16",
+        "ms-ssim",
+    ] {
+        assert!(said.contains(words), "{words:?} is missing in\n{said}");
+    }
+    // A grid at the end of each part of the run, too.
+    let grids: Vec<String> = std::fs::read_dir(dir.join("r/samples"))
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with("-fake.png"))
+        .collect();
+    for t in [0, 1, 2, 3, 4, 6, 8] {
+        let name = format!("step-{t:08}-fake.png");
+        assert!(grids.contains(&name), "{name} is missing among {grids:?}");
+    }
+}
+
+#[test]
+fn growth_that_cannot_be_is_refused_before_anything_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let refused = |set: &[&str], words: &str| {
+        let args = [
+            "train", "progan", "--preset", "smoke", "--out", "r", "--steps", "8", "--data", "few",
+        ];
+        let set: Vec<&str> = set.iter().flat_map(|word| ["--set", word]).collect();
+        let output = run("", dir, &[&args[..], &set].concat());
+        let code = output.status.code().filter(|code| [1, 2].contains(code));
+        let line = error_line(&output, code.unwrap(), &set);
+        assert!(line.contains(words), "{line}");
+        assert!(!dir.join("r").exists());
+    };
+    refused(&["size=48"], "a power of two from 4 to 1024");
+    std::fs::create_dir(dir.join("few")).unwrap();
+    for i in 0..9 {
+        let picture = image::RgbImage::from_fn(24, 20, |x, y| image::Rgb([x as u8, y as u8, i]));
+        picture.save(dir.join(format!("few/{i}.png"))).unwrap();
+    }
+    refused(&["size=32"], "--enlarge");
+    refused(&["stable=64", "fading=64"], "faded in after 32 only");
+    refused(&["batch=[8, 8, 0]"], "batch is 0 at 16x16");
+    refused(&["batch=[8, 8]"], "batch has 2 numbers, expected 3");
+    refused(&["batch=many"], "expected a number, or a list of numbers");
 }

@@ -1,16 +1,18 @@
-//! Deliberate mistakes in DiscoGAN's and DualGAN's steps, each of which its recording has to show. Those of the
+//! Some 600 lines because each mistaken step is read beside the right one, and they share what judges them.
+//!
+//! Deliberate mistakes in DiscoGAN's, DualGAN's and ProGAN's steps, each of which its recording has to show. Those of the
 //! vanilla GAN are in `parity.rs`.
 
 use candle_core::{Device, Result, Tensor};
-use gan_core::loss::{bce_with_logits as bce, l1, mse};
+use gan_core::loss::{bce_with_logits as bce, gradient_penalty, l1, mse};
 use gan_core::nn::Mode::Train;
 use gan_core::nn::maps::Norm;
 use gan_core::nn::patch::PatchDiscriminator;
 use gan_core::nn::strided::Discriminator;
 use gan_core::nn::unet::{Noise, Translator, Unet};
 use gan_core::{
-    Algorithm, Context, DataInfo, Erased, Iter, Learns, Net, Optimizer, Paper, PaperInfo, Params,
-    Preset, Recipe, Rule, Sampler, Side, Stateful, Weights, init, pictures,
+    Algorithm, Context, DataInfo, Draws, Ema, Erased, Iter, Learns, Net, Optimizer, Paper,
+    PaperInfo, Params, Preset, Recipe, Rule, Sampler, Side, Stateful, Weights, init, pictures,
 };
 use gan_discogan::{Distance, Generator};
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,7 @@ macro_rules! mistaken {
 
 mistaken!(MistakenDisco, gan_discogan::Config, disco);
 mistaken!(MistakenDual, gan_dualgan::Config, dual);
+mistaken!(MistakenGrow, gan_progan::Config, grow);
 
 /// The group that is furthest over its limit and how far; or the error of a step that draws otherwise.
 fn verdict(recipe: &dyn Recipe, name: &str) -> std::result::Result<(String, f64), String> {
@@ -435,5 +438,205 @@ fn mistakes_in_dualgan_are_caught() {
     ] {
         let said = found.unwrap_err();
         assert!(said.contains(what), "{said}");
+    }
+}
+
+// -------------------------------------------------------------------- ProGAN
+
+const AVERAGE_FIRST: u8 = 30;
+const AVERAGE_99: u8 = 31;
+const NOT_FADED: u8 = 32;
+const NO_DRIFT: u8 = 33;
+const NEIGHBOURS: u8 = 34;
+const FADED_MORE: u8 = 35;
+const BETA2: u8 = 36;
+const SAME_Z: u8 = 37;
+
+struct Grow {
+    mistake: u8,
+    config: gan_progan::Config,
+    d: Net<gan_progan::Discriminator>,
+    /// D before its update.
+    old: Net<gan_progan::Discriminator>,
+    g: Net<gan_progan::Generator>,
+    ema: Ema<gan_progan::Generator>,
+    opt_d: Optimizer,
+    opt_g: Optimizer,
+}
+
+fn grow(config: &gan_progan::Config, mistake: u8, cx: &Context) -> Result<Box<dyn Algorithm>> {
+    let mut config = config.clone();
+    match mistake {
+        AVERAGE_99 => config.ema = 0.99,
+        NO_DRIFT => config.drift = 0.,
+        FADED_MORE => config.alpha += 0.01,
+        BETA2 => config.beta2 = 0.999,
+        _ => {}
+    }
+    let sizes = config.sizes();
+    let d = || {
+        Net::new(cx, "d", gan_progan::initial, |vb| {
+            gan_progan::Discriminator::new(&sizes, config.group, vb)
+        })
+    };
+    let generator = |vb| gan_progan::Generator::new(&sizes, vb);
+    let (d, old) = (d()?, d()?);
+    let g = Net::new(cx, "g", gan_progan::initial, generator)?;
+    let rule = Rule::adam(config.beta1, config.beta2);
+    Ok(Box::new(Grow {
+        mistake,
+        ema: Ema::new(&g, config.ema, generator)?,
+        opt_d: Optimizer::new(rule, config.lr, &[&d.params])?,
+        opt_g: Optimizer::new(rule, config.lr, &[&g.params])?,
+        config,
+        d,
+        old,
+        g,
+    }))
+}
+
+/// The batch in an order in which groups of pictures that lay side by side are what D takes for its strided ones.
+fn side_by_side(x: &Tensor, group: usize) -> Result<Tensor> {
+    let (b, c, h, w) = x.dims4()?;
+    let groups = x.reshape((b / group, group, c * h * w))?;
+    groups.transpose(0, 1)?.contiguous()?.reshape((b, c, h, w))
+}
+
+impl Algorithm for Grow {
+    fn step(&mut self, it: &mut Iter<'_>) -> Result<()> {
+        let gan_progan::Config {
+            z_dim,
+            lambda_gp,
+            drift: epsilon_drift,
+            alpha,
+            group,
+            ..
+        } = self.config;
+        let level = self.config.levels() - 1;
+        let phase = gan_progan::Phase { level, alpha };
+        for opt in [&mut self.opt_d, &mut self.opt_g] {
+            opt.train_only(|key| phase.uses(key));
+        }
+        let m = self.config.batch.at(level);
+        let view = self.config.learns().view;
+        let mistake = self.mistake;
+        let judged = |d: &gan_progan::Discriminator, x: &Tensor| match mistake {
+            NEIGHBOURS => d.forward(&side_by_side(x, group)?, &phase),
+            _ => d.forward(x, &phase),
+        };
+        let [mut x] = it.batch(m, view, [pictures("real")])?;
+        if mistake != NOT_FADED {
+            x = phase.faded(&x)?;
+        }
+        let z = it.normal("z", &[m, z_dim])?;
+        let eps = it.uniform("eps", &[m, 1, 1, 1])?;
+        let fake = self.g.frozen.forward(&z, &phase)?;
+        let x_hat = (x.broadcast_mul(&eps)? + fake.broadcast_mul(&(1. - &eps)?)?)?;
+        let (gp, _) = gradient_penalty(|x| judged(&self.d.live, x), &x_hat)?;
+        let real = judged(&self.d.live, &x)?;
+        let f_fake = judged(&self.d.live, &fake)?.mean_all()?;
+        let (f_real, drift) = (real.mean_all()?, real.sqr()?.mean_all()?);
+        let d_loss = ((&f_fake - &f_real)? + ((&gp * lambda_gp)? + (&drift * epsilon_drift)?)?)?;
+        let terms = [
+            ("d", &d_loss),
+            ("f_real", &f_real),
+            ("f_fake", &f_fake),
+            ("gp", &gp),
+            ("drift", &drift),
+        ];
+        copy(&self.d.params, &self.old.params)?;
+        it.minimise(&mut self.opt_d, "d", &terms)?;
+        if mistake == AVERAGE_FIRST {
+            self.ema.update(&self.g.params, |_| true)?;
+        }
+        let fresh = it.normal("z", &[m, z_dim])?;
+        let z = if mistake == SAME_Z { z } else { fresh };
+        let fake = self.g.live.forward(&z, &phase)?;
+        let d = match mistake {
+            STALE => &self.old,
+            _ => &self.d,
+        };
+        let g_loss = judged(&d.frozen, &fake)?.mean_all()?.neg()?;
+        it.minimise(&mut self.opt_g, "g", &[("g", &g_loss)])?;
+        match mistake {
+            AVERAGE_FIRST => Ok(()),
+            _ => self.ema.update(&self.g.params, |_| true),
+        }
+    }
+
+    fn sampler(&self, _: u64) -> Box<dyn Sampler + '_> {
+        unreachable!("parity samples nothing")
+    }
+
+    fn parts(&mut self) -> Vec<(&'static str, &mut dyn Stateful)> {
+        vec![
+            ("d", &mut self.d),
+            ("g", &mut self.g),
+            ("ema", &mut self.ema),
+            ("opt_d", &mut self.opt_d),
+            ("opt_g", &mut self.opt_g),
+        ]
+    }
+}
+
+/// The least is of the order that the reference's own table has (`tests/reference/README.md`, section 9).
+#[test]
+fn mistakes_in_progan_are_caught() {
+    fn of<const MISTAKE: u8>(recording: &str) -> (String, f64) {
+        verdict(&Erased::<MistakenGrow<MISTAKE>>::NEW, recording).unwrap()
+    }
+    for recording in ["progan-grow", "progan-stable"] {
+        let (name, ratio) = of::<NONE>(recording);
+        assert!(
+            ratio < 1.,
+            "{recording} without a mistake: {name} is {ratio} of its limit"
+        );
+    }
+    for ((name, ratio), least, what) in [
+        (
+            of::<AVERAGE_FIRST>("progan-grow"),
+            8.,
+            "average before the update",
+        ),
+        (of::<AVERAGE_99>("progan-grow"), 12., "average of .99"),
+        (
+            of::<NOT_FADED>("progan-grow"),
+            5_000.,
+            "real pictures not faded",
+        ),
+        (of::<NO_DRIFT>("progan-grow"), 800., "no drift"),
+        (
+            of::<NEIGHBOURS>("progan-grow"),
+            5_000.,
+            "groups of neighbours",
+        ),
+        (
+            of::<FADED_MORE>("progan-grow"),
+            5_000.,
+            "α a hundredth larger",
+        ),
+        (
+            of::<SAME_Z>("progan-grow"),
+            10_000.,
+            "one z for both updates",
+        ),
+        (of::<NO_DRIFT>("progan-stable"), 400., "no drift"),
+        (
+            of::<NEIGHBOURS>("progan-stable"),
+            1_000.,
+            "groups of neighbours",
+        ),
+        (of::<BETA2>("progan-stable"), 12., "β₂ .999"),
+        (
+            of::<STALE>("progan-stable"),
+            4_000.,
+            "G's step through the D before its update",
+        ),
+    ] {
+        println!("{what}: {name} is {ratio:.0} times its limit");
+        assert!(
+            ratio > least,
+            "{what}: {name} is {ratio} times its limit, expected above {least}"
+        );
     }
 }

@@ -15,7 +15,7 @@ $ train
     Usage: cargo xtask train <PAPER>
     For more information, try '--help'.
 $ train unknown
-2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan
+2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
 $ train vanila
 2 error: no paper is called "vanila"; did you mean "vanilla"?
 $ train vanilla --preset best
@@ -210,7 +210,7 @@ $ sample pairs --input text.txt
 $ sample pairs --input few --class 1
 2 error: -n, --class and --interpolate are for generators that take noise; leave them out
 $ sample unknown --weights r/weights/g.safetensors
-2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan
+2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
 $ sample vanilla --weights absent.safetensors
 1 error: absent.safetensors: cannot be read (No such file or directory (os error 2)); check the name
 $ sample vanilla --weights text.txt
@@ -233,7 +233,7 @@ $ eval r -n 1
 2 error: invalid value '1' for '-n <N>': 1 is not in 2..=100000
     For more information, try '--help'.
 $ info unknown
-2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan
+2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
 $ data inspect absent
 2 error: --data absent: no such data set and no such folder or file; known: mnist emoji outline textured photos
 $ data inspect text.txt
@@ -258,7 +258,7 @@ $ parity text.txt
 $ parity r/weights/g.safetensors
 1 error: r/weights/g.safetensors: is no recording of the format gan-reference/1; record it again
 $ bench unknown
-2 error: no benchmark is called "unknown"; known: vanilla dcgan dcgan-c1 wgan wgan-gp cgan pix2pix cyclegan discogan dualgan
+2 error: no benchmark is called "unknown"; known: vanilla dcgan dcgan-c1 wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
 $ bench vanilla --steps 1
 2 error: invalid value '1' for '--steps <N>': 1 is not in 2..18446744073709551615
     For more information, try '--help'.

@@ -88,6 +88,7 @@ fn full_width_does_not_depend_on_threads() {
         let small: &[&str] = match paper {
             "pix2pix" | "dualgan" => &["--set", "downs=6", "--set", "size=64"],
             "cyclegan" => &["--set", "size=32"],
+            "progan" => &["--set", "grow=false", "--set", "size=8"],
             _ => &[],
         };
         let saved = ["1", "2", "8"].map(|threads| {

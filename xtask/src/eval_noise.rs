@@ -15,7 +15,8 @@ use gan_eval::Measure;
 use gan_eval::baseline::PixelLaws;
 use gan_eval::classes::{accuracy, deviation_within};
 use gan_eval::lenet::{self, Classifier};
-use gan_eval::sliced::{Protocol, SlicedWasserstein};
+use gan_eval::msssim;
+use gan_eval::sliced::{self, Protocol, SlicedWasserstein};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -174,6 +175,18 @@ impl Noises {
         let (_, _, h, w) = pictures.dims4()?;
         let size = self.size((h, w))?;
         let mut measures = size.distances(&size.distance.distances(pictures)?);
+        if h.min(w) >= msssim::LEAST && self.n >= 2 {
+            let measure = Measure {
+                name: "ms-ssim".into(),
+                value: msssim::among(pictures)?,
+                protocol: format!(
+                    "multi-scale structural similarity (5 scales, window up to 11x11) of {} pairs of neighbours at \
+                     {h}x{w}, mean; lower is more varied, that of training pictures is right",
+                    self.n / 2
+                ),
+            };
+            measures.push((measure, None));
+        }
         let (Some((_, reader)), Some(labels)) = (&self.classes, labels) else {
             return Ok(measures);
         };
@@ -261,6 +274,13 @@ impl Judging for Noises {
                 true => format!("{name} {column}"),
                 false => name.to_string(),
             };
+            let (_, _, h, w) = pictures.dims4()?;
+            // A network that grows begins with some that no measure is for.
+            if h.min(w) < sliced::LEAST {
+                let name = format!("{name} ({h}x{w}: too small to measure)");
+                let measures = Vec::new();
+                return Ok(Row { name, measures });
+            }
             let measures = self
                 .measures(&pictures, given)
                 .with_context(|| format!("the pictures of {name}"))?;

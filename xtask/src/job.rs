@@ -221,7 +221,10 @@ impl Running<'_> {
             notes: watch.notes,
             log_every: settings.log_every,
             sample_every: settings.sample_every,
-            sample_at: self.job.recipe.parts_end(&settings.config, &settings.length())?,
+            sample_at: self
+                .job
+                .recipe
+                .parts_end(&settings.config, &settings.length())?,
             save_every: settings.save_every,
             probe: watch.probe,
             seed: settings.seed,

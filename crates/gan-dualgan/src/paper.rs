@@ -84,10 +84,10 @@ impl Paper for Config {
             Preset::Smoke => Self {
                 n_critic: 2,
                 batch: 2,
-                size: 64,
+                size: 32,
                 jitter: 4,
                 flip: true,
-                downs: 6,
+                downs: 5,
                 width_g: 2,
                 width_d: 4,
                 n_layers: 1,

@@ -3,6 +3,7 @@
 //! - [`sliced`]: the sliced Wasserstein distance between two sets of pictures, level by level;
 //! - [`baseline`]: pictures that any generator should beat;
 //! - [`classes`]: whether pictures show the class that was asked for, and whether they differ;
+//! - [`msssim`]: how much alike pictures of a set are;
 //! - [`pairs`]: pictures beside those that they should be;
 //! - [`lenet`]: the small network that reads digits, trained by this project and embedded.
 //!
@@ -32,6 +33,7 @@ pub use gan_core;
 pub mod baseline;
 pub mod classes;
 pub mod lenet;
+pub mod msssim;
 pub mod pairs;
 pub mod sliced;
 

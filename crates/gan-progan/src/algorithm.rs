@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::model::{At, Discriminator, Generator, initial};
-use crate::phase::Schedule;
+use crate::schedule::Schedule;
 use candle_core::{Device, Result, Tensor};
 use gan_core::loss::gradient_penalty;
 use gan_core::{

@@ -46,6 +46,7 @@ mod config;
 mod model;
 mod paper;
 mod phase;
+mod schedule;
 
 // What public signatures name.
 pub use gan_core;
@@ -53,7 +54,8 @@ pub use gan_core;
 pub use algorithm::ProGan;
 pub use config::{Batch, Config};
 pub use model::{Discriminator, Generator, Sizes, initial};
-pub use phase::{Phase, Schedule};
+pub use phase::Phase;
+pub use schedule::Schedule;
 
 /// The paper as the runner's registry holds it.
 pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

@@ -102,9 +102,8 @@ impl Generator {
         });
         let blocks = blocks.collect::<Result<_>>()?;
         let to_rgb = sizes.widths.iter().enumerate();
-        let to_rgb = to_rgb.map(|(k, &width)| {
-            equalised(width, sizes.channels, 1, PLAIN, vb.pp("to_rgb").pp(k))
-        });
+        let to_rgb = to_rgb
+            .map(|(k, &width)| equalised(width, sizes.channels, 1, PLAIN, vb.pp("to_rgb").pp(k)));
         Ok(Self {
             dense,
             conv,
@@ -198,7 +197,10 @@ impl Generator {
 fn at(layers: &[Conv2d], level: usize) -> Result<&Conv2d> {
     match layers.get(level) {
         Some(layer) => Ok(layer),
-        None => bail!("these networks have {} resolutions, no {level}", layers.len()),
+        None => bail!(
+            "these networks have {} resolutions, no {level}",
+            layers.len()
+        ),
     }
 }
 
@@ -276,7 +278,9 @@ impl Discriminator {
             }
         }
         let b = x.dim(0)?;
-        let h = self.conv.forward(&minibatch_stddev(&h, groups(b, self.group), EPS)?)?;
+        let h = self
+            .conv
+            .forward(&minibatch_stddev(&h, groups(b, self.group), EPS)?)?;
         let [dense0, dense1] = &self.dense;
         let h = leaky_relu(&dense0.forward(&h.flatten_from(1)?)?, SLOPE)?;
         dense1.forward(&h)?.flatten_all()

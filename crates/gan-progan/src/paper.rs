@@ -3,7 +3,8 @@
 use crate::algorithm::ProGan;
 use crate::config::{Batch, Config};
 use crate::model::{At, Generator};
-use crate::phase::{Phase, Schedule};
+use crate::phase::Phase;
+use crate::schedule::Schedule;
 use candle_core::{Device, Result, bail};
 use gan_core::Means::{Always, Channels, Doublings, Nothing, Setting};
 use gan_core::{

@@ -3,6 +3,7 @@
 use super::{Group, Recording, Report, numbers};
 use anyhow::{Context as _, Result, bail};
 use candle_core::DType;
+use gan_eval::msssim::ms_ssim;
 use gan_eval::sliced::{descriptors, laplacian, sliced_wasserstein};
 use serde::Deserialize;
 
@@ -29,11 +30,14 @@ pub fn replay(recording: &Recording) -> Result<Report> {
     if recording.with_prefix("swd.").next().is_some() {
         groups.extend(sliced(recording)?);
     }
+    if recording.with_prefix("msssim.").next().is_some() {
+        groups.push(similarity(recording)?);
+    }
     let mut later: Vec<String> = recording
         .tensors
         .keys()
         .filter_map(|key| key.split('.').next())
-        .filter(|part| *part != "swd")
+        .filter(|part| !["swd", "msssim"].contains(part))
         .map(str::to_string)
         .collect();
     later.dedup();
@@ -41,6 +45,33 @@ pub fn replay(recording: &Recording) -> Result<Report> {
         name: recording.name.clone(),
         groups,
         later,
+    })
+}
+
+fn similarity(recording: &Recording) -> Result<Group> {
+    let (a, b) = (recording.tensor("msssim.a")?, recording.tensor("msssim.b")?);
+    let got = ms_ssim(a, b)?;
+    compared("msssim.value", recording, &got, LIMIT)
+}
+
+/// The largest difference from a recorded tensor, as a share of its largest number.
+fn compared(name: &str, recording: &Recording, got: &[f64], limit: f64) -> Result<Group> {
+    let want = numbers(recording.tensor(name)?)?;
+    if got.len() != want.len() {
+        bail!("{name}: {} values, {} were recorded", got.len(), want.len())
+    }
+    let gap = got
+        .iter()
+        .zip(&want)
+        .fold(0f64, |gap, (a, b)| match (a - b).abs() {
+            d if d.is_nan() => f64::INFINITY,
+            d => gap.max(d),
+        });
+    let size = want.iter().fold(0f64, |size, x| size.max(x.abs()));
+    Ok(Group {
+        name: name.into(),
+        error: gap / size,
+        limit,
     })
 }
 
@@ -64,26 +95,9 @@ fn sliced(recording: &Recording) -> Result<Vec<Group>> {
             &descriptors(b, &positions)?,
             directions,
         )?;
-        let mut compare = |name: String, got: &[f64], limit| {
-            let want = numbers(recording.tensor(&name)?)?;
-            if got.len() != want.len() {
-                bail!("{name}: {} values, {} were recorded", got.len(), want.len())
-            }
-            let pairs = || got.iter().zip(&want);
-            let gap = pairs().fold(0f64, |gap, (a, b)| match (a - b).abs() {
-                d if d.is_nan() => f64::INFINITY,
-                d => gap.max(d),
-            });
-            let size = want.iter().fold(0f64, |size, x| size.max(x.abs()));
-            groups.push(Group {
-                name,
-                error: gap / size,
-                limit,
-            });
-            Ok(())
-        };
-        compare(format!("swd.value.{level}"), &[value], LIMIT)?;
-        compare(format!("swd.level.{level}.a"), &numbers(a)?, LIMIT_F32)?;
+        let (name, pyramid) = (format!("swd.value.{level}"), format!("swd.level.{level}.a"));
+        groups.push(compared(&name, recording, &[value], LIMIT)?);
+        groups.push(compared(&pyramid, recording, &numbers(a)?, LIMIT_F32)?);
     }
     groups.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(groups)

@@ -145,7 +145,7 @@ impl Algorithm for Grow {
         it.minimise(&mut self.opt_d, "d", &[("d", &d_loss), ("gp", &gp)])?;
         let g_loss = self.d.frozen.judge(&fake, phase, it)?.mean_all()?.neg()?;
         it.minimise(&mut self.opt_g, "g", &[("g", &g_loss)])?;
-        self.ema.update(&self.g.params)
+        self.ema.update(&self.g.params, |_| true)
     }
 
     fn sampler(&self, t: u64) -> Box<dyn Sampler + '_> {

@@ -1,0 +1,221 @@
+//! Counts, phases, and layers that do not take part.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use candle_core::{DType, Device, Result, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use gan_core::{Algorithm, Context, DataInfo, Length, Net, Paper, Preset, Weights};
+use gan_progan::{
+    Batch, Config, Discriminator, Generator, Phase, ProGan, Schedule, Sizes, initial,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Counts what is asked for, and makes nothing of that size.
+#[derive(Clone, Default)]
+struct Counter(Arc<Mutex<usize>>);
+
+impl SimpleBackend for Counter {
+    fn get(&self, shape: Shape, _: &str, _: Init, _: DType, device: &Device) -> Result<Tensor> {
+        *self.0.lock().unwrap() += shape.elem_count();
+        Tensor::zeros((), DType::F32, device)?.broadcast_as(shape)
+    }
+
+    fn get_unchecked(&self, _: &str, _: DType, _: &Device) -> Result<Tensor> {
+        unreachable!("layers ask with shapes")
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}
+
+fn count(build: impl Fn(VarBuilder<'static>)) -> usize {
+    let counter = Counter::default();
+    let backend = Box::new(counter.clone());
+    build(VarBuilder::from_backend(backend, DType::F32, Device::Cpu));
+    let counted = counter.0.lock().unwrap();
+    *counted
+}
+
+fn counts(sizes: &Sizes) -> [usize; 2] {
+    [
+        count(|vb| drop(Generator::new(sizes, vb).unwrap())),
+        count(|vb| drop(Discriminator::new(sizes, 4, vb).unwrap())),
+    ]
+}
+
+/// Table 2 has 23.1 M for each at 1024x1024.
+#[test]
+fn counts_are_those_of_table_2() {
+    for (side, wanted) in [
+        (1024, [23_079_115, 23_087_249]),
+        (256, [23_044_309, 23_052_353]),
+        (128, [22_933_394, 22_941_313]),
+        (32, [20_719_628, 20_726_785]),
+    ] {
+        let config = Config::preset(Preset::Paper, &DataInfo::unlabelled(3, side));
+        assert_eq!(config.size, side);
+        assert_eq!(counts(&config.sizes()), wanted, "{side}");
+    }
+}
+
+fn smoke() -> Config {
+    Config::preset(Preset::Smoke, &DataInfo::unlabelled(3, 64))
+}
+
+/// Five parts for 4x4, 8x8 and 16x16 in equal numbers of pictures, α inside (0, 1), growth where a resolution begins.
+#[test]
+fn phases_are_a_function_of_the_iteration() {
+    let schedule = Schedule::new(&smoke(), Length::of(20)).unwrap();
+    let phases: Vec<_> = (0..20).map(|t| schedule.phase(t)).collect();
+    let levels: Vec<_> = phases.iter().map(|phase| phase.level).collect();
+    assert_eq!(levels, [[0; 4], [1; 4], [1; 4], [2; 4], [2; 4]].concat());
+    let alphas: Vec<_> = phases.iter().map(|phase| phase.alpha).collect();
+    let (fading, stable) = ([0.2, 0.4, 0.6, 0.8], [1.; 4]);
+    let wanted = [stable, fading, stable, fading, stable].concat();
+    for (alpha, wanted) in alphas.iter().zip(wanted) {
+        assert!((alpha - wanted).abs() < 1e-12, "{alphas:?}");
+    }
+    let grows: Vec<_> = (0..20).filter(|&t| schedule.grows(t)).collect();
+    assert_eq!(grows, [4, 12]);
+    assert_eq!(schedule.ends(), [4, 8, 12, 16]);
+    // A run made longer without a new schedule stays at the last phase.
+    let length = Length {
+        held_from: Some(20),
+        ..Length::of(20)
+    };
+    let held = Schedule::new(&smoke(), length).unwrap();
+    assert_eq!(held.phase(30), Phase::whole(2));
+    // Twice as many pictures a batch are half as many iterations.
+    let config = Config {
+        batch: Batch::Each(vec![8, 16, 16]),
+        ..smoke()
+    };
+    let schedule = Schedule::new(&config, Length::of(12)).unwrap();
+    assert_eq!(schedule.ends(), [4, 6, 8, 10]);
+    // Pictures that are counted, the last batch of a part filled up.
+    let config = Config {
+        stable: 20,
+        fading: 8,
+        ..smoke()
+    };
+    let schedule = Schedule::new(&config, Length::of(100)).unwrap();
+    assert_eq!(schedule.ends(), [3, 4, 7, 8]);
+    let short = Schedule::new(&config, Length::of(8)).unwrap_err();
+    assert!(
+        short.to_string().contains("faded in after 8 only"),
+        "{short}"
+    );
+    // Any run has all phases that it has iterations for, and the last one at its end.
+    for steps in 1..30 {
+        let schedule = Schedule::new(&smoke(), Length::of(steps)).unwrap();
+        let phase = schedule.phase(steps - 1);
+        assert!(steps < 5 || phase == Phase::whole(2), "{steps}: {phase:?}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let refused = |config: Config, words: &str| {
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused(
+        Config {
+            size: 48,
+            ..smoke()
+        },
+        "size is 48, expected a power of two",
+    );
+    refused(Config { size: 2, ..smoke() }, "size is 2");
+    let batch = |numbers: &[usize]| Config {
+        batch: Batch::Each(numbers.to_vec()),
+        ..smoke()
+    };
+    refused(batch(&[8, 0, 8]), "batch is 0 at 8x8");
+    refused(batch(&[8, 8]), "batch has 2 numbers, expected 3");
+    refused(
+        Config {
+            fading: 8,
+            ..smoke()
+        },
+        "stable is 0 and fading is 8",
+    );
+    refused(
+        Config {
+            alpha: 0.,
+            ..smoke()
+        },
+        "alpha is 0",
+    );
+    refused(
+        Config {
+            fmap_base: 4,
+            ..smoke()
+        },
+        "fmap_base is 4, expected 8",
+    );
+    batch(&[8, 8, 8, 8]).check().unwrap(); // a table of more resolutions than the run has
+}
+
+/// The layers of other resolutions are not read: what they hold changes nothing.
+#[test]
+fn layers_that_take_no_part_change_nothing() {
+    let cx = Context::new(&Device::Cpu, 1, DataInfo::unlabelled(3, 16), 20);
+    let sizes = smoke().sizes();
+    let g = Net::new(&cx, "g", initial, |vb| Generator::new(&sizes, vb)).unwrap();
+    let z = Tensor::randn(0f32, 1., (4, sizes.z_dim), &Device::Cpu).unwrap();
+    for phase in [
+        Phase::whole(0),
+        Phase {
+            level: 1,
+            alpha: 0.3,
+        },
+        Phase::whole(1),
+    ] {
+        let made = || {
+            let pictures = g.frozen.forward(&z, &phase).unwrap();
+            assert_eq!(pictures.dims(), [4, 3, phase.side(), phase.side()]);
+            pictures.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        let before = made();
+        for (key, var) in g.params.trainable() {
+            if !phase.uses(&key) {
+                var.set(&(var.detach() + 1.).unwrap()).unwrap();
+            }
+        }
+        assert_eq!(made(), before, "{phase:?}");
+        let moved = g
+            .params
+            .trainable()
+            .into_iter()
+            .find(|(key, _)| phase.uses(key))
+            .unwrap();
+        moved.1.set(&(moved.1.detach() + 1.).unwrap()).unwrap();
+        assert_ne!(made(), before, "{phase:?}");
+    }
+}
+
+/// What a weights file holds says how large the networks are.
+#[test]
+fn saved_weights_are_recognised() {
+    let cx = Context::new(&Device::Cpu, 1, DataInfo::unlabelled(1, 16), 20);
+    let config = Config {
+        channels: 1,
+        ..smoke()
+    };
+    let mut gan = ProGan::new(&config, &cx).unwrap();
+    let mut tensors = BTreeMap::new();
+    for (name, part) in gan.parts() {
+        if let (Some(params), "ema") = (part.params(), name) {
+            let all = params.all().into_iter();
+            tensors.extend(all.map(|(key, var)| (key, var.as_detached_tensor())));
+        }
+    }
+    let weights = Weights::from_tensors(Path::new("ema.safetensors"), tensors);
+    assert_eq!(Generator::recognise(&weights).unwrap(), config.sizes());
+    Generator::open(&weights, &Device::Cpu).unwrap();
+}
