@@ -72,7 +72,7 @@ pub use context::{Context, Length};
 pub use data::{Ask, DataInfo, Range, Side, View, labels, pictures};
 pub use device::DeviceError;
 pub use draws::Draws;
-pub use error::{FileError, brief, cut, plain};
+pub use error::{FileError, LONGEST, brief, cut, plain, shortened};
 pub use iter::{Iter, Recorder, Reducer, Seen, Update};
 pub use live::LiveSource;
 pub use observe::{Event, Observer};
