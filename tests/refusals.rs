@@ -218,9 +218,9 @@ $ sample vanilla --weights text.txt
 $ sample vanilla --weights cut.safetensors
 1 error: cut.safetensors: is not a safetensors file, or is cut short; fetch or export it again
 $ sample vanilla --weights r/weights/d.safetensors
-1 error: r/weights/d.safetensors: not a generator of vanilla: gen.0.weight is missing
+1 error: not a generator of vanilla: r/weights/d.safetensors: gen.0.weight is missing
 $ sample dcgan --weights r/weights/g.safetensors
-1 error: r/weights/g.safetensors: not a generator of dcgan: main.0.weight is missing
+1 error: not a generator of dcgan: r/weights/g.safetensors: main.0.weight is missing
 $ eval absent
 1 error: absent: no such folder; check the name; runs are under runs/PAPER
 $ eval none

@@ -264,24 +264,27 @@ impl<M> Net<M> {
     /// their size is made.
     ///
     /// # Errors
-    /// Strict: keys that are missing, left over or of another shape or type, by name. Only PyTorch's counters
-    /// `num_batches_tracked`, which no forward pass here uses, may be left over.
+    /// Strict: keys that are missing, left over or of another shape or type, by name and with the file's. Only
+    /// PyTorch's counters `num_batches_tracked`, which no forward pass here uses, may be left over.
     pub fn open(
         weights: &Weights,
         device: &Device,
         name: &str,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
-        let params = Params::new(name, 0, device, init::as_layers);
-        let opening = Opening::new(&params.vars, weights);
-        let live = build(opening.live(device));
-        // What does not fit says more than what the network makes of it.
-        opening.refuse_misfits(live.is_ok())?;
-        Ok(Self {
-            live: live?,
-            frozen: build(params.frozen())?,
-            params,
-        })
+        let open = || {
+            let params = Params::new(name, 0, device, init::as_layers);
+            let opening = Opening::new(&params.vars, weights);
+            let live = build(opening.live(device));
+            // What does not fit says more than what the network makes of it.
+            opening.refuse_misfits(live.is_ok())?;
+            Ok(Self {
+                live: live?,
+                frozen: build(params.frozen())?,
+                params,
+            })
+        };
+        open().map_err(|error| weights.named(error))
     }
 }
 
