@@ -60,6 +60,7 @@ pub mod sampler;
 pub mod source;
 pub mod state;
 pub mod store;
+mod tally;
 pub mod train;
 pub mod translate;
 mod translators;
@@ -84,6 +85,7 @@ pub use sampler::{Columns, Law, Noise, Port, Probe, Sampler, Takes, fixed_noise}
 pub use source::Source;
 pub use state::{StateReader, StateWriter, Stateful};
 pub use store::Store;
+pub use tally::Tally;
 pub use train::{Outcome, Plan, train};
 pub use translate::translate;
 pub use translators::Translators;
