@@ -98,7 +98,7 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
         )))
     }
     let settings = folder::settings(run)?;
-    let recipe = settings::paper(papers, &settings.paper)?;
+    let recipe = folder::paper(papers, run, &settings)?;
     let dir = folder::checkpoints(run);
     let (checkpoint, damaged) = match dir.is_dir() {
         true => Store::newest(&dir)?,
