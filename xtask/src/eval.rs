@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::judging::Judging;
 use crate::observers::{progress_bar, thousands};
 use crate::table::{as_json, table};
-use crate::{Usage, folder, process, samedata, settings};
+use crate::{Usage, folder, process, samedata};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Split;
 use gan_core::{Checkpoint, FileError, Recipe, Store};
