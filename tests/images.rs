@@ -39,6 +39,21 @@ fn a_folder_of_pictures_and_the_embedded_emoji_train() {
     assert!(dir.path().join("sheet.png").exists());
     let said = ok("", dir.path(), &["data", "inspect", "./set"]);
     assert!(said.contains("test   not usable"), "{said}");
+    // Large pictures are small on a sheet, however thin.
+    fs::create_dir(dir.path().join("wide")).unwrap();
+    for i in 0..2u32 {
+        let shade = |x: u32, _: u32| image::Luma([(x / 3 + 50 * i) as u8]);
+        let wide = image::GrayImage::from_fn(600, 1, shade);
+        wide.save(dir.path().join(format!("wide/{i}.png"))).unwrap();
+    }
+    let sheet = ["data", "inspect", "./wide", "--out", "wide.png"];
+    ok("", dir.path(), &sheet);
+    let sheet = image::open(dir.path().join("wide.png")).unwrap().to_luma8();
+    assert_eq!(sheet.dimensions(), (2 * (200 + 2) + 2, 1 + 2 + 2));
+    assert_eq!(
+        [2, 100, 404 - 1].map(|x| sheet.get_pixel(x, 2).0[0]),
+        [0, 98, 249]
+    );
     assert!(ok("", dir.path(), &["data", "ls"]).contains("emoji.zip"));
 }
 

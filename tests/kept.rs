@@ -181,4 +181,16 @@ fn settings_whose_memory_cannot_be_had_are_refused_at_once() {
         says(&line, &[paper, "GiB of memory", "smaller batch"]);
         assert!(!dir.path().join("r").exists());
     }
+    // Networks that are larger than any machine, whatever the batch; none of them is made.
+    for (paper, set) in [
+        ("dcgan", &["size=1024", "width_g=1024", "batch=1"][..]),
+        ("wgan", &["size=1024", "width_d=1024", "batch=1"]),
+        ("cyclegan", &["width_g=1024", "blocks=64", "batch=1"]),
+    ] {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        let args = ["train", paper, "--out", "r"].into_iter().chain(set);
+        let line = fails(dir.path(), &args.collect::<Vec<_>>(), 1);
+        says(&line, &[paper, "GiB of memory", "smaller networks"]);
+        assert!(!dir.path().join("r").exists());
+    }
 }

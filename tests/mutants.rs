@@ -119,8 +119,11 @@ fn fault(input: &str, kib: u64, size: u64) -> Option<String> {
     if let Some(line) = messages.iter().find(|line| line.chars().count() > LONGEST) {
         return Some(format!("{} characters", line.chars().count()));
     }
-    // What is wrong with a run as a whole names its folder, with its data theirs and the option for others.
-    let others = |line: &str| line.starts_with("error: r: ") || line.contains("--data");
+    // What is wrong with a run as a whole names its folder, with its data theirs and the option for others, with what
+    // it learns the iteration.
+    let begins = ["error: r: ", "error: few: ", "error: iteration "];
+    let others =
+        |line: &str| begins.iter().any(|begin| line.starts_with(begin)) || line.contains("--data");
     let is_named = |line: &&str| line.contains(file) || others(line);
     (!messages.is_empty() && !messages.iter().any(is_named))
         .then(|| "does not name the file".into())

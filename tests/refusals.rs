@@ -169,6 +169,8 @@ $ train vanilla --config text.txt
 1 error: text.txt: line 1: key with no value, expected `=`; compare it with the config.toml of another run
 $ train dcgan --config r/config.toml
 1 error: r/config.toml: belongs to vanilla, not to dcgan; name the paper it belongs to
+$ train vanilla --config idle.toml
+1 error: idle.toml: asks for 0 iterations, expected at least one; add --steps N
 $ sample
 2 error: the following required arguments were not provided:
       <RUN>
@@ -182,6 +184,8 @@ $ sample none
 1 error: none: holds no run (there is no config.toml); check the name; runs are under runs/PAPER
 $ sample text.txt
 1 error: text.txt: no such folder; check the name; runs are under runs/PAPER
+$ sample misspelt
+1 error: misspelt/config.toml: no paper is called "vanila"; did you mean "vanilla"?
 $ sample damaged
 1 warning: damaged/checkpoints/step-00000004.safetensors: is damaged or no checkpoint of this program (its contents do not match its hash); resume from the checkpoint before it
     error: damaged/checkpoints: holds no intact checkpoint; train the run first
@@ -218,13 +222,15 @@ $ sample vanilla --weights text.txt
 $ sample vanilla --weights cut.safetensors
 1 error: cut.safetensors: is not a safetensors file, or is cut short; fetch or export it again
 $ sample vanilla --weights r/weights/d.safetensors
-1 error: r/weights/d.safetensors: not a generator of vanilla: gen.0.weight is missing
+1 error: not a generator of vanilla: r/weights/d.safetensors: gen.0.weight is missing
 $ sample dcgan --weights r/weights/g.safetensors
-1 error: r/weights/g.safetensors: not a generator of dcgan: main.0.weight is missing
+1 error: not a generator of dcgan: r/weights/g.safetensors: main.0.weight is missing
 $ eval absent
 1 error: absent: no such folder; check the name; runs are under runs/PAPER
 $ eval none
 1 error: none: holds no run (there is no config.toml); check the name; runs are under runs/PAPER
+$ eval misspelt
+1 error: misspelt/config.toml: no paper is called "vanila"; did you mean "vanilla"?
 $ eval r --at 9
 2 error: --at 9: no such checkpoint; there are start 4
 $ eval r --at soon
@@ -270,8 +276,8 @@ $ unknown
     For more information, try '--help'.
 "#;
 
-/// What the commands find: finished runs `r`, `pairs` and `classes`, a paused one `p`, runs that are `damaged` or of a
-/// `newer` version, folders of pictures, and files that are not what they are named for.
+/// What the commands find: finished runs `r`, `pairs` and `classes`, a paused one `p`, runs that are `damaged`, of a
+/// `newer` version or of a `misspelt` paper, settings, folders of pictures, and files that are not what they are named for.
 fn prepared(here: &Path) {
     let train = |paper: &str, out: &str, rest: &[&str]| {
         let args = ["train", paper, "--preset", "smoke", "--quiet", "--out", out];
@@ -281,13 +287,17 @@ fn prepared(here: &Path) {
     train("vanilla", "p", &["--steps", "4", "--until", "2"]);
     train("pix2pix", "pairs", &["--steps", "2"]);
     train("cgan", "classes", &["--steps", "2"]);
-    for (run, name) in [("damaged", "checkpoints"), ("newer", "")] {
+    for (run, name) in [("damaged", "checkpoints"), ("newer", ""), ("misspelt", "")] {
         fs::create_dir_all(here.join(run).join(name)).unwrap();
     }
     let config = fs::read_to_string(here.join("r/config.toml")).unwrap();
     fs::write(here.join("damaged/config.toml"), &config).unwrap();
     let newer = config.replace("format = 2", "format = 9");
     fs::write(here.join("newer/config.toml"), newer).unwrap();
+    let misspelt = config.replace("\"vanilla\"", "\"vanila\"");
+    fs::write(here.join("misspelt/config.toml"), misspelt).unwrap();
+    let idle = config.replace("steps = 4", "steps = 0");
+    fs::write(here.join("idle.toml"), idle).unwrap();
     let mut saved = bytes(&checkpoint(&here.join("r"), 4));
     let last = saved.len() - 1;
     saved[last] ^= 1;

@@ -133,8 +133,10 @@ fn a_file_that_lies_about_its_shapes_is_refused_before_anything_of_their_size_is
                 // A scalar has one number.
                 let bytes = if lie.is_empty() { vec![0; 4] } else { bytes };
                 lying.insert(key.clone(), (lie, bytes));
-                let said = open(&lying, &what);
-                assert!(said.is_err(), "{paper} believes {what}");
+                let said = open(&lying, &what).expect_err(&format!("{paper} believes {what}"));
+                let said = said.lines().next().unwrap();
+                let named = said.matches("lie.safetensors: ").count();
+                assert!(named == 1 && said.chars().count() <= 300, "{said}");
             }
         }
         for (i, lying) in consistent(&file).iter().enumerate() {
@@ -250,4 +252,79 @@ fn what_is_no_weights_file_is_called_what_it_is() {
     let of = ["sample", "cgan", "--weights", "many.safetensors"];
     says(&of, 1, &["many.safetensors", "classes is 9999", "1 to 256"]);
     assert!(bytes(&dir.path().join("many.safetensors")).len() < 50_000);
+}
+
+/// Finite numbers of which a picture is made that is not.
+#[test]
+fn weights_whose_pictures_are_not_finite_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = saved(PAPERS[0], dir.path());
+    let good = Weights::read(&dir.path().join("g.safetensors")).unwrap();
+    let large = |(key, tensor): (&str, &Tensor)| {
+        let most = tensor.abs().unwrap().flatten_all().unwrap().max(0).unwrap();
+        let most = f64::from(most.to_scalar::<f32>().unwrap()).max(1e-9);
+        (key.to_string(), ((tensor / most).unwrap() * 1e38).unwrap())
+    };
+    let large: std::collections::HashMap<String, Tensor> = good.iter().map(large).collect();
+    assert_eq!(large.len(), file.len());
+    candle_core::safetensors::save(&large, dir.path().join("large.safetensors")).unwrap();
+    let sample = ["sample", "vanilla", "--weights", "large.safetensors"];
+    for rest in [
+        &[][..],
+        &["-n", "300"],
+        &["--separate"],
+        &["--interpolate", "4"],
+    ] {
+        let line = fails(dir.path(), &[&sample[..], rest].concat(), 1);
+        assert!(
+            line.contains("large.safetensors: makes a picture"),
+            "{line}"
+        );
+    }
+}
+
+/// As it is for those who use the crates without the program.
+#[test]
+fn every_network_names_the_file_that_is_not_its() {
+    let weights = Weights::from_tensors(Path::new("some.safetensors"), BTreeMap::new());
+    let cpu = &Device::Cpu;
+    for error in [
+        gan_vanilla::Generator::open(&weights, cpu).map(drop),
+        gan_cgan::Generator::open(&weights, cpu).map(drop),
+        gan_core::nn::strided::Generator::open(&weights, cpu).map(drop),
+        gan_core::nn::unet::Unet::open(&weights, cpu).map(drop),
+        gan_cyclegan::ResnetGenerator::open(&weights, cpu).map(drop),
+        gan_discogan::Generator::open(&weights, cpu).map(drop),
+        gan_eval::lenet::Classifier::open(&weights, cpu).map(drop),
+    ] {
+        let said = error.unwrap_err().to_string();
+        let said = said.lines().next().unwrap();
+        let named = said.matches("some.safetensors: ").count();
+        assert!(
+            said.starts_with("some.safetensors: ") && named == 1,
+            "{said}"
+        );
+    }
+}
+
+/// A line stays one that can be read, whatever is named.
+#[test]
+fn names_of_any_length_are_shortened() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = format!("begin/{}/end.safetensors", "x/".repeat(900));
+    let text = "y".repeat(3000);
+    for (args, code) in [
+        (&["sample", "vanilla", "--weights", &name][..], 1),
+        (&["weights", "inspect", &name], 1),
+        (&["train", "vanilla", "--data", &name], 1),
+        (&["train", "vanilla", "--data", &text], 2),
+        (&["train", "vanilla", "--out", &name, "--resume"], 1),
+        (&["train", &text], 2),
+        (&["train", "vanilla", "--set", &text], 2),
+        (&["sample", &text], 1),
+    ] {
+        let line = fails(dir.path(), args, code);
+        assert!(line.chars().count() <= 300, "{line}");
+        assert!(line.contains("begin/x/") || line.contains("yyy"), "{line}");
+    }
 }

@@ -86,7 +86,7 @@ pub struct TrainArgs {
     /// Leaves out pictures that are smaller than the run needs
     #[arg(long)]
     pub skip_small: bool,
-    /// MiB of decoded pictures held in memory; larger sets go to a temporary file in TMPDIR [default: 1024]
+    /// MiB of memory for decoded pictures; larger sets go to a temporary file in TMPDIR [default: 1024]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
     pub memory: Option<u64>,
     /// Iterations of the whole run, from which schedules are reckoned [default: the preset's]

@@ -4,7 +4,7 @@ use crate::cli::{DataArgs, DataCommand};
 use crate::output::{self, Format, Target, counted};
 use crate::{Usage, dataset};
 use anyhow::{Result, bail};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use gan_core::FileError;
 use gan_core::data::images::sides;
 use gan_core::data::{Data, Pictures, Split};
@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 100;
+/// The longest side of a picture on it.
+const SIDE: usize = 256;
 /// Pictures in a row of it.
 const ROW: usize = 10;
 
@@ -114,12 +116,37 @@ fn counts(part: &str, set: &dyn Pictures) {
     say!("         {classes} classes ({})", counts.join(", "));
 }
 
+/// The first `n` pictures of a set, `[n, c, h, w]` in [−1, 1]; of large ones each pixel is the mean of a square, so that
+/// a sheet of them takes little memory and can be looked at.
+fn small(set: &dyn Pictures, n: usize) -> Result<Tensor> {
+    let info = set.info();
+    let (c, width) = (info.channels, info.width);
+    let factor = info.height.max(width).div_ceil(SIDE);
+    let (h, w) = ((info.height / factor).max(1), (width / factor).max(1));
+    let (mut values, mut bytes) = (Vec::with_capacity(n * c * h * w), Vec::new());
+    for i in 0..n {
+        bytes.clear();
+        set.whole(i, &mut bytes)?;
+        for plane in bytes.chunks_exact((info.height * width).max(1)) {
+            for rows in plane.chunks(factor * width).take(h) {
+                let high = rows.len() / width;
+                let mut means = vec![0f32; w];
+                for row in rows.chunks(width) {
+                    for (mean, pixels) in means.iter_mut().zip(row.chunks(factor)) {
+                        let sum: u32 = pixels.iter().map(|&x| u32::from(x)).sum();
+                        *mean += sum as f32 / (pixels.len() * high) as f32;
+                    }
+                }
+                values.extend(means.iter().map(|mean| mean / 127.5 - 1.));
+            }
+        }
+    }
+    Ok(Tensor::from_vec(values, (n, c, h, w), &Device::Cpu)?)
+}
+
 /// The first pictures of a set as one grid; of two sides, a row of A above each row of B.
 fn sheet(data: &Data, path: &Path, format: Format) -> Result<()> {
-    let first = |set: &Arc<dyn Pictures>, n: usize| {
-        let n = set.info().len.min(n);
-        dataset::held(set, 0..n).map(|(pictures, _)| pictures)
-    };
+    let first = |set: &Arc<dyn Pictures>, n: usize| small(&**set, set.info().len.min(n));
     let pictures = match &data.b {
         None => first(&data.a, SHEET)?,
         Some(b) => {

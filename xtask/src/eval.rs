@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::judging::Judging;
 use crate::observers::{progress_bar, thousands};
 use crate::table::{as_json, table};
-use crate::{Usage, folder, process, samedata, settings};
+use crate::{Usage, folder, process, samedata};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Split;
 use gan_core::{Checkpoint, FileError, Recipe, Store};
@@ -18,7 +18,7 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let device = process::device(&args.device)?;
     let mut settings = folder::settings(&args.run)?;
     settings.data = samedata::place(&settings, args.data.as_deref());
-    let recipe = settings::paper(papers, &settings.paper)?;
+    let recipe = folder::paper(papers, &args.run, &settings)?;
     let file = || folder::config(&args.run).display().to_string();
     let job = settings
         .complete(recipe)

@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use anyhow::{Result, bail};
 use gan_core::whole::{Place, clean};
-use gan_core::{Event, FileError, Observer};
+use gan_core::{Event, FileError, Observer, Recipe};
 use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
@@ -227,6 +227,20 @@ pub fn refuse_run(path: &Path) -> Result<()> {
 pub fn settings(run: &Path) -> Result<Settings> {
     require_run(run)?;
     Settings::read(&config(run))
+}
+
+/// The paper of a run.
+///
+/// # Errors
+/// Settings that name none that is known.
+pub fn paper<'a>(
+    papers: &[&'a dyn Recipe],
+    run: &Path,
+    settings: &Settings,
+) -> Result<&'a dyn Recipe> {
+    let named = crate::settings::paper(papers, &settings.paper);
+    // It is no mistake in the command line.
+    named.map_err(|error| anyhow::anyhow!("{}: {error}", config(run).display()))
 }
 
 /// The newest run of a paper: the highest number under `runs/PAPER`.

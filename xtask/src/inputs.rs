@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::images::Album;
 use gan_core::image::{Picture, single};
-use gan_core::{FileError, Port, Sampler, Side, Takes, plain};
+use gan_core::{FileError, Port, Sampler, Side, Takes, shortened};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,8 @@ pub fn check_file(path: &Path, format: Format, args: &SampleArgs) -> Result<()> 
 
 /// Pictures whose names an error has room for.
 const NAMED: usize = 4;
+/// Characters of names in an error.
+const NAME: usize = 200;
 /// Pixels of a picture up to which it is translated without asking whether it fits into the memory.
 const SMALL: usize = 1 << 20;
 /// The side of the first square that is tried then.
@@ -139,10 +141,10 @@ fn named(bad: &[(&String, anyhow::Error)], of: usize) -> anyhow::Error {
     for (_, error) in bad {
         warn!("warning: {}", one_line(error));
     }
-    let names: Vec<&str> = bad
+    let names: Vec<String> = bad
         .iter()
         .take(NAMED)
-        .map(|(name, _)| name.as_str())
+        .map(|(name, _)| shortened(name, NAME / NAMED))
         .collect();
     let more = match bad.len().saturating_sub(NAMED) {
         0 => String::new(),
@@ -251,9 +253,10 @@ impl Way<'_> {
         let picture = album.read(name)?;
         let size = (picture.height, picture.width);
         self.refuse_more_than_memory(size)
-            .with_context(|| name.to_string())?;
+            .with_context(|| shortened(name, NAME))?;
         let picture = picture.tensor(self.port.channels, &Device::Cpu)?;
-        self.translated(picture).with_context(|| plain(name))
+        self.translated(picture)
+            .with_context(|| shortened(name, NAME))
     }
 
     fn translated(&self, picture: Tensor) -> Result<Picture> {

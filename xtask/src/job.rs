@@ -10,7 +10,7 @@ use cpu_time::ProcessTime;
 use gan_core::data::Data;
 use gan_core::{
     Algorithm, Checkpoint, Context, DataInfo, Header, Iter, Learns, LiveSource, Observer, Outcome,
-    Plan, Probe, Recipe, Seen, Source, Store, train,
+    Plan, Probe, Recipe, Seen, Source, Store, Tally, train,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -105,6 +105,15 @@ impl<'a> Job<'a> {
         data: &DataInfo,
     ) -> Result<Box<dyn Algorithm>, candle_core::Error> {
         self.recipe.build(config, &self.context(data))
+    }
+
+    /// Bytes that its networks, the state of their optimizers and a step's gradients take; none where it cannot be
+    /// built.
+    pub fn weighs(&self, data: &DataInfo) -> Option<u64> {
+        let (mut cx, tally) = (self.context(data), Tally::default());
+        cx.tally = Some(tally.clone());
+        self.recipe.build(&self.settings.config, &cx).ok()?;
+        Some(tally.bytes())
     }
 
     fn context(&self, data: &DataInfo) -> Context {

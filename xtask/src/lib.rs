@@ -209,7 +209,8 @@ fn harmless(text: &str) -> String {
 
 /// Prints an error as one line and gives its exit code.
 fn report(error: &anyhow::Error) -> ExitCode {
-    let line = one_line(error);
+    // What a command line holds may be of any length.
+    let line = gan_core::shortened(&one_line(error), gan_core::LONGEST);
     if process::is_out_of_memory(error) {
         warn!(
             "error: the GPU has no memory left ({line}); use a smaller batch (--set batch=N; with sample and eval -n N), \

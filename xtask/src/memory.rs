@@ -2,6 +2,7 @@
 //! batch, and of the pictures' size where the networks allow that, and what it takes is reckoned up to the whole.
 
 use crate::job::Job;
+use crate::observers::thousands;
 use crate::process::{kib, peak_rss_mib};
 use crate::settings::Settings;
 use anyhow::{Result, bail};
@@ -45,18 +46,27 @@ pub fn require(
         return Ok(());
     };
     let job = Job::new(recipe, Settings::bare(recipe, config.clone(), 1), device)?;
+    let name = recipe.info().name;
+    if let Some(needed) = job.weighs(info).map(|bytes| bytes >> 20)
+        && needed > machine
+    {
+        bail!(
+            "{name}: its networks and what trains them take {} GiB of memory with these settings, and there are {}; use \
+             smaller networks or pictures (cargo xtask info {name} lists the settings)",
+            thousands(needed.div_ceil(1 << 10)),
+            machine >> 10
+        )
+    }
     let pictures = job.learns.view.picture(info).iter().product::<usize>() * job.learns.batch;
     if (pictures as u64).saturating_mul(4 * FACTOR) >> 20 < machine {
         return Ok(());
     }
     match estimate(&job, info) {
         Some(needed) if needed > machine => bail!(
-            "{}: an iteration needs some {} GiB of memory with these settings, and there are {}; use a smaller batch or \
-             smaller pictures (cargo xtask info {} lists the settings)",
-            recipe.info().name,
+            "{name}: an iteration needs some {} GiB of memory with these settings, and there are {}; use a smaller batch or \
+             smaller pictures (cargo xtask info {name} lists the settings)",
             needed.div_ceil(1 << 10),
-            machine >> 10,
-            recipe.info().name
+            machine >> 10
         ),
         _ => Ok(()),
     }
@@ -185,5 +195,35 @@ impl Stateful for Part {
 
     fn load(&mut self, from: &mut StateReader<'_>) -> candle_core::Result<()> {
         self.live.load(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::PAPERS;
+    use gan_core::Preset;
+
+    #[test]
+    fn what_networks_take_is_counted_without_them() -> Result<()> {
+        let info = DataInfo::picture(3, 64, 64).labelled(10).of(64);
+        for recipe in PAPERS {
+            let config = recipe.preset(Preset::Smoke, &info)?;
+            let settings = Settings::bare(*recipe, config, 1);
+            let job = Job::new(*recipe, settings, &Device::Cpu)?;
+            let mut built = job.build(&info)?;
+            let mut numbers = 0;
+            for (_, part) in built.parts() {
+                let all = part.params().map(|params| params.all());
+                let all = all.into_iter().flatten();
+                numbers += all.map(|(_, var)| var.elem_count() as u64).sum::<u64>();
+            }
+            // Weights; one or two moments of each; the gradients of half of them or all.
+            let counted = job.weighs(&info);
+            let fits = |bytes| (4 * numbers * 5 / 2 - 4096..=16 * numbers).contains(&bytes);
+            let name = recipe.info().name;
+            anyhow::ensure!(counted.is_some_and(fits), "{name}: {counted:?}, {numbers}");
+        }
+        Ok(())
     }
 }

@@ -10,12 +10,13 @@ use crate::shell::quoted;
 use crate::translation::larger;
 use crate::{Usage, folder, inputs, process, room, samedata, settings, weights};
 use anyhow::{Context as _, Result, bail};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan_core::data::Split;
 use gan_core::image::{Picture, grid, single};
 use gan_core::rng::CounterRng;
 use gan_core::{
-    Checkpoint, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise,
+    Checkpoint, Columns, Draws, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes,
+    Weights, fixed_noise,
 };
 use std::path::{Path, PathBuf};
 
@@ -74,14 +75,18 @@ fn of_weights(
     }
     let sampler = recipe
         .open(&weights, device)
-        .with_context(|| format!("{}: not a generator of {}", file.display(), args.run))?;
+        .with_context(|| format!("not a generator of {}", args.run))?;
+    let sampler = Judged {
+        sampler: &*sampler,
+        file,
+    };
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let usual = Usual {
         dir: PathBuf::new(),
         begin: format!("{}-{stem}-", args.run),
         end: String::new(),
     };
-    write(&*sampler, args, &[], device, &usual)
+    write(&sampler, args, &[], device, &usual)
 }
 
 fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<()> {
@@ -93,7 +98,7 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
         )))
     }
     let settings = folder::settings(run)?;
-    let recipe = settings::paper(papers, &settings.paper)?;
+    let recipe = folder::paper(papers, run, &settings)?;
     let dir = folder::checkpoints(run);
     let (checkpoint, damaged) = match dir.is_dir() {
         true => Store::newest(&dir)?,
@@ -121,7 +126,38 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
         end: format!("-{t:08}"),
     };
     let classes = &checkpoint.header.data.names;
-    write(&*algorithm.sampler(t), args, classes, device, &usual)
+    let sampler = Judged {
+        sampler: &*algorithm.sampler(t),
+        file: &checkpoint.path,
+    };
+    write(&sampler, args, classes, device, &usual)
+}
+
+/// A generator whose pictures are looked at as it makes them: numbers that are finite may be so large that what is
+/// made with them is not, and only here is it known which file they came from.
+struct Judged<'a> {
+    sampler: &'a dyn Sampler,
+    file: &'a Path,
+}
+
+impl Sampler for Judged<'_> {
+    fn takes(&self) -> Takes {
+        self.sampler.takes()
+    }
+
+    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> candle_core::Result<Columns> {
+        let made = self.sampler.sample(input, draws)?;
+        for (_, pictures) in made.iter() {
+            let values = pictures.detach().flatten_all()?.to_dtype(DType::F32)?;
+            let values = values.to_vec1::<f32>()?;
+            if let Some(x) = values.iter().find(|x| !x.is_finite()) {
+                let problem = format!("makes a picture that is not finite (a number in it is {x})");
+                let remedy = "its training has failed; take weights from before that";
+                return Err(FileError::new(self.file, problem, remedy).into());
+            }
+        }
+        Ok(made)
+    }
 }
 
 /// Refuses data that are not those of a run: nothing is made of them, but who names them may mean another run.

@@ -142,6 +142,10 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         (None, Some(base)) => base.steps,
         (None, None) => recipe.steps(&config, preset, &info)?,
     };
+    if let (0, None, None, Some(path)) = (steps, args.steps, args.epochs, &args.config) {
+        let problem = "asks for 0 iterations, expected at least one";
+        bail!(FileError::new(path, problem, "add --steps N"))
+    }
     if steps == 0 {
         bail!(Usage("--steps 0: a run has at least one iteration".into()))
     }

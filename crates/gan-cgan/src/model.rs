@@ -170,6 +170,13 @@ impl Generator {
     /// # Errors
     /// Other keys or shapes, naming the first that differs.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
+        let (widths, classes, picture) = Self::sizes(weights).map_err(|e| weights.named(e))?;
+        let build = |vb| Self::new(widths, classes, DROPOUT, picture, vb);
+        Ok(Net::open(weights, device, "g", build)?.frozen)
+    }
+
+    /// Widths, classes and the picture of a saved generator.
+    fn sizes(weights: &Weights) -> Result<(GeneratorWidths, usize, [usize; 3])> {
         let dims = |key: &str| match weights.dims(key) {
             Some(&[rows, columns]) => check::size(key, rows.max(columns)).map(|()| (rows, columns)),
             Some(dims) => bail!("{key} is {dims:?}, expected two dimensions"),
@@ -181,9 +188,7 @@ impl Generator {
         let ((joint, _), (pixels, _)) = (dims("joint.weight")?, dims("out.weight")?);
         let square = DataInfo::square(pixels)?;
         let picture = [square.channels, square.height, square.width];
-        let widths = GeneratorWidths { z_dim, z, y, joint };
-        let build = |vb| Self::new(widths, classes, DROPOUT, picture, vb);
-        Ok(Net::open(weights, device, "g", build)?.frozen)
+        Ok((GeneratorWidths { z_dim, z, y, joint }, classes, picture))
     }
 
     fn pictures(

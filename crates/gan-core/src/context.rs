@@ -1,6 +1,7 @@
 //! What a paper's training is built from, besides its settings.
 
 use crate::data::DataInfo;
+use crate::tally::Tally;
 use crate::weights::Weights;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct Context {
     /// The shapes of all variables by `NET.KEY`, where they are known beforehand: another is refused before it is
     /// made, so that settings which lie about sizes cost no memory.
     pub shapes: Option<Arc<BTreeMap<String, Vec<usize>>>>,
+    /// Counts what the networks would take; with it they are of no use otherwise.
+    pub tally: Option<Tally>,
 }
 
 impl Context {
@@ -65,6 +68,7 @@ impl Context {
             length: Length::of(steps),
             features: None,
             shapes: None,
+            tally: None,
         }
     }
 }

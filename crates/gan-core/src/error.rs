@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// A file or folder that cannot be used: which one, what is wrong with it, what to do next.
+/// Characters of a message, what is put before it aside: it is to be read at a glance, however long the names in it.
+pub const LONGEST: usize = 290;
+/// Characters that a file's name has in a message where what is said of it is long, too.
+const NAME: usize = 60;
+
+/// A file or folder that cannot be used: which one, what is wrong with it, what to do next. Names that would make the
+/// message longer than [`LONGEST`] are shown by their beginning and their end.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {problem}; {remedy}", plain(&path.display().to_string()))]
+#[error("{}", worded(path, problem, remedy))]
 pub struct FileError {
     /// The file or folder.
     pub path: PathBuf,
@@ -35,6 +41,35 @@ pub fn cut(text: &str, most: usize) -> String {
         Some((end, _)) => plain(text.get(..end).unwrap_or(text)) + "…",
         None => plain(text),
     }
+}
+
+/// A text of at most so many characters, control characters written out: of a longer one the beginning and the end,
+/// with `…` for what is left out between them.
+pub fn shortened(text: &str, most: usize) -> String {
+    let text = plain(text);
+    let n = text.chars().count();
+    if n <= most {
+        return text;
+    }
+    let begin = most / 2;
+    let end = n - most.saturating_sub(begin + 1);
+    let all = || text.chars();
+    all()
+        .take(begin)
+        .chain(['…'])
+        .chain(all().skip(end))
+        .collect()
+}
+
+fn worded(path: &Path, problem: &str, remedy: &str) -> String {
+    // What the user can do is said in full; there are no names in it.
+    let rest = remedy.chars().count() + 4;
+    let path = path.display().to_string();
+    let named = plain(&path).chars().count().min(NAME);
+    let problem = shortened(problem, LONGEST.saturating_sub(named + rest).max(NAME));
+    let room = LONGEST.saturating_sub(problem.chars().count() + rest);
+    let path = shortened(&path, room.max(NAME));
+    format!("{path}: {problem}; {remedy}")
 }
 
 impl FileError {
@@ -89,5 +124,20 @@ mod tests {
             error.to_string(),
             "a\\u{1b}[2J\\nb\\u{9b}é: is bad; mend it"
         );
+    }
+
+    #[test]
+    fn names_of_any_length_leave_a_message_that_can_be_read() {
+        let long = |c: &str| format!("begin/{}/end", c.repeat(5000));
+        let error = FileError::new(Path::new(&long("a")), long("é"), "mend it");
+        let said = error.to_string();
+        assert_eq!(said.chars().count(), LONGEST, "{said}");
+        for whole in ["begin/aaa", "aaa/end: begin/ééé", "ééé/end; mend it"] {
+            assert!(said.contains(whole), "{said}");
+        }
+        // As long as there is room, a name is whole.
+        let name = "a".repeat(200);
+        let said = FileError::new(Path::new(&name), "is bad", "mend it").to_string();
+        assert_eq!(said, format!("{name}: is bad; mend it"));
     }
 }

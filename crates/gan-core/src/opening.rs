@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What does not fit that an error names, where that is not too long to be read.
 const NAMED: usize = 4;
-const LONGEST: usize = 150;
+const LONGEST: usize = 140;
 
 /// The variables of a network, by their keys, in the order in which it asked for them.
 pub(crate) type Vars = Arc<Mutex<Vec<(String, Var)>>>;

@@ -53,6 +53,15 @@ impl Rule {
             decay,
         }
     }
+
+    /// Numbers that it keeps for each that it trains.
+    fn moments(&self) -> u64 {
+        match self {
+            Rule::Adam { .. } => 2,
+            Rule::RmsProp { .. } => 1,
+            Rule::Sgd { momentum } => u64::from(*momentum != 0.),
+        }
+    }
 }
 
 /// One parameter with its state.
@@ -97,6 +106,10 @@ impl Optimizer {
     /// Over everything trainable in `nets`; moments start at zero.
     pub fn new(rule: Rule, lr: f64, nets: &[&Params]) -> Result<Self> {
         let mut slots: Vec<Slot> = Vec::new();
+        if let Some(tally) = nets.iter().find_map(|net| net.tally()) {
+            let names: Vec<&str> = nets.iter().map(|net| net.name()).collect();
+            tally.trained(&names, rule.moments());
+        }
         for net in nets {
             for (key, var) in net.trainable() {
                 let key = format!("{}.{key}", net.name());

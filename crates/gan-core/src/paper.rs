@@ -256,7 +256,7 @@ pub trait Recipe: Sync {
     fn parts_end(&self, config: &Value, length: &Length) -> Result<Vec<u64>>;
     /// See [`Paper::build`].
     fn build(&self, config: &Value, cx: &Context) -> Result<Box<dyn Algorithm>>;
-    /// See [`Paper::open`].
+    /// See [`Paper::open`]; its errors name the file.
     fn open(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>>;
 }
 
@@ -319,6 +319,6 @@ impl<C: Paper> Recipe for Erased<C> {
     }
 
     fn open(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        C::open(weights, device)
+        C::open(weights, device).map_err(|error| weights.named(error))
     }
 }

@@ -5,6 +5,7 @@ use crate::init;
 use crate::opening::{Opening, Vars};
 use crate::rng::Key;
 use crate::state::{StateReader, StateWriter, Stateful};
+use crate::tally::Tally;
 use crate::weights::{Weights, is_buffer};
 use crate::whole::write_whole;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
@@ -27,6 +28,7 @@ pub struct Params {
     device: Device,
     init: Arc<InitRule>,
     shapes: Option<Arc<BTreeMap<String, Vec<usize>>>>,
+    tally: Option<Tally>,
     vars: Vars,
 }
 
@@ -50,6 +52,7 @@ impl Params {
             device: device.clone(),
             init: Arc::new(init),
             shapes: None,
+            tally: None,
             vars: Arc::default(),
         }
     }
@@ -76,6 +79,11 @@ impl Params {
             ),
             None => bail!("{}.{key} is missing", self.name),
         }
+    }
+
+    /// What counts its variables in place of making them.
+    pub(crate) fn tally(&self) -> Option<&Tally> {
+        self.tally.as_ref()
     }
 
     fn vars(&self) -> MutexGuard<'_, Vec<(String, Var)>> {
@@ -180,6 +188,10 @@ struct View {
 impl SimpleBackend for View {
     fn get(&self, shape: Shape, key: &str, hint: Init, _: DType, _: &Device) -> Result<Tensor> {
         let params = &self.params;
+        if let Some(tally) = &params.tally {
+            tally.variable(&params.name, key, &shape);
+            return Tensor::zeros((), DType::F32, &params.device)?.broadcast_as(shape);
+        }
         let mut vars = params.vars();
         let var = match vars.iter().find(|(known, _)| known == key) {
             Some((_, var)) => {
@@ -252,7 +264,7 @@ impl<M> Net<M> {
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
         let mut params = Params::new(name, cx.seed, &cx.device, init);
-        params.shapes = cx.shapes.clone();
+        (params.shapes, params.tally) = (cx.shapes.clone(), cx.tally.clone());
         Ok(Self {
             live: build(params.live())?,
             frozen: build(params.frozen())?,
@@ -264,24 +276,27 @@ impl<M> Net<M> {
     /// their size is made.
     ///
     /// # Errors
-    /// Strict: keys that are missing, left over or of another shape or type, by name. Only PyTorch's counters
-    /// `num_batches_tracked`, which no forward pass here uses, may be left over.
+    /// Strict: keys that are missing, left over or of another shape or type, by name and with the file's. Only
+    /// PyTorch's counters `num_batches_tracked`, which no forward pass here uses, may be left over.
     pub fn open(
         weights: &Weights,
         device: &Device,
         name: &str,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
-        let params = Params::new(name, 0, device, init::as_layers);
-        let opening = Opening::new(&params.vars, weights);
-        let live = build(opening.live(device));
-        // What does not fit says more than what the network makes of it.
-        opening.refuse_misfits(live.is_ok())?;
-        Ok(Self {
-            live: live?,
-            frozen: build(params.frozen())?,
-            params,
-        })
+        let open = || {
+            let params = Params::new(name, 0, device, init::as_layers);
+            let opening = Opening::new(&params.vars, weights);
+            let live = build(opening.live(device));
+            // What does not fit says more than what the network makes of it.
+            opening.refuse_misfits(live.is_ok())?;
+            Ok(Self {
+                live: live?,
+                frozen: build(params.frozen())?,
+                params,
+            })
+        };
+        open().map_err(|error| weights.named(error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A network's weights alone, as one safetensors file: for inference and for sharing.
 
-use crate::error::FileError;
+use crate::error::{FileError, shortened};
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// What PyTorch puts before every key of a network that was trained on several devices.
 const WRAPPER: &str = "module.";
+/// Characters of a file's name in an error of what the file holds.
+const NAME: usize = 100;
 
 /// Named tensors read from a file.
 #[derive(Clone, Debug)]
@@ -103,6 +105,18 @@ impl Weights {
         Self {
             path: self.path.clone(),
             tensors: tensors.map(|(key, t)| (key.clone(), t.clone())).collect(),
+        }
+    }
+
+    /// An error of what the file holds, with the file's name before it, once.
+    pub fn named(&self, error: candle_core::Error) -> candle_core::Error {
+        let text = error.to_string();
+        // What follows is candle's own trace.
+        let text = text.lines().next().unwrap_or_default();
+        let file = shortened(&self.path.display().to_string(), NAME);
+        match text.starts_with(&format!("{file}: ")) {
+            true => error,
+            false => candle_core::Error::Msg(format!("{file}: {text}")).bt(),
         }
     }
 

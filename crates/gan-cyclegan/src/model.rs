@@ -180,7 +180,7 @@ impl ResnetGenerator {
     /// # Errors
     /// Those of [`ResnetGenerator::recognise`]; keys that are missing, left over or of another shape.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
-        let sizes = Self::recognise(weights)?;
+        let sizes = Self::recognise(weights).map_err(|e| weights.named(e))?;
         let bare = weights.without_statistics();
         let weights = match sizes.norm {
             Norm::Batch | Norm::Layer => weights,

@@ -150,7 +150,7 @@ impl Generator {
     /// # Errors
     /// Those of [`Generator::recognise`]; keys that are missing, left over or of another shape.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
-        let sizes = Self::recognise(weights)?;
+        let sizes = Self::recognise(weights).map_err(|e| weights.named(e))?;
         Ok(Net::open(weights, device, "g", |vb| Self::new(&sizes, vb))?.frozen)
     }
 

@@ -19,7 +19,7 @@ use gan_core::data::{Data, Pictures};
 use gan_core::nn::{Act, Conv2d, Linear, conv2d, linear, max_pool2d, relu};
 use gan_core::rng::{self, Key};
 use gan_core::{
-    Context, FileError, LiveSource, Net, Optimizer, Rule, Source, View, Weights, init, labels,
+    Context, LiveSource, Net, Optimizer, Rule, Source, View, Weights, init, labels,
     pictures as asked,
 };
 use gan_kernels::conv;
@@ -104,11 +104,9 @@ impl Classifier {
         let misfit = |e: candle_core::Error| {
             let problem = e.to_string();
             let problem = problem.lines().next().unwrap_or_default();
-            FileError::new(
-                &weights.path,
-                problem,
-                "train them with `cargo xtask classifier`",
-            )
+            candle_core::Error::Msg(format!(
+                "{problem}; train them with `cargo xtask classifier`"
+            ))
         };
         Ok(Self {
             net: net.map_err(misfit)?,

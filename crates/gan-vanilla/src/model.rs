@@ -64,7 +64,7 @@ impl Generator {
     /// # Errors
     /// Those of [`Generator::sizes`]; keys that are missing, left over or of another shape.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
-        let (z_dim, hidden, picture) = Self::sizes(weights)?;
+        let (z_dim, hidden, picture) = Self::sizes(weights).map_err(|e| weights.named(e))?;
         let build = |vb| Self::new(z_dim, hidden, picture, vb);
         Ok(Net::open(weights, device, "g", build)?.frozen)
     }
@@ -82,8 +82,10 @@ impl Generator {
         let ((hidden, z_dim), (pixels, width)) = (dims("gen.0.weight")?, dims("gen.2.weight")?);
         // Sizes are believed only where the file holds numbers for them.
         for (key, want) in [("gen.0.bias", hidden), ("gen.2.bias", pixels)] {
-            if weights.dims(key) != Some(&[want]) {
-                bail!("{key} is {:?}, expected [{want}]", weights.dims(key))
+            match weights.dims(key) {
+                Some(&[n]) if n == want => {}
+                Some(dims) => bail!("{key} is {dims:?}, expected [{want}]"),
+                None => bail!("{key} is missing"),
             }
         }
         if width != hidden || z_dim == 0 {

@@ -8,8 +8,8 @@ use crate::FileError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of decoded pictures that are held in memory, where a run does not say: 87,000 pictures of 64x64 in
-/// colour. Larger sets go to a temporary file.
+/// Bytes that pictures take in memory, those that are held and those that are being decoded, where a run does not say:
+/// 87,000 pictures of 64x64 in colour. Larger sets go to a temporary file.
 pub const DEFAULT_MEMORY: u64 = 1 << 30;
 
 /// What becomes of pictures that are smaller than what a run needs.
@@ -35,7 +35,8 @@ pub struct Reading<'a> {
     pub view: View,
     /// What becomes of those that are too small.
     pub small: Small,
-    /// Bytes that may be held in memory.
+    /// Bytes that pictures may take in memory, those that are held and those that are being decoded. One picture alone
+    /// may take more while it is decoded.
     pub memory: u64,
     /// The folder for what does not fit; none: the system's for temporary files.
     pub cache: Option<PathBuf>,

@@ -135,7 +135,7 @@ impl Generator {
     /// # Errors
     /// Those of [`Generator::recognise`]; keys that are missing, left over or of another shape.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
-        let (z_dim, sizes) = Self::recognise(weights)?;
+        let (z_dim, sizes) = Self::recognise(weights).map_err(|e| weights.named(e))?;
         let build = |vb| Self::new(z_dim, &sizes, vb);
         Ok(Net::open(weights, device, "g", build)?.frozen)
     }

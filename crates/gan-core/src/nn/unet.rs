@@ -214,7 +214,7 @@ impl Unet {
     /// # Errors
     /// Those of [`Unet::recognise`]; keys that are missing, left over or of another shape.
     pub fn open(weights: &Weights, device: &Device) -> Result<Self> {
-        let sizes = Self::recognise(weights)?;
+        let sizes = Self::recognise(weights).map_err(|e| weights.named(e))?;
         let bare = weights.without_statistics();
         let weights = match sizes.norm {
             Norm::Batch | Norm::Layer => weights,

@@ -3,6 +3,7 @@
 use super::Listed;
 use crate::FileError;
 use crate::data::{Side, Split};
+use crate::error::shortened;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -300,7 +301,8 @@ pub(super) fn some_of(names: &[&str]) -> String {
         length <= LENGTH
     };
     let n = names.iter().take(NAMED).take_while(fits).count().max(1);
-    let shown: Vec<_> = names.iter().take(n).copied().collect();
+    let shown = names.iter().take(n).map(|name| shortened(name, LENGTH));
+    let shown: Vec<String> = shown.collect();
     match names.len().saturating_sub(n) {
         0 => shown.join(", "),
         n => format!("{} and {n} more", shown.join(", ")),

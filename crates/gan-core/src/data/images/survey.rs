@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes that all threads together hold of files and decoded pictures.
+/// Bytes that all threads together hold of files and decoded pictures, at most.
 const ROOM: u64 = 768 << 20;
 
 /// A picture, or one half of one, that a set is to hold.
@@ -196,19 +196,27 @@ impl Survey {
             .flatten()
             .map(|(_, kept)| channels * kept.size.0 * kept.size.1)
             .sum();
-        let in_memory = bytes as u64 <= reading.memory;
+        // What is held and what is being decoded lie in memory at once.
+        let largest = self.all().map(|(item, looks)| self.takes(item, looks));
+        let largest = largest.max().unwrap_or(0).min(ROOM);
+        let left = reading.memory.checked_sub(bytes as u64);
+        let left = left.filter(|left| *left >= largest);
+        let in_memory = left.is_some();
         if !in_memory {
             notes.push(format!(
-                "{} MiB of decoded pictures are held in a temporary file, as --memory allows {} MiB",
+                "{} MiB of decoded pictures are held in a temporary file: --memory allows {} MiB, and reading the \
+                 largest takes {}",
                 bytes.div_ceil(1 << 20),
-                reading.memory >> 20
+                reading.memory >> 20,
+                largest.div_ceil(1 << 20)
             ));
         }
+        let room = Room::new(left.unwrap_or(reading.memory).clamp(largest, ROOM));
         let (info, told) = (self.info(), Told::default());
         let sides = kept.iter().zip(&self.sides).zip(&self.sha256);
         let sides = sides.zip(&self.read_from);
         let sides = sides.map(|(((kept, side), sha256), from)| {
-            let held = self.held(kept, side, in_memory, reading, &told)?;
+            let held = self.held(kept, side, in_memory, reading, (&room, &told))?;
             let labels = kept.iter().map(|(i, _)| side.get(*i)?.0.label).collect();
             let labels: Option<Vec<u8>> = labels;
             let labels = labels.filter(|_| info.classes.is_some());
@@ -327,6 +335,12 @@ impl Survey {
         self.sides.iter().zip(small).map(side).collect()
     }
 
+    /// Bytes that reading a picture takes: its file, what is decoded of it, the same turned or made 8 bits a channel,
+    /// and with its channels apart.
+    fn takes(&self, item: &Item, looks: &Looks) -> u64 {
+        self.files.size(&item.entry) + 3 * looks.bytes
+    }
+
     /// Decodes the pictures that are kept of a side.
     fn held(
         &self,
@@ -334,12 +348,11 @@ impl Survey {
         side: &[(Item, Looks)],
         in_memory: bool,
         reading: &Reading<'_>,
-        told: &Told,
+        (room, told): (&Room, &Told),
     ) -> Result<Slots, FileError> {
         let channels = self.channels();
         let sizes: Vec<_> = kept.iter().map(|(_, kept)| kept.size).collect();
         let slots = Slots::new(channels, &sizes, in_memory, reading.cache.as_deref())?;
-        let room = Room::new(ROOM);
         in_parallel("reading pictures", kept.len(), reading.progress, |i| {
             let Some(((item, looks), kept)) = kept
                 .get(i)
@@ -352,8 +365,7 @@ impl Survey {
                 ));
             };
             let path = || self.files.path(&item.entry);
-            // As it is decoded, as it is turned or made 8 bits a channel, and as its channels are put apart.
-            let _taken = room.take(self.files.size(&item.entry) + 3 * looks.bytes);
+            let _taken = room.take(self.takes(item, looks));
             let file = self.files.read(&item.entry)?;
             let fault = |(problem, remedy): decode::Fault| FileError::new(&path(), problem, remedy);
             let opened = decode::open(&file).map_err(fault)?;

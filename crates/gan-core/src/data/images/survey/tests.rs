@@ -137,6 +137,26 @@ fn what_is_no_regular_file_is_named() {
     named(idx::read(&pipe).map(drop).expect_err("a pipe"));
 }
 
+/// What is held and what is decoded lie in memory at once.
+#[test]
+fn room_to_decode_in_is_a_part_of_the_memory() {
+    let files = [("a.png", grey(1)), ("b.png", grey(2))];
+    let largest = files.iter().map(|(_, file)| file.len()).max();
+    // Two pictures of 4 bytes are held; a file and three copies of what is in it are read.
+    let needed = (2 * 4 + largest.expect("two files") + 3 * 4) as u64;
+    let (_dir, paths) = three_ways(&files);
+    let notes = |path, memory| {
+        let mut how = Reading::new(View::whole());
+        how.memory = memory;
+        seen(path, Split::Train, &how).expect("a set").1.join("\n")
+    };
+    for path in &paths {
+        assert_eq!(notes(path, needed), "");
+        let said = notes(path, needed - 1);
+        assert!(said.contains("temporary file"), "{said}");
+    }
+}
+
 /// The hash is of names and contents, so that a run of another size learns from the same data.
 #[test]
 fn a_set_on_disk_is_known_by_its_files() {

@@ -1,7 +1,7 @@
 //! Kinds of picture files: what is read of each, what is said, and what is left out.
 
 use super::*;
-use crate::data::images::Album;
+use crate::data::images::{self, Album};
 use crate::data::{Reading, View};
 use image::codecs::{bmp::BmpEncoder, gif::GifEncoder, tiff::TiffEncoder, webp::WebPEncoder};
 use image::{DynamicImage, Frame};
@@ -236,4 +236,49 @@ fn pictures_without_their_end_are_refused() {
     let how = Reading::new(View::whole());
     let (_dir, paths) = three_ways(&kinds());
     assert!(super::seen(&paths[2], Split::Train, &how).is_ok());
+}
+
+/// What is wrong with a picture is said in a line that can be read, also where a zip file gives it a name of thousands
+/// of characters.
+#[test]
+fn names_of_any_length_are_shortened() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("set.zip");
+    let name = |begin: &str, i: usize| format!("{begin}/{}{i}.png", "long/".repeat(9000));
+    let large = super::png(&[1; 6], (3, 2), ExtendedColorType::L8);
+    for files in [
+        [("a", grey(1)), ("b", b"no picture".to_vec())],
+        [("a", grey(1)), ("b", large)],
+        [("trainA", grey(1)), ("trainB", grey(2))],
+        [("train_a", grey(1)), ("test b", grey(2))],
+        [("..", grey(1)), ("b", grey(2))],
+    ] {
+        let files: Vec<(String, Vec<u8>)> = (0..6)
+            .flat_map(|i| files.clone().map(|(begin, file)| (name(begin, i), file)))
+            .collect();
+        let files: Vec<_> = files.iter().map(|(n, f)| (&**n, &f[..], true)).collect();
+        fs::write(&path, super::zip(&files)).expect("a file");
+        let square = Reading::new(View::square(8));
+        let quiet = |_: &str, _: usize, _: usize| {};
+        let paired = sides::paired(&path, Split::Train, &quiet);
+        let errors = [
+            super::open(&path, Split::Train).map(drop),
+            super::seen(&path, Split::Train, &square).map(drop),
+            paired.and_then(|survey| survey.read(&square)).map(drop),
+        ];
+        for error in errors {
+            let said = error.expect_err("no set").to_string();
+            assert!(said.contains("set.zip"), "{said}");
+            assert!(said.chars().count() <= crate::LONGEST, "{said}");
+        }
+        let notes = images::open(&path, Split::Train, Labels::Ignored, &quiet);
+        let notes = notes.and_then(|survey| {
+            let mut how = Reading::new(View::square(2));
+            how.small = crate::data::Small::Enlarge;
+            Ok(survey.read(&how)?.1)
+        });
+        for note in notes.unwrap_or_default() {
+            assert!(note.chars().count() <= crate::LONGEST, "{note}");
+        }
+    }
 }
