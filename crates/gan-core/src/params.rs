@@ -57,9 +57,11 @@ impl Params {
         }
     }
 
-    /// Empty parameters with the same name, seed, device and rule.
-    fn like(other: &Params) -> Self {
+    /// Empty parameters for an average of others, whose shapes are known to be right.
+    fn average_of(other: &Params) -> Self {
         Self {
+            name: format!("average of {}", other.name).into(),
+            shapes: None,
             vars: Arc::default(),
             ..other.clone()
         }
@@ -331,7 +333,7 @@ impl<M> Ema<M> {
         decay: f64,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
-        let params = Params::like(&net.params);
+        let params = Params::average_of(&net.params);
         build(params.live())?; // makes the variables
         let ema = Self {
             module: build(params.frozen())?,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Counts the numbers of networks that are built with it in their [`Context`](crate::Context): they have the right
 /// shapes and hold nothing, so that settings whose networks no machine holds can be refused before they are made.
 ///
-/// An average of a network's weights is not counted; all else is there at once, in a step.
+/// What is counted is there at once, in a step.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Arc<Mutex<Counts>>);
 

@@ -96,7 +96,7 @@ impl Paper for Config {
                 batch: Batch::All(16),
                 size: side(32),
                 z_dim: 64,
-                fmap_base: 1024,
+                fmap_base: 512,
                 fmap_max: 64,
                 stable: 0,
                 fading: 0,
@@ -127,7 +127,7 @@ impl Paper for Config {
                 })
                 .sum(),
             Preset::Bench => 200,
-            Preset::Demo => 1_400,
+            Preset::Demo => 2_800,
             Preset::Smoke => 200,
         }
     }
