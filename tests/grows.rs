@@ -152,12 +152,12 @@ fn growth_that_cannot_be_is_refused_before_anything_starts() {
         assert!(line.contains(words), "{line}");
         assert!(!dir.join("r").exists());
     };
-    refused(&["size=48"], "a power of two from 4 to 1024");
     std::fs::create_dir(dir.join("few")).unwrap();
     for i in 0..9 {
         let picture = image::RgbImage::from_fn(24, 20, |x, y| image::Rgb([x as u8, y as u8, i]));
         picture.save(dir.join(format!("few/{i}.png"))).unwrap();
     }
+    refused(&["size=48"], "a power of two from 4 to 1024");
     refused(&["size=32"], "--enlarge");
     refused(&["stable=64", "fading=64"], "faded in after 32 only");
     refused(&["batch=[8, 8, 0]"], "batch is 0 at 16x16");

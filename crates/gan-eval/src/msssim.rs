@@ -94,15 +94,15 @@ fn similarities([a, b]: [&[f64]; 2], (h, w): (usize, usize), luminance: bool) ->
     );
     let means = ma.iter().zip(&mb);
     let squares = aa.iter().zip(&bb).zip(&ab);
-    let one = |((ma, mb), ((aa, bb), ab)): ((&f64, &f64), ((&f64, &f64), &f64))| {
+    let all = means.zip(squares).map(|((ma, mb), ((aa, bb), ab))| {
         let (both, squares) = (ma * mb, ma * ma + mb * mb);
         let structure = (2. * (ab - both) + C[1]) / (aa + bb - squares + C[1]);
         match luminance {
             true => structure * (2. * both + C[0]) / (squares + C[0]),
             false => structure,
         }
-    };
-    means.zip(squares).map(one).collect()
+    });
+    all.collect()
 }
 
 /// A plane filtered in both directions, where the window fits.
@@ -142,10 +142,14 @@ fn halved(x: &[f64], c: usize, (h, w): (usize, usize)) -> Vec<f64> {
 mod tests {
     use super::*;
     use candle_core::Device;
+    use gan_core::Draws;
+    use gan_core::rng::CounterRng;
 
     #[test]
     fn equal_pictures_are_one_and_small_ones_are_refused() {
-        let x = Tensor::rand(-1f32, 1., (4, 3, 19, 16), &Device::Cpu).unwrap();
+        let mut draws = CounterRng::new(1, &Device::Cpu);
+        let x = draws.uniform("x", &[4, 3, 19, 16]).unwrap();
+        let x = x.affine(2., -1.).unwrap();
         for value in ms_ssim(&x, &x).unwrap() {
             assert!((value - 1.).abs() < 1e-12, "{value}");
         }

@@ -1,7 +1,7 @@
 //! Opens an average of G and writes what it makes of the same latents at each of its resolutions:
 //! `cargo run -p gan-progan --example grown -- ema.safetensors grown.png`
 
-use gan_core::{Takes, Weights, fixed_noise, image};
+use gan_core::{Sampler, Weights, fixed_noise, image};
 use gan_progan::{Generator, Phase};
 use std::path::Path;
 
@@ -14,8 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let weights = Weights::read(Path::new(weights))?;
     let sizes = Generator::recognise(&weights)?;
     let g = Generator::open(&weights, &device)?;
-    let takes = Takes::noise(&[sizes.z_dim], gan_core::Law::Normal);
-    let z = fixed_noise(&takes, 8, seed, &device)?;
+    let z = fixed_noise(&g.takes(), 8, seed, &device)?;
     let (last, mut rows) = (sizes.widths.len() - 1, Vec::new());
     for level in 0..=last {
         let small = g

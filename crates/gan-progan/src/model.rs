@@ -9,7 +9,7 @@ use gan_core::nn::{
     self, Act, Conv2d, Linear, avg_pool2d, leaky_relu, minibatch_stddev, pixel_norm,
     upsample_nearest2x,
 };
-use gan_core::{Columns, Law, Net, Probe, Sampler, Takes, Weights, check};
+use gan_core::{Columns, Draws, Law, Net, Probe, Sampler, Takes, Weights, check};
 
 /// LeakyReLU's slope (appendix A.1).
 const SLOPE: f64 = 0.2;
@@ -186,11 +186,6 @@ impl Generator {
         let old = at(&self.to_rgb, phase.level - 1)?.forward(&coarse)?;
         phase.mix(&upsample_nearest2x(&old)?, &rgb)
     }
-
-    /// Components of z, and the level of the final resolution.
-    pub(crate) fn shape(&self) -> (usize, usize) {
-        (self.sizes.z_dim, self.blocks.len())
-    }
 }
 
 /// The layer of a resolution.
@@ -204,21 +199,39 @@ fn at(layers: &[Conv2d], level: usize) -> Result<&Conv2d> {
     }
 }
 
-/// A generator at a phase.
+/// A generator at a phase of its training.
 #[derive(Debug)]
-pub(crate) struct At<G> {
-    pub(crate) g: G,
+pub(crate) struct At<'a> {
+    pub(crate) g: &'a Generator,
     pub(crate) phase: Phase,
 }
 
-impl<G: std::borrow::Borrow<Generator>> Sampler for At<G> {
+impl Sampler for At<'_> {
     fn takes(&self) -> Takes {
-        Takes::noise(&[self.g.borrow().shape().0], Law::Normal)
+        Takes::noise(&[self.g.sizes.z_dim], Law::Normal)
     }
 
-    fn sample(&self, input: &Probe, _: &mut dyn gan_core::Draws) -> Result<Columns> {
-        let made = self.g.borrow().forward(input.z()?, &self.phase)?;
+    fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {
+        let made = self.g.forward(input.z()?, &self.phase)?;
         Ok(Columns::new("fake", made.clamp(-1f32, 1f32)?)) // G ends without tanh
+    }
+}
+
+impl Generator {
+    /// At its final resolution.
+    fn whole(&self) -> At<'_> {
+        let phase = Phase::whole(self.blocks.len());
+        At { g: self, phase }
+    }
+}
+
+impl Sampler for Generator {
+    fn takes(&self) -> Takes {
+        self.whole().takes()
+    }
+
+    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> Result<Columns> {
+        self.whole().sample(input, draws)
     }
 }
 

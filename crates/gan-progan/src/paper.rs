@@ -2,8 +2,7 @@
 
 use crate::algorithm::ProGan;
 use crate::config::{Batch, Config};
-use crate::model::{At, Generator};
-use crate::phase::Phase;
+use crate::model::Generator;
 use crate::schedule::Schedule;
 use candle_core::{Device, Result, bail};
 use gan_core::Means::{Always, Channels, Doublings, Nothing, Setting};
@@ -184,8 +183,6 @@ impl Paper for Config {
     }
 
     fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        let g = Generator::open(weights, device)?;
-        let phase = Phase::whole(g.shape().1);
-        Ok(Box::new(At { g, phase }))
+        Ok(Box::new(Generator::open(weights, device)?))
     }
 }
