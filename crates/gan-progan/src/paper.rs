@@ -99,7 +99,7 @@ impl Paper for Config {
                 fmap_max: 64,
                 stable: 0,
                 fading: 0,
-                ema: 0.99,
+                ema: 0.995,
                 ..paper
             },
             Preset::Smoke => Self {
@@ -126,7 +126,7 @@ impl Paper for Config {
                 })
                 .sum(),
             Preset::Bench => 200,
-            Preset::Demo => 2_800,
+            Preset::Demo => 3_500,
             Preset::Smoke => 200,
         }
     }
