@@ -148,13 +148,13 @@ fn lengthen(
             ..length_before
         });
         return Ok(Some(format!(
-            "{length}; the learning rate stays where it is from iteration {} on",
+            "{length}; what its schedule sets stays where it is from iteration {} on",
             thousands(from)
         )));
     }
     bail!(Usage(format!(
-        "--steps {wanted}: the learning rate of this run falls towards its end at {} iterations; --stretch \
-         reckons it anew, --constant keeps it where it is (--until N only stops earlier)",
+        "--steps {wanted}: this run's schedule (a rate that falls, a network that grows) ends at {} iterations; --stretch \
+         reckons it anew, --constant stays where it ends (--until N only stops earlier)",
         thousands(before)
     )))
 }
