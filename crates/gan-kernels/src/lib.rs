@@ -84,4 +84,4 @@ mod vector;
 mod winograd;
 
 pub use par::{set_threads, threads};
-pub use sum::add;
+pub use sum::{add, add_scaled};
