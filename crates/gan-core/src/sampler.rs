@@ -57,6 +57,10 @@ pub struct Port {
     pub scale: usize,
     /// Pixels to each side of a given one that what is made of it depends on; none: the whole picture.
     pub reach: Option<usize>,
+    /// Whether what is made is the same picture, larger or better, so that its kind (grey, 16 bits, alpha) is kept.
+    pub restores: bool,
+    /// Bytes of memory that each pixel of the input takes on its way; none: nobody has counted them.
+    pub bytes: Option<usize>,
     /// The sides whose pictures it takes; of two, each is translated to the other.
     pub sides: &'static [Side],
 }
@@ -70,6 +74,8 @@ impl Port {
             least: multiple,
             scale: 1,
             reach: None,
+            restores: false,
+            bytes: None,
             sides: &[Side::A],
         }
     }
@@ -88,6 +94,22 @@ impl Port {
     pub fn reach(self, pixels: usize) -> Self {
         Self {
             reach: Some(pixels),
+            ..self
+        }
+    }
+
+    /// The same where what is made of a picture is the same picture, larger or better.
+    pub fn restoring(self) -> Self {
+        Self {
+            restores: true,
+            ..self
+        }
+    }
+
+    /// The same where each pixel of the input takes this many bytes of memory on its way.
+    pub fn bytes(self, bytes: usize) -> Self {
+        Self {
+            bytes: Some(bytes),
             ..self
         }
     }
