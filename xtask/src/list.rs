@@ -5,13 +5,17 @@ use crate::dataset;
 use crate::settings;
 use anyhow::Result;
 use gan_core::data::Split;
-use gan_core::{Preset, Recipe};
+use gan_core::{PaperInfo, Preset, Recipe};
 
 /// Runs `list`.
 pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
     for recipe in papers {
         let info = recipe.info();
-        say!("{:12} {}", info.name, info.cited());
+        let only = match recipe.untrained() {
+            Some(_) => ": opens weights, is not trained yet",
+            None => "",
+        };
+        say!("{:12} {}{only}", info.name, info.cited());
     }
     Ok(())
 }
@@ -20,16 +24,19 @@ pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
 pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     let recipe = settings::paper(papers, &args.paper)?;
     let info = recipe.info();
+    if let Some(why) = recipe.untrained() {
+        about(&info);
+        say!("\n{why}");
+        recipe
+            .layouts()
+            .iter()
+            .for_each(|layout| say!("opens a {}", layout.name));
+        return Ok(());
+    }
     let data = dataset::look(info.data, Split::Train, None, &|_, _, _| {})?.info();
     let [demo, paper] = [Preset::Demo, Preset::Paper].map(|preset| recipe.preset(preset, &data));
     let (demo, paper) = (demo?, paper?);
-    say!("{}: {}", info.name, info.title);
-    if !info.authors.is_empty() {
-        say!("{}, {}", info.authors, info.year);
-    }
-    if !info.arxiv.is_empty() {
-        say!("https://arxiv.org/abs/{}", info.arxiv);
-    }
+    about(&info);
     say!(
         "\nsettings (--set KEY=VALUE)   {:15} paper",
         format!("demo on {}", info.data)
@@ -48,4 +55,15 @@ pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
         info.name
     );
     Ok(())
+}
+
+/// What a paper is.
+fn about(info: &PaperInfo) {
+    say!("{}: {}", info.name, info.title);
+    if !info.authors.is_empty() {
+        say!("{}, {}", info.authors, info.year);
+    }
+    if !info.arxiv.is_empty() {
+        say!("https://arxiv.org/abs/{}", info.arxiv);
+    }
 }

@@ -7,8 +7,8 @@ use crate::split::Split;
 use candle_core::{Device, Result, bail};
 use gan_core::Means::{self, Always, Classes, Pixels, Setting};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 /// What a recording of either design calls the settings.
@@ -60,6 +60,17 @@ impl Paper for Config {
         ],
         bench: &[("cgan", DataInfo::unlabelled(1, 28).labelled(10))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[
+        Layout {
+            name: "generator of CGAN",
+            layers: &["z", "y", "joint", "out"],
+        },
+        Layout {
+            name: "discriminator of CGAN",
+            layers: &["x", "y", "joint", "out"],
+        },
+    ];
     const RATES: &'static [&'static str] = &["lr", "lr_decay", "lr_min"];
 
     /// Those of the paper are in its section 4.1.

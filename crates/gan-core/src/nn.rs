@@ -15,12 +15,12 @@ use gan_kernels::{conv, norm};
 
 use gan_kernels::act::masked;
 pub use gan_kernels::act::{Act, leaky_relu, maxout, relu, sigmoid, softplus, tanh};
-pub use gan_kernels::add;
 pub use gan_kernels::norm::{minibatch_stddev, pixel_norm};
 pub use gan_kernels::pool2d::{avg_pool2d, max_pool2d};
 pub use gan_kernels::resample::{
     pixel_shuffle, pixel_unshuffle, reflection_pad2d, upsample_nearest2x,
 };
+pub use gan_kernels::{add, add_scaled};
 
 /// Which statistics a network normalises with and whether it drops units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

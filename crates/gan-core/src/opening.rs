@@ -13,16 +13,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What does not fit that an error names, where that is not too long to be read.
 const NAMED: usize = 4;
-const LONGEST: usize = 140;
+const LONGEST: usize = 180;
 
 /// The variables of a network, by their keys, in the order in which it asked for them.
 pub(crate) type Vars = Arc<Mutex<Vec<(String, Var)>>>;
+
+/// The name in a file of what a network asks for by its own.
+pub(crate) type Names = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// Takes the variables of a network from a file, and notes what does not fit.
 #[derive(Clone)]
 pub(crate) struct Opening {
     vars: Vars,
     weights: Weights,
+    names: Names,
     found: Arc<Mutex<Found>>,
 }
 
@@ -31,15 +35,18 @@ struct Found {
     asked: BTreeSet<String>,
     /// Numbers that the layers have asked for.
     numbers: usize,
-    faults: Vec<String>,
+    missing: Vec<String>,
+    misshapen: Vec<String>,
 }
 
 impl Opening {
-    /// Of `weights`, into these variables, of which there are none yet.
-    pub(crate) fn new(vars: &Vars, weights: &Weights) -> Self {
+    /// Of `weights`, whose keys are these names of the network's own, into these variables, of which there are none
+    /// yet.
+    pub(crate) fn new(vars: &Vars, weights: &Weights, names: Names) -> Self {
         Self {
             vars: vars.clone(),
             weights: weights.clone(),
+            names,
             found: Arc::default(),
         }
     }
@@ -65,7 +72,11 @@ impl Opening {
         let is_left = |key: &&str| complete && !found.asked.contains(*key) && !is_counter(key);
         let left = left.filter(is_left);
         let left: Vec<String> = left.map(|key| format!("{key} is not expected")).collect();
-        let faults: Vec<&String> = found.faults.iter().chain(&left).collect();
+        // The first of each kind, then all others.
+        let kinds = [&found.missing, &found.misshapen, &left];
+        let firsts = kinds.iter().filter_map(|kind| kind.first());
+        let others = kinds.iter().flat_map(|kind| kind.iter().skip(1));
+        let faults: Vec<&String> = firsts.chain(others).collect();
         if faults.is_empty() {
             return Ok(());
         }
@@ -106,10 +117,11 @@ impl SimpleBackend for Opening {
         // A dimension of 0 would hide how large the others are.
         let product = |n: usize, &dim: &usize| n.checked_mul(dim).filter(|_| dim > 0);
         let numbers = shape.dims().iter().try_fold(1, product);
+        let name = &(self.names)(key);
         let mut found = self.found();
-        found.asked.insert(key.to_string());
+        found.asked.insert(name.clone());
         found.numbers = found.numbers.saturating_add(numbers.unwrap_or(usize::MAX));
-        match self.fitting(key, &shape) {
+        match self.fitting(name, &shape) {
             Ok(tensor) if numbers.is_some() => {
                 let tensor = tensor.to_dtype(DType::F32)?.to_device(device)?;
                 let var = Var::from_tensor(&tensor)?;
@@ -118,14 +130,15 @@ impl SimpleBackend for Opening {
                 return Ok(var.as_tensor().clone());
             }
             Ok(_) => found
-                .faults
-                .push(format!("{key} is {:?} and holds no numbers", shape.dims())),
-            Err(fault) => found.faults.push(fault),
+                .misshapen
+                .push(format!("{name} is {:?} and holds no numbers", shape.dims())),
+            Err(fault) if self.weights.get(name).is_none() => found.missing.push(fault),
+            Err(fault) => found.misshapen.push(fault),
         }
         // Layers may copy what they are given; together they get no more than the file has.
         if found.numbers > self.weights.numbers() {
             bail!(
-                "{key} would be {:?}, more than the file holds",
+                "{name} would be {:?}, more than the file holds",
                 shape.dims()
             )
         }
@@ -137,6 +150,6 @@ impl SimpleBackend for Opening {
     }
 
     fn contains_tensor(&self, key: &str) -> bool {
-        self.weights.get(key).is_some()
+        self.weights.get(&(self.names)(key)).is_some()
     }
 }

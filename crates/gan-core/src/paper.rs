@@ -3,6 +3,7 @@
 use crate::algorithm::Algorithm;
 use crate::context::{Context, Length};
 use crate::data::{DataInfo, Side, View};
+use crate::layout::Layout;
 use crate::sampler::Sampler;
 use crate::weights::Weights;
 use candle_core::{Device, Result, bail};
@@ -201,6 +202,8 @@ pub trait Paper: Serialize + DeserializeOwned + JsonSchema + Sized {
     /// The settings that make the learning rate: these alone may be changed while a run is under way, as no state
     /// depends on them.
     const RATES: &'static [&'static str] = &["lr"];
+    /// The key names of its networks, by which a file that does not fit is told.
+    const LAYOUTS: &'static [Layout] = &[];
     /// The settings of a preset for a data set.
     fn preset(preset: Preset, data: &DataInfo) -> Self;
     /// Iterations of a preset's run with these settings.
@@ -242,6 +245,12 @@ pub trait Recipe: Sync {
     fn info(&self) -> PaperInfo;
     /// See [`Paper::RATES`].
     fn rates(&self) -> &'static [&'static str];
+    /// See [`Paper::LAYOUTS`].
+    fn layouts(&self) -> &'static [Layout];
+    /// Why it cannot be trained, where it cannot.
+    fn untrained(&self) -> Option<String> {
+        None
+    }
     /// JSON schema of the settings.
     fn schema(&self) -> Schema;
     /// See [`Paper::preset`].
@@ -288,6 +297,10 @@ impl<C: Paper> Recipe for Erased<C> {
         C::RATES
     }
 
+    fn layouts(&self) -> &'static [Layout] {
+        C::LAYOUTS
+    }
+
     fn schema(&self) -> Schema {
         schemars::schema_for!(C)
     }
@@ -320,5 +333,76 @@ impl<C: Paper> Recipe for Erased<C> {
 
     fn open(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
         C::open(weights, device).map_err(|error| weights.named(error))
+    }
+}
+
+/// A paper whose generator opens published weights, and whose training is not here yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Untrained {
+    /// Its facts.
+    pub info: PaperInfo,
+    /// See [`Paper::LAYOUTS`].
+    pub layouts: &'static [Layout],
+    /// See [`Paper::open`].
+    pub open: fn(&Weights, &Device) -> Result<Box<dyn Sampler>>,
+}
+
+impl Untrained {
+    fn refused<T>(&self) -> Result<T> {
+        bail!("{}", self.untrained().unwrap_or_default())
+    }
+}
+
+impl Recipe for Untrained {
+    fn info(&self) -> PaperInfo {
+        self.info
+    }
+
+    fn rates(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn layouts(&self) -> &'static [Layout] {
+        self.layouts
+    }
+
+    fn untrained(&self) -> Option<String> {
+        let name = self.info.name;
+        Some(format!(
+            "{name} cannot be trained yet; its generator is used with weights that are there: cargo xtask sample {name} \
+             --weights FILE --input PICTURE"
+        ))
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::default()
+    }
+
+    fn preset(&self, _: Preset, _: &DataInfo) -> Result<Value> {
+        self.refused()
+    }
+
+    fn steps(&self, _: &Value, _: Preset, _: &DataInfo) -> Result<u64> {
+        self.refused()
+    }
+
+    fn check(&self, _: &Value) -> Result<Value> {
+        self.refused()
+    }
+
+    fn learns(&self, _: &Value) -> Result<Learns> {
+        self.refused()
+    }
+
+    fn parts_end(&self, _: &Value, _: &Length) -> Result<Vec<u64>> {
+        self.refused()
+    }
+
+    fn build(&self, _: &Value, _: &Context) -> Result<Box<dyn Algorithm>> {
+        self.refused()
+    }
+
+    fn open(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
+        (self.open)(weights, device).map_err(|error| weights.named(error))
     }
 }

@@ -286,9 +286,24 @@ impl<M> Net<M> {
         name: &str,
         build: impl Fn(VarBuilder<'static>) -> Result<M>,
     ) -> Result<Self> {
+        Self::open_as(weights, device, name, str::to_string, build)
+    }
+
+    /// The same where the file has other names for what the network asks for: `names` gives the file's.
+    ///
+    /// # Errors
+    /// Those of [`Net::open`], with the file's names.
+    pub fn open_as(
+        weights: &Weights,
+        device: &Device,
+        name: &str,
+        names: impl Fn(&str) -> String + Send + Sync + 'static,
+        build: impl Fn(VarBuilder<'static>) -> Result<M>,
+    ) -> Result<Self> {
+        let names = Arc::new(names);
         let open = || {
             let params = Params::new(name, 0, device, init::as_layers);
-            let opening = Opening::new(&params.vars, weights);
+            let opening = Opening::new(&params.vars, weights, names.clone());
             let live = build(opening.live(device));
             // What does not fit says more than what the network makes of it.
             opening.refuse_misfits(live.is_ok())?;

@@ -8,6 +8,7 @@ use gan_core::nn::{
     strided_conv_transpose, tanh,
 };
 use gan_core::{Columns, Draws, Net, Port, Probe, Sampler, Takes, Weights, check};
+use std::ops::Range;
 
 /// What the sides of a picture are multiples of: it is halved twice.
 const MULTIPLE: usize = 4;
@@ -78,6 +79,27 @@ impl Block {
             h = norm.forward(&conv.forward(&reflection_pad2d(&h, 1)?)?, mode)?;
         }
         add(x, &h)
+    }
+}
+
+/// Whether the blocks of a saved network dropped units after their first half, which counts as a layer, so that the
+/// second convolution is 6 and not 5.
+fn has_dropout(weights: &Weights) -> bool {
+    let second = weights.dims("model.10.conv_block.6.weight");
+    second.is_some_and(|dims| dims.len() == 4)
+}
+
+/// The name of a layer in such a network.
+fn after_dropout(key: &str, blocks: &Range<usize>) -> String {
+    let words: Vec<&str> = key.split('.').collect();
+    match words[..] {
+        ["model", n, "conv_block", layer @ ("5" | "6"), leaf]
+            if n.parse().is_ok_and(|n| blocks.contains(&n)) =>
+        {
+            let layer = if layer == "5" { 6 } else { 7 };
+            format!("model.{n}.conv_block.{layer}.{leaf}")
+        }
+        _ => key.to_string(),
     }
 }
 
@@ -186,7 +208,13 @@ impl ResnetGenerator {
             Norm::Batch | Norm::Layer => weights,
             Norm::Instance => &bare,
         };
-        Ok(Net::open(weights, device, "g", |vb| Self::new(&sizes, vb))?.frozen)
+        let (blocks, dropout) = (10..10 + sizes.blocks, has_dropout(weights));
+        let names = move |key: &str| match dropout {
+            true => after_dropout(key, &blocks),
+            false => key.to_string(),
+        };
+        let build = |vb| Self::new(&sizes, vb);
+        Ok(Net::open_as(weights, device, "g", names, build)?.frozen)
     }
 
     /// How large it is.

@@ -7,8 +7,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::maps::Norm;
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 impl Paper for Config {
@@ -45,6 +45,14 @@ impl Paper for Config {
         }],
         bench: &[("cyclegan", DataInfo::unlabelled(3, 128))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[
+        Layout {
+            name: "ResNet generator (model.N.conv_block.M)",
+            layers: &["model.#", "model.#.conv_block.#"],
+        },
+        gan_core::nn::patch::LAYOUT,
+    ];
 
     /// Those of the paper are in its section 4 and appendix 7.1.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

@@ -6,8 +6,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Setting, Side};
 use gan_core::nn::strided::{Generator, StridedSizes};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 impl Paper for Config {
@@ -41,6 +41,8 @@ impl Paper for Config {
             ("dcgan-c1", DataInfo::unlabelled(1, 64)),
         ],
     };
+
+    const LAYOUTS: &'static [Layout] = &[gan_core::nn::strided::LAYOUT];
 
     /// Those of the paper are in its section 4.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

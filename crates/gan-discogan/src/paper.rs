@@ -6,8 +6,8 @@ use crate::model::Generator;
 use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Setting, Side};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 impl Paper for Config {
@@ -41,6 +41,8 @@ impl Paper for Config {
         }],
         bench: &[("discogan", DataInfo::unlabelled(3, 64))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[gan_core::nn::strided::LAYOUT];
 
     /// README.md says which of these are the paper's and which are choices.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

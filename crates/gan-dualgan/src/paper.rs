@@ -6,8 +6,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::unet::{DROPOUT, Translator};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 impl Paper for Config {
@@ -42,6 +42,8 @@ impl Paper for Config {
         }],
         bench: &[("dualgan", DataInfo::unlabelled(3, 256))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[gan_core::nn::unet::LAYOUT, gan_core::nn::patch::LAYOUT];
 
     /// README.md says which of these are the paper's and which are choices.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

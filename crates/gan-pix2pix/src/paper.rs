@@ -8,8 +8,8 @@ use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::maps::Norm;
 use gan_core::nn::unet::{DROPOUT, Translator};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 impl Paper for Config {
@@ -44,6 +44,8 @@ impl Paper for Config {
         }],
         bench: &[("pix2pix", DataInfo::unlabelled(3, 256))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[gan_core::nn::unet::LAYOUT, gan_core::nn::patch::LAYOUT];
 
     /// Those of the paper are in its sections 3.3 and 6.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

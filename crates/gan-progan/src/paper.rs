@@ -7,8 +7,8 @@ use crate::schedule::Schedule;
 use candle_core::{Device, Result, bail};
 use gan_core::Means::{Always, Channels, Doublings, Nothing, Setting};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Length, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Length, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 /// How the reference names the settings.
@@ -53,6 +53,22 @@ impl Paper for Config {
         ],
         bench: &[("progan", DataInfo::unlabelled(3, 32))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[
+        Layout {
+            name: "generator of ProGAN",
+            layers: &[
+                "initial.dense",
+                "initial.conv",
+                "blocks.#.conv#",
+                "to_rgb.#",
+            ],
+        },
+        Layout {
+            name: "discriminator of ProGAN",
+            layers: &["from_rgb.#", "blocks.#.conv#", "final.conv", "final.dense#"],
+        },
+    ];
 
     /// Those of the paper are section 2's, Table 2's and appendix A.1's; the final size is the data's.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

@@ -6,8 +6,8 @@ use crate::model::Generator;
 use candle_core::{Device, Result};
 use gan_core::Means::{Always, Pixels, Setting};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 impl Paper for Config {
@@ -36,6 +36,17 @@ impl Paper for Config {
         }],
         bench: &[("vanilla", DataInfo::unlabelled(1, 28))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[
+        Layout {
+            name: "generator of the original GAN (gen.N)",
+            layers: &["gen.#"],
+        },
+        Layout {
+            name: "discriminator of the original GAN (disc.N)",
+            layers: &["disc.#"],
+        },
+    ];
 
     /// The paper gives no settings for this form; see README.md, "Settings".
     fn preset(preset: Preset, data: &DataInfo) -> Self {

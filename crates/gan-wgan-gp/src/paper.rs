@@ -6,8 +6,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Nothing, Setting, Side};
 use gan_core::nn::strided::{Generator, StridedSizes};
 use gan_core::{
-    Algorithm, Context, DataInfo, Learns, Paper, PaperInfo, Preset, Recording, Sampler, View,
-    Weights, check,
+    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
+    View, Weights, check,
 };
 
 impl Paper for Config {
@@ -41,6 +41,8 @@ impl Paper for Config {
         }],
         bench: &[("wgan-gp", DataInfo::unlabelled(3, 64))],
     };
+
+    const LAYOUTS: &'static [Layout] = &[gan_core::nn::strided::LAYOUT];
 
     /// Those of the paper are the defaults of its Algorithm 1.
     fn preset(preset: Preset, data: &DataInfo) -> Self {

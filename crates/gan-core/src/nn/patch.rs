@@ -7,9 +7,16 @@
 use super::maps::{Norm, NormLayer};
 use super::{Act, Conv2d, Mode, conv2d};
 use crate::check;
+use crate::layout::Layout;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use gan_kernels::conv;
+
+/// The names of its layers.
+pub const LAYOUT: Layout = Layout {
+    name: "PatchGAN discriminator (model.N)",
+    layers: &["model.#"],
+};
 
 /// Kernel of every layer but the pixel variant's.
 const K: usize = 4;

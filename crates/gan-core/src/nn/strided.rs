@@ -13,12 +13,19 @@ use super::{
 use crate::check;
 use crate::data::DataInfo;
 use crate::draws::Draws;
+use crate::layout::Layout;
 use crate::params::Net;
 use crate::sampler::{Columns, Law, Probe, Sampler, Takes};
 use crate::weights::Weights;
 use candle_core::{Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use gan_kernels::conv;
+
+/// The names of the layers of both networks.
+pub const LAYOUT: Layout = Layout {
+    name: "generator or discriminator of strided convolutions (main.N)",
+    layers: &["main.#"],
+};
 
 /// Kernel of every layer, and the size of the smallest picture inside.
 const K: usize = 4;

@@ -9,11 +9,18 @@ use super::{
 use crate::check;
 use crate::data::Side;
 use crate::draws::Draws;
+use crate::layout::Layout;
 use crate::params::Net;
 use crate::sampler::{Columns, Port, Probe, Sampler, Takes};
 use crate::weights::Weights;
 use candle_core::{Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
+
+/// The names of its layers.
+pub const LAYOUT: Layout = Layout {
+    name: "U-Net generator (model.model.1.model.…)",
+    layers: &["model.model.#", "model.model.**.model.#"],
+};
 
 /// Kernel of every layer.
 const K: usize = 4;

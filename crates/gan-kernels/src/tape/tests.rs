@@ -6,7 +6,7 @@ use crate::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use crate::linear::linear_act;
 use crate::par::testing::with_threads;
 use crate::testing::{Rng, error, numbers};
-use crate::{add, loss, norm, pool2d, resample};
+use crate::{add, add_scaled, loss, norm, pool2d, resample};
 use candle_core::{CpuStorage, D, DType, Device, Layout, Shape, Var};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -102,6 +102,9 @@ fn ops() -> Vec<Case> {
         case("mse", &[PICTURE, PICTURE], |v| loss::mse(&v[0], &v[1])),
         case("l1", &[PICTURE, PICTURE], |v| loss::l1(&v[0], &v[1])),
         case("add", &[PICTURE, PICTURE], |v| add(&v[0], &v[1])),
+        case("add scaled", &[PICTURE, PICTURE], |v| {
+            add_scaled(&v[0], &v[1], 0.2)
+        }),
     ]
 }
 
