@@ -6,7 +6,7 @@ Each round runs both programs, one after the other, in processes of their own.  
 smallest of all rounds counts, as other work on the machine can only make it larger.  A ratio above 1
 means that PyTorch takes longer.  Words after ops choose the ops whose names contain one.  With
 --channels-last PyTorch also runs in that memory format.  The label srresnet stands for the example
-srresnet_step of gan-core.  Build the project first; time nothing while a build runs.
+srresnet_step of gan-core, enlarge for enlarge_time of gan-esrgan.  Build the project first; time nothing while a build runs.
 """
 import argparse
 import json
@@ -23,13 +23,25 @@ def lines(command, env=None):
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
+EXAMPLES = {"srresnet": ["srresnet_step", "40"], "enlarge": ["enlarge_time", "2"]}
+
+
 def own(args, label, rest):
     """The rows of our benchmark of a label."""
-    if label != ["srresnet"]:
+    if label[0] not in EXAMPLES:
         return lines([args.xtask, "bench", *label, *rest])
-    example = os.path.join(os.path.dirname(args.xtask), "examples", "srresnet_step")
+    name, *words = EXAMPLES[label[0]]
+    example = os.path.join(os.path.dirname(args.xtask), "examples", name)
     needed = {"CANDLE_GRAD_DO_NOT_DETACH": "1", "CANDLE_NUM_THREADS": "1", "MIMALLOC_PURGE_DELAY": "-1", "RAYON_NUM_THREADS": str(args.threads)}
-    return lines([example, "40"], {**os.environ, **needed})
+    return lines([example, *words], {**os.environ, **needed})
+
+
+def reference(args, label, rest):
+    """The rows of PyTorch's."""
+    if label == ["enlarge"]:
+        rest = ["--threads", str(args.threads), *(word for word in rest if word == "--channels-last")]
+        return lines([sys.executable, os.path.join(HERE, "enlarge.py"), *rest])
+    return lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *rest])
 
 
 def smaller(best, key, row, names):
@@ -57,10 +69,10 @@ def main():
             for row in own(args, label, [*steps, *common]):
                 smaller(ours, row.get("op") or row["paper"], row,
                         ["ours_median_ms", "ours_min_ms", "walk_min_ms", "candle_ms", "median_s", "min_s", "peak_rss_mib"])
-            for row in lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *steps, *common]):
+            for row in reference(args, label, [*steps, *common]):
                 smaller(torch, row.get("op") or row["paper"], row, ["median_ms", "min_ms", "median_s", "min_s", "peak_rss_mib"])
             if args.channels_last and not ops:
-                for row in lines([sys.executable, os.path.join(HERE, "bench.py"), *label, *steps, *common, "--channels-last"]):
+                for row in reference(args, label, [*steps, *common, "--channels-last"]):
                     smaller(last, row["paper"], row, ["min_s"])
     if ops:
         print("| op | ours ms | candle's walk | PyTorch | stock candle | PyTorch / ours |")

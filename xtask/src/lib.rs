@@ -40,6 +40,7 @@ mod judging;
 pub mod list;
 mod made;
 mod memory;
+mod nearest;
 pub mod observers;
 mod ops;
 pub mod output;

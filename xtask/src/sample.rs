@@ -4,6 +4,7 @@
 use crate::cli::SampleArgs;
 use crate::dataset::How;
 use crate::job::Job;
+use crate::nearest::Nearest;
 use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, Usual, counted};
 use crate::shell::quoted;
@@ -73,9 +74,13 @@ fn of_weights(
             "name a file of the run's weights/, or the run's folder without --weights"
         ))
     }
-    let sampler = recipe
-        .open(&weights, device)
-        .with_context(|| format!("not a generator of {}", args.run))?;
+    let sampler = recipe.open(&weights, device).with_context(|| {
+        let nearest = Nearest::new(papers, &weights);
+        // Of a file of another kind of network, what it is says more than its first key.
+        let other = nearest.filter(|nearest| !nearest.papers.contains(&recipe.info().name));
+        let other = other.map_or(String::new(), |nearest| format!("; {}", nearest.said()));
+        format!("not a generator of {}{other}", args.run)
+    })?;
     let sampler = Judged {
         sampler: &*sampler,
         file,

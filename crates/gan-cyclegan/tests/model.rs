@@ -86,6 +86,34 @@ fn generators_saved_by_pytorch_open_and_make_the_same() {
     }
 }
 
+/// Networks that dropped units in training have the second convolution of a block, and its norm, one place later.
+#[test]
+fn generators_trained_with_dropout_open_and_make_the_same() {
+    for file in ["resnet", "resnet-batch"] {
+        let plain = saved(file);
+        let later = |key: &str| match key.split('.').collect::<Vec<_>>()[..] {
+            ["model", n, "conv_block", "5", leaf] => format!("model.{n}.conv_block.6.{leaf}"),
+            ["model", n, "conv_block", "6", leaf] => format!("model.{n}.conv_block.7.{leaf}"),
+            _ => key.to_string(),
+        };
+        let tensors: BTreeMap<String, Tensor> = plain
+            .iter()
+            .map(|(key, t)| (later(key), t.clone()))
+            .collect();
+        let dropped = Weights::from_tensors(Path::new("dropped"), tensors);
+        assert!(dropped.get("model.11.conv_block.6.weight").is_some());
+        let [a, b] = [&plain, &dropped].map(|weights| {
+            let g = ResnetGenerator::open(weights, &Device::Cpu).unwrap();
+            let pictures = saved("resnet-pictures");
+            values(
+                &g.forward(pictures.get("input").unwrap(), Mode::Eval)
+                    .unwrap(),
+            )
+        });
+        assert_eq!(a, b, "{file}");
+    }
+}
+
 #[test]
 fn other_files_are_refused_by_their_first_keys() {
     let refused = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
