@@ -5,7 +5,7 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 /// Pixels between two pictures of a grid.
-const GAP: usize = 2;
+pub const GAP: usize = 2;
 
 /// An 8-bit picture, row by row, channels last.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -56,6 +56,8 @@ mod opening;
 pub mod optim;
 pub mod paper;
 pub mod params;
+#[cfg(feature = "data")]
+pub mod photo;
 pub mod rng;
 pub mod sampler;
 pub mod source;

@@ -43,29 +43,31 @@ pub fn translate(sampler: &dyn Sampler, input: &Probe, draws: &mut dyn Draws) ->
 }
 
 /// The length that a side is padded to.
-fn target(length: usize, port: &Port) -> usize {
+pub(crate) fn target(length: usize, port: &Port) -> usize {
     length
         .max(port.least)
         .next_multiple_of(port.multiple.max(1))
 }
 
-/// Pictures `[n, c, h, w]` mirrored on at their borders, whose last line is not repeated, until the generator
-/// takes them.
+/// For each line of a side that was padded, the line of the side that it shows: mirrored on at both ends, whose last
+/// line is not repeated. The side has at least one line.
+pub(crate) fn places(length: usize, port: &Port) -> impl Iterator<Item = u32> + use<> {
+    let full = target(length, port);
+    let period = (2 * length.saturating_sub(1)).max(1);
+    let first = period - (full - length) / 2 % period;
+    (0..full).map(move |i| {
+        let at = (first + i) % period;
+        at.min(period - at) as u32
+    })
+}
+
+/// Pictures `[n, c, h, w]` mirrored on at their borders until the generator takes them.
 fn padded(x: &Tensor, port: &Port) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
     if h == 0 || w == 0 {
         bail!("pictures of {h}x{w} cannot be padded")
     }
-    let mirrored = |length: usize| -> Result<Tensor> {
-        let full = target(length, port);
-        let period = (2 * (length - 1)).max(1);
-        let first = period - (full - length) / 2 % period;
-        let places = (0..full).map(|i| {
-            let at = (first + i) % period;
-            at.min(period - at) as u32
-        });
-        Tensor::from_iter(places, x.device())
-    };
+    let mirrored = |length: usize| Tensor::from_iter(places(length, port), x.device());
     match (target(h, port), target(w, port)) == (h, w) {
         true => Ok(x.clone()),
         false => x

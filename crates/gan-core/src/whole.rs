@@ -2,7 +2,7 @@
 
 use crate::error::FileError;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// How the names of files begin that are not whole yet; what an interrupted write leaves has such a name.
@@ -36,6 +36,69 @@ pub fn write_whole(
         .map_err(wrap)?;
     temporary.persist(path).map_err(|e| wrap(e.error))?;
     sync_folder(dir).map_err(wrap)
+}
+
+/// Writes a file whole or not at all, as it is made: `write` is given where its bytes go. What fails there is an
+/// error of the file, what fails otherwise is `write`'s own.
+///
+/// # Errors
+/// Those of `write`; a file that cannot be written.
+pub fn stream_whole<E: From<FileError>>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut own = None;
+    let written = write_whole(path, |file| {
+        let mut sink = Sink {
+            to: BufWriter::new(File::options().write(true).open(file)?),
+            failed: None,
+        };
+        let made = write(&mut sink);
+        match (made, sink.failed.take()) {
+            (_, Some(error)) => Err(error),
+            (Err(error), None) => {
+                let said = std::io::Error::other("it was not made");
+                own = Some(error);
+                Err(said)
+            }
+            (Ok(()), None) => sink.to.flush(),
+        }
+    });
+    match own {
+        Some(error) => Err(error),
+        None => Ok(written?),
+    }
+}
+
+/// Remembers the first error of writing: encoders wrap theirs.
+struct Sink<W> {
+    to: W,
+    failed: Option<std::io::Error>,
+}
+
+impl<W: Write> Sink<W> {
+    fn noted<T>(&mut self, done: std::io::Result<T>) -> std::io::Result<T> {
+        if let Err(error) = &done {
+            let copy = match error.raw_os_error() {
+                Some(code) => std::io::Error::from_raw_os_error(code),
+                None => std::io::Error::new(error.kind(), error.to_string()),
+            };
+            self.failed.get_or_insert(copy);
+        }
+        done
+    }
+}
+
+impl<W: Write> Write for Sink<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let done = self.to.write(bytes);
+        self.noted(done)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let done = self.to.flush();
+        self.noted(done)
+    }
 }
 
 /// Flushes a folder, so that a name that was changed in it outlives a power cut.
@@ -210,6 +273,24 @@ pub fn read_regular(path: &Path) -> std::result::Result<Vec<u8>, FileError> {
     match open_regular(path)?.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(e) => Err(FileError::reading(path, &e)),
+    }
+}
+
+/// The bytes of a regular file that has at most so many.
+///
+/// # Errors
+/// Those of [`open_regular`] and of reading; a larger file.
+pub fn read_within(path: &Path, most: u64) -> std::result::Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    let read = open_regular(path)?.take(most + 1).read_to_end(&mut bytes);
+    read.map_err(|e| FileError::reading(path, &e))?;
+    match bytes.len() as u64 > most {
+        true => Err(FileError::new(
+            path,
+            format!("has more than the {most} bytes that are read"),
+            "make it smaller",
+        )),
+        false => Ok(bytes),
     }
 }
 

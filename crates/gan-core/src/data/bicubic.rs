@@ -20,8 +20,8 @@ fn scaled(length: usize, scale: f64) -> usize {
     (length as f64 * scale).ceil() as usize
 }
 
-/// For each new pixel, the old ones that it is made of and their weights.
-fn taps(from: usize, scale: f64) -> Vec<Vec<(usize, f64)>> {
+/// The old pixels that the new pixel `i` of a side is made of, and their weights.
+pub(crate) fn taps(from: usize, scale: f64, i: usize) -> Vec<(usize, f64)> {
     let widen = scale.min(1.);
     let reach = 2. / widen;
     let mirrored = |i: i64| {
@@ -29,33 +29,29 @@ fn taps(from: usize, scale: f64) -> Vec<Vec<(usize, f64)>> {
         let i = i.rem_euclid(period);
         i.min(period - 1 - i) as usize
     };
-    (0..scaled(from, scale))
-        .map(|i| {
-            // Pixel centres are at whole numbers plus a half.
-            let centre = (i as f64 + 0.5) / scale - 0.5;
-            let first = (centre - reach).floor() as i64;
-            let last = (centre + reach).ceil() as i64;
-            let weights = (first..=last).map(|k| (k, cubic((centre - k as f64) * widen)));
-            let weights: Vec<(i64, f64)> = weights.filter(|(_, weight)| *weight != 0.).collect();
-            let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
-            let normalised = weights
-                .into_iter()
-                .map(|(k, weight)| (mirrored(k), weight / sum));
-            normalised.collect()
-        })
-        .collect()
+    // Pixel centres are at whole numbers plus a half.
+    let centre = (i as f64 + 0.5) / scale - 0.5;
+    let first = (centre - reach).floor() as i64;
+    let last = (centre + reach).ceil() as i64;
+    let weights = (first..=last).map(|k| (k, cubic((centre - k as f64) * widen)));
+    let weights: Vec<(i64, f64)> = weights.filter(|(_, weight)| *weight != 0.).collect();
+    let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    let normalised = weights
+        .into_iter()
+        .map(|(k, weight)| (mirrored(k), weight / sum));
+    normalised.collect()
 }
 
 /// A plane of `from` = (h, w) scaled by a factor, its sides rounded up; neither clipped nor rounded. Gives
 /// the new height and width, too.
 pub fn resized(plane: &[f64], from: (usize, usize), scale: f64) -> (Vec<f64>, (usize, usize)) {
     let to = (scaled(from.0, scale), scaled(from.1, scale));
-    let (rows, columns) = (taps(from.0, scale), taps(from.1, scale));
+    let columns: Vec<_> = (0..to.1).map(|i| taps(from.1, scale, i)).collect();
     let row = |y: usize| plane.chunks_exact(from.1.max(1)).nth(y).unwrap_or(&[]);
     let mut values = Vec::with_capacity(to.0 * to.1);
-    for taps in &rows {
+    for i in 0..to.0 {
         let mut filtered = vec![0f64; from.1];
-        for &(y, weight) in taps {
+        for (y, weight) in taps(from.0, scale, i) {
             for (sum, x) in filtered.iter_mut().zip(row(y)) {
                 *sum += weight * x;
             }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use zip::{CompressionMethod, ZipArchive};
 
-/// The largest file that is read, in bytes; a photograph has a tenth of it.
+/// The largest file of a set that is read, in bytes; a photograph has a tenth of it.
 const LARGEST: u64 = 64 << 20;
 /// Folders within folders.
 const DEEPEST: usize = 16;
@@ -139,19 +139,27 @@ impl Files {
     /// A file that cannot be read or is too large; an entry of a zip file that is encrypted, compressed
     /// by other means than deflate, or not what its header says.
     pub fn read(&self, entry: &Entry) -> Result<Vec<u8>, FileError> {
+        self.read_within(entry, LARGEST)
+    }
+
+    /// The same of a file of at most so many bytes.
+    ///
+    /// # Errors
+    /// Those of [`Files::read`].
+    pub fn read_within(&self, entry: &Entry, most: u64) -> Result<Vec<u8>, FileError> {
         let path = self.path(entry);
         let failed = |e: std::io::Error| FileError::reading(&path, &e);
         let too_large = || {
-            let problem = format!("has more than the {LARGEST} bytes that are read of a picture");
+            let problem = format!("has more than the {most} bytes that are read of a picture");
             FileError::new(&path, problem, "make the picture smaller, or leave it out")
         };
         let mut bytes = Vec::new();
         let archive = match &self.kind {
             Kind::Folder => {
                 let file = open_regular(&path)?;
-                let mut file = file.take(LARGEST + 1);
+                let mut file = file.take(most + 1);
                 file.read_to_end(&mut bytes).map_err(failed)?;
-                if bytes.len() as u64 > LARGEST {
+                if bytes.len() as u64 > most {
                     return Err(too_large());
                 }
                 return Ok(bytes);
@@ -174,7 +182,7 @@ impl Files {
                 "pack the pictures themselves",
             ));
         }
-        if claimed > LARGEST {
+        if claimed > most {
             return Err(too_large());
         }
         // One byte more than claimed is enough to see that the claim is false.

@@ -12,7 +12,7 @@
 //! A folder that holds nothing but one other folder stands for that one. Names that are nearly those of parts are
 //! refused, and what is left out is said. What becomes of pictures of all sizes and kinds is [`Survey`]'s business.
 
-mod decode;
+pub(crate) mod decode;
 mod parallel;
 mod parts;
 pub mod sides;

@@ -132,7 +132,8 @@ struct Enlarged<'a>(&'a Enlarger);
 
 impl Sampler for Enlarged<'_> {
     fn takes(&self) -> Takes {
-        Takes::pictures(Port::new(self.0.channels, 1).least(2).scale(SCALE).reach(1))
+        let port = Port::new(self.0.channels, 1).least(2).scale(SCALE).reach(1);
+        Takes::pictures(port.restoring().bytes(256))
     }
 
     fn sample(&self, input: &Probe, _: &mut dyn Draws) -> Result<Columns> {

@@ -1,7 +1,7 @@
 //! One picture file as 8-bit values, upright, on white; its header before its pixels. The kind of file is decided
 //! by its first bytes.
 //!
-//! Nothing is decoded that would take more than [`LARGEST_DECODED`], whatever the file's own size.
+//! Nothing is decoded that would take more than its [`Bounds`], whatever the file's own size.
 
 use crate::data::kinds::{READ, format, kind_of, name};
 use crate::data::view::LARGEST_SIDE;
@@ -12,8 +12,26 @@ use std::io::Cursor;
 
 const REPLACE: &str = "replace it or take it out of the set";
 
-/// Bytes of a picture as its file has it, decoded, that are held at most: 9,400 x 9,400 pixels in colour.
-const LARGEST_DECODED: u64 = 256 << 20;
+/// What is read at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Pixels a side.
+    pub side: usize,
+    /// Bytes of a picture as its file has it, decoded.
+    pub decoded: u64,
+    /// Whether floating-point values are read.
+    pub floats: bool,
+    /// What to do about a picture that is larger.
+    pub remedy: &'static str,
+}
+
+/// Of a picture in a set: 9,400 x 9,400 pixels in colour.
+const OF_A_SET: Bounds = Bounds {
+    side: LARGEST_SIDE,
+    decoded: 256 << 20,
+    floats: false,
+    remedy: "make it smaller, or take it out of the set",
+};
 /// Bytes that a decoder may take besides, for tables and rows, and as many again as the picture has.
 const BESIDES: u64 = 16 << 20;
 
@@ -65,6 +83,14 @@ pub struct Pixels {
 /// # Errors
 /// What is no picture of a kind that is read; a JPEG without its end; sides above 8192, or too many bytes decoded.
 pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
+    open_within(file, &OF_A_SET)
+}
+
+/// The same within other bounds.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_within<'a>(file: &'a [u8], bounds: &Bounds) -> Result<Opened<'a>, Fault> {
     let Some(format) = format(file) else {
         return Err(match kind_of(file) {
             Some(kind) => (format!("is {kind}, expected a picture ({READ})"), REPLACE),
@@ -98,11 +124,12 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
     };
     let color = decoder.color_type();
     let bytes = decoder.total_bytes().max(4 * frame);
-    check_size(width, height, bytes)?;
+    check_size(width, height, bytes, bounds)?;
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(2 * bytes + BESIDES);
     decoder.set_limits(limits).map_err(broken)?;
-    if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+    let floats = matches!(color, ColorType::Rgb32F | ColorType::Rgba32F);
+    if floats && !bounds.floats {
         let problem = "holds floating-point values, expected 8 or 16 bits a channel".to_string();
         return Err((problem, "save it again with 8 or 16 bits a channel"));
     }
@@ -124,18 +151,18 @@ pub fn open(file: &[u8]) -> Result<Opened<'_>, Fault> {
     })
 }
 
-fn check_size(width: usize, height: usize, bytes: u64) -> Result<(), Fault> {
-    let remedy = "make it smaller, or take it out of the set";
-    if width.max(height) > LARGEST_SIDE {
+fn check_size(width: usize, height: usize, bytes: u64, bounds: &Bounds) -> Result<(), Fault> {
+    let Bounds { side, decoded, .. } = *bounds;
+    if width.max(height) > side {
         let problem = format!(
-            "is {width} pixels wide and {height} high, more than the {LARGEST_SIDE} a side that are read"
+            "is {width} pixels wide and {height} high, more than the {side} a side that are read"
         );
-        return Err((problem, remedy));
+        return Err((problem, bounds.remedy));
     }
-    if bytes > LARGEST_DECODED {
-        let [needs, most] = [bytes, LARGEST_DECODED].map(|bytes| bytes.div_ceil(1 << 20));
+    if bytes > decoded {
+        let [needs, most] = [bytes, decoded].map(|bytes| bytes.div_ceil(1 << 20));
         let problem = format!("takes {needs} MiB decoded, more than the {most} MiB that are read");
-        return Err((problem, remedy));
+        return Err((problem, bounds.remedy));
     }
     Ok(())
 }
@@ -184,17 +211,37 @@ fn has_pages(file: &[u8]) -> bool {
 }
 
 impl Opened<'_> {
+    /// Decodes it as it is, upright.
+    ///
+    /// # Errors
+    /// A damaged picture.
+    pub fn upright(self) -> Result<DynamicImage, Fault> {
+        let format = self.format;
+        let decoded = DynamicImage::from_decoder(self.decoder);
+        let mut picture = decoded.map_err(|e| broken(format, &e))?;
+        picture.apply_orientation(self.orientation);
+        Ok(picture)
+    }
+
+    /// The colour profile that the file has; one that cannot be read is none.
+    pub fn profile(&mut self) -> Option<Vec<u8>> {
+        self.decoder.icc_profile().ok().flatten()
+    }
+
+    /// Whether its kind of file has transparency always, used or not.
+    pub fn always_clear(&self) -> bool {
+        self.format == ImageFormat::Gif
+    }
+
     /// Decodes it.
     ///
     /// # Errors
     /// A damaged picture.
     pub fn pixels(self) -> Result<Pixels, Fault> {
-        let format = self.format;
-        let decoded = DynamicImage::from_decoder(self.decoder);
-        let mut picture = decoded.map_err(|e| broken(format, &e))?;
-        picture.apply_orientation(self.orientation);
+        let channels = self.looks.channels;
+        let picture = self.upright()?;
         let brightest = brightest(&picture);
-        let (bytes, clear) = match (self.looks.channels, picture.color().has_alpha()) {
+        let (bytes, clear) = match (channels, picture.color().has_alpha()) {
             (1, false) => (picture.into_luma8().into_raw(), false),
             (1, true) => on_white::<2>(&picture.into_luma_alpha8().into_raw()),
             (_, false) => (picture.into_rgb8().into_raw(), false),

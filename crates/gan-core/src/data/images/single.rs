@@ -4,6 +4,7 @@ use super::decode::{self, Opened};
 use super::{Entry, Files, left_out, no_pictures};
 use crate::FileError;
 use crate::data::kinds::{self, is_picture};
+use crate::photo::{self, Photo};
 use crate::whole::open_regular;
 use candle_core::{Device, Result as Made, Tensor, bail};
 use std::io::Read;
@@ -195,18 +196,34 @@ impl Album {
     /// # Errors
     /// A name that is not among [`Album::names`]; a picture that cannot be read or decoded.
     pub fn read(&self, name: &str) -> Result<Single, FileError> {
-        let Some(entry) = self.entries.iter().find(|entry| entry.name == name) else {
-            return Err(FileError::new(
+        let entry = self.entry(name)?;
+        let file = self.files.read(entry)?;
+        Single::decode(&file).map_err(|fault| self.faulty(entry, fault))
+    }
+
+    /// The same as its file has it, within the larger bounds of photographs.
+    ///
+    /// # Errors
+    /// Those of [`Album::read`].
+    pub fn photo(&self, name: &str) -> Result<Photo, FileError> {
+        let entry = self.entry(name)?;
+        let file = self.files.read_within(entry, photo::LARGEST)?;
+        Photo::decode(&file).map_err(|fault| self.faulty(entry, fault))
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry, FileError> {
+        let entry = self.entries.iter().find(|entry| entry.name == name);
+        entry.ok_or_else(|| {
+            FileError::new(
                 Path::new(name),
                 "is not among the pictures",
                 "check the name",
-            ));
-        };
-        let file = self.files.read(entry)?;
-        match Single::decode(&file) {
-            Ok(single) => Ok(single),
-            Err((problem, remedy)) => Err(FileError::new(&self.files.path(entry), problem, remedy)),
-        }
+            )
+        })
+    }
+
+    fn faulty(&self, entry: &Entry, (problem, remedy): decode::Fault) -> FileError {
+        FileError::new(&self.files.path(entry), problem, remedy)
     }
 }
 
