@@ -27,6 +27,7 @@ mod own;
 mod own_paper;
 mod papers;
 mod parity;
+mod photos;
 mod program;
 mod refusals;
 mod resume;

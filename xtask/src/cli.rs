@@ -161,7 +161,11 @@ fn keep(word: &str) -> Result<u32, String> {
     cargo xtask sample dcgan --weights g.safetensors -n 16 --seed 7\n\n\
     A generator that takes pictures translates those of --input, each in its own size:\n  \
     cargo xtask sample RUN --input photo.jpg --out drawing.png\n  \
-    cargo xtask sample RUN --input folder --direction b2a --strip --out translated")]
+    cargo xtask sample RUN --input folder --direction b2a --strip --out translated\n\n\
+    One that enlarges or mends keeps what a photograph is (grey, 16 bits, transparency, colour profile) and sees it\n\
+    tile by tile, so that any size fits the memory:\n  \
+    cargo xtask sample RUN --input photo.jpg --out large.png\n  \
+    cargo xtask sample RUN --input album.zip --format jpg --memory 512 --out large/")]
 pub struct SampleArgs {
     /// A run's folder, or a paper's name together with --weights
     pub run: String,
@@ -187,9 +191,19 @@ pub struct SampleArgs {
     /// Which way, for a run that translates both ways [default: a2b]
     #[arg(long, value_enum, value_name = "WAY")]
     pub direction: Option<DirectionArg>,
-    /// Writes the input beside its translation (and what comes back, where both ways are translated)
+    /// Writes the input beside its translation (and what comes back, where both ways are translated); beside a picture
+    /// that was enlarged, the input enlarged by a bicubic filter
     #[arg(long)]
     pub strip: bool,
+    /// Pixels a side of the tiles that a photograph is enlarged in [default: what --memory holds]
+    #[arg(long, value_name = "N", conflicts_with = "memory", value_parser = clap::value_parser!(u32).range(8..=65_535))]
+    pub tile: Option<u32>,
+    /// Pixels around a tile that the generator sees besides; with as many as it reaches no tile shows [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=4096))]
+    pub overlap: Option<u32>,
+    /// MiB of memory that tiles may take, the photograph aside [default: 1024]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub memory: Option<u64>,
     /// Writes a file a picture into a folder, not a grid
     #[arg(long)]
     pub separate: bool,

@@ -1,7 +1,8 @@
 //! `sample --input`: translates pictures of any size, one, a folder or a zip file of them.
 
 use crate::cli::{DirectionArg, SampleArgs};
-use crate::output::{self, Format, Target, Usual, counted};
+use crate::output::{self, Format, Lost, Target, Usual, counted};
+use crate::photos::Photos;
 use crate::translation::{Translation, each, larger, strips};
 use crate::{Usage, one_line, room};
 use anyhow::{Context as _, Result, bail};
@@ -16,8 +17,18 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Pictures for a generator that takes noise, none for one that takes pictures, a direction for one that has
-/// no choice, options of noise for pictures.
+/// no choice, options of noise for pictures, tiles for one that has none.
 pub fn check(takes: &Takes, args: &SampleArgs) -> Result<()> {
+    let tiles = [
+        ("--tile", args.tile.is_some()),
+        ("--overlap", args.overlap.is_some()),
+        ("--memory", args.memory.is_some()),
+    ];
+    if let Some((option, _)) = tiles.iter().find(|(_, given)| *given)
+        && let Some(why) = no_tiles(takes.port.as_ref())
+    {
+        bail!(Usage(format!("{option}: {why}; leave it out")))
+    }
     let problem = match (&takes.port, &args.input) {
         (None, Some(_)) => "--input: this generator takes noise, not pictures; leave it out",
         (None, None) => match (args.direction.is_some(), args.strip) {
@@ -40,6 +51,20 @@ pub fn check(takes: &Takes, args: &SampleArgs) -> Result<()> {
         },
     };
     bail!(Usage(problem.into()))
+}
+
+/// Why pictures are not cut into tiles for a generator, if they are not.
+fn no_tiles(port: Option<&Port>) -> Option<&'static str> {
+    match port {
+        None => Some("this generator takes noise, there is nothing to cut into tiles"),
+        Some(port) if port.reach.is_none() => {
+            Some("what this generator makes of a pixel depends on the whole picture")
+        }
+        Some(port) if !port.restores => {
+            Some("this generator makes other pictures, each of a whole one")
+        }
+        Some(_) => None,
+    }
 }
 
 /// Refuses options that one file in this format cannot follow.
@@ -101,40 +126,60 @@ pub fn sample(
         args,
         device,
     };
+    let photos = match port.restores {
+        true => Some(Photos::new(sampler, args, device, places.format)?),
+        false => None,
+    };
+    let write = |i: usize, name: &String, path: &Path| match &photos {
+        Some(photos) => photos.make(&album, name, (i, names.len()), path),
+        None => {
+            let made = way.made(&album, name);
+            let made = made.and_then(|made| places.format.encode(&made));
+            let file = made.map_err(Lost::Made)?;
+            output::write(path, &file, args.force).map_err(Lost::Written)
+        }
+    };
     let mut bad = Vec::new();
-    for (name, path) in names.iter().zip(&places.paths) {
-        match way
-            .made(&album, name)
-            .map(|made| places.format.encode(&made))
-        {
-            Ok(Ok(file)) => {
-                if let Err(error) = output::write(path, &file, args.force) {
-                    // What was made before stands, and is said.
-                    let made = names.iter().take_while(|other| *other != name).count() - bad.len();
-                    if made > 0 {
-                        say!("{}: {}", counted(made), places.shown.display());
-                    }
-                    return Err(error);
-                }
+    let mut fatal = None;
+    let mut made = 0;
+    for (i, (name, path)) in names.iter().zip(&places.paths).enumerate() {
+        match write(i, name, path) {
+            Ok(()) => made += 1,
+            Err(Lost::Made(error)) if names.len() > 1 => bad.push((name, error)),
+            Err(Lost::Made(error) | Lost::Written(error)) => {
+                fatal = Some(error);
+                break;
             }
-            Ok(Err(error)) | Err(error) if names.len() == 1 => return Err(error),
-            Ok(Err(error)) | Err(error) => bad.push((name, error)),
         }
     }
-    let made = names.len() - bad.len();
+    // What was made before an error stands, and is said.
     if made > 0 {
         say!("{}: {}", counted(made), places.shown.display());
     }
-    match bad.is_empty() {
-        true => Ok(()),
-        false => Err(named(&bad, names.len())),
+    if let Some(photos) = &photos {
+        photos.say_notes();
+    }
+    match fatal {
+        Some(error) => Err(error),
+        None if bad.is_empty() => Ok(()),
+        None => Err(named(&bad, names.len(), &port)),
+    }
+}
+
+/// What a generator does to a picture, in a word.
+fn done(port: &Port) -> &'static str {
+    match (port.restores, port.scale) {
+        (false, _) => "translated",
+        (true, 1) => "restored",
+        (true, _) => "enlarged",
     }
 }
 
 /// What is wrong with pictures of an input: a line each, and all of it in one.
-fn named(bad: &[(&String, anyhow::Error)], of: usize) -> anyhow::Error {
+fn named(bad: &[(&String, anyhow::Error)], of: usize, port: &Port) -> anyhow::Error {
     let was = if bad.len() == 1 { "was" } else { "were" };
-    let what = format!("{} of {} {was} not translated", bad.len(), counted(of));
+    let done = done(port);
+    let what = format!("{} of {} {was} not {done}", bad.len(), counted(of));
     if let [(_, error)] = bad {
         return anyhow::anyhow!("{what}: {}", one_line(error));
     }
@@ -181,8 +226,13 @@ impl Places {
                 let scale = args
                     .scale
                     .map_or(String::new(), |scale| format!("-x{scale}"));
-                let rest = format!("{way}-seed{}{strip}{scale}", args.seed);
-                Target::Folder(usual.path("translated", &rest))
+                let named =
+                    |word: &str, n: Option<u64>| n.map_or(String::new(), |n| format!("-{word}{n}"));
+                let tiles = named("tile", args.tile.map(u64::from))
+                    + &named("overlap", args.overlap.map(u64::from))
+                    + &named("memory", args.memory);
+                let rest = format!("{way}-seed{}{strip}{scale}{tiles}", args.seed);
+                Target::Folder(usual.path(done(port), &rest))
             }
         };
         match target {

@@ -45,6 +45,7 @@ pub mod observers;
 mod ops;
 pub mod output;
 pub mod parity;
+mod photos;
 mod plan;
 pub mod process;
 pub mod registry;
@@ -220,7 +221,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     } else {
         warn!("error: {line}");
     }
-    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+    ExitCode::from(match error {
+        error if error.is::<Usage>() => 2,
+        error if error.is::<photos::Stopped>() => INTERRUPTED,
+        _ => 1,
+    })
 }
 
 fn first_line(text: &str) -> &str {

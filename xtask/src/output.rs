@@ -4,15 +4,15 @@ use crate::Usage;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use gan_core::image::Picture;
+use gan_core::photo::QUALITY;
 use gan_core::{FileError, whole};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::jpeg::JpegEncoder;
 use image::{Delay, DynamicImage, ExtendedColorType, Frame, GrayImage, RgbImage};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Of 100; what a JPEG loses at this is not seen.
-const QUALITY: u8 = 95;
 /// How long a picture of a GIF is seen.
 const SHOWN: Duration = Duration::from_millis(100);
 /// The encoder's choice of colours: 1 is best, 30 fastest.
@@ -163,32 +163,56 @@ pub fn refused(out: &Path, why: &str) -> Usage {
     ))
 }
 
+/// Why a file was not written.
+#[derive(Debug)]
+pub enum Lost {
+    /// What was to be in it could not be made.
+    Made(anyhow::Error),
+    /// It cannot be written, or is there.
+    Written(anyhow::Error),
+}
+
+impl From<FileError> for Lost {
+    fn from(error: FileError) -> Self {
+        Self::Written(error.into())
+    }
+}
+
+impl From<Lost> for anyhow::Error {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Made(error) | Lost::Written(error) => error,
+        }
+    }
+}
+
 /// Writes a file whole, with the folders that it lies in. One that is there stays, unless it would be the same or
 /// `force` is given.
 ///
 /// # Errors
 /// A file that is there and another; one that cannot be written.
 pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
+    Ok(stream(path, force, |to| Ok(to.write_all(bytes)?))?)
+}
+
+/// The same of a file whose bytes are written as they are made, once: beside one that is there they are looked at as far
+/// as they are the same.
+///
+/// # Errors
+/// Those of `make`, and of [`write`].
+pub fn stream(
+    path: &Path,
+    force: bool,
+    make: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<(), Lost> {
     match std::fs::metadata(path) {
-        Ok(about) if !about.is_file() => bail!(FileError::new(
+        Ok(about) if !about.is_file() => Err(FileError::new(
             path,
             "is there already and is no regular file",
-            "choose another --out"
-        )),
-        Ok(_) if !force => {
-            let there = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
-            if there == bytes {
-                return Ok(());
-            }
-            bail!(FileError::new(
-                path,
-                "is there already, with other contents",
-                "choose another --out, or write over it with --force"
-            ))
-        }
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            bail!(FileError::writing(path, &e))
-        }
+            "choose another --out",
+        ))?,
+        Ok(_) if !force => return same(path, make),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(FileError::writing(path, &e))?,
         _ => {}
     }
     if let Some(folder) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
@@ -196,9 +220,65 @@ pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
     }
     // What a link points to is written, not the link.
     let place = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    Ok(whole::write_whole(&place, |file| {
-        std::fs::write(file, bytes)
-    })?)
+    whole::stream_whole(&place, |to| make(to).map_err(Lost::Made))
+}
+
+/// Refuses what would be other contents than those of a file that is there.
+fn same(path: &Path, make: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<(), Lost> {
+    let reading = |e: &std::io::Error| FileError::reading(path, e);
+    let mut there = Compared {
+        there: BufReader::new(whole::open_regular(path)?),
+        differs: false,
+        failed: None,
+    };
+    let made = make(&mut there);
+    if let Some(e) = &there.failed {
+        Err(reading(e))?;
+    }
+    if !there.differs {
+        made.map_err(Lost::Made)?;
+        // What is there may go on.
+        there.differs = !there.there.fill_buf().map_err(|e| reading(&e))?.is_empty();
+    }
+    match there.differs {
+        true => Err(FileError::new(
+            path,
+            "is there already, with other contents",
+            "choose another --out, or write over it with --force",
+        ))?,
+        false => Ok(()),
+    }
+}
+
+/// Takes what a file holds already; the first byte that differs is an error.
+struct Compared<R> {
+    there: R,
+    differs: bool,
+    failed: Option<std::io::Error>,
+}
+
+impl<R: BufRead> Write for Compared<R> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let there = match self.there.fill_buf() {
+            Ok(there) => there,
+            Err(e) => {
+                let said = e.to_string();
+                self.failed = Some(e);
+                return Err(std::io::Error::other(said));
+            }
+        };
+        let n = there.len().min(bytes.len());
+        if there.get(..n) != bytes.get(..n) || (n == 0 && !bytes.is_empty()) {
+            self.differs = true;
+            return Err(std::io::Error::other("it is there with other contents"));
+        }
+        self.there.consume(n);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// "1 picture", "2 pictures".
@@ -237,6 +317,17 @@ mod tests {
         write(&path, b"one", false)?;
         let said = write(&path, b"two", false).map_err(|e| e.to_string());
         assert!(said.is_err_and(|said| said.contains("--force")));
+        assert_eq!(std::fs::read(&path)?, b"one");
+        // The beginning or more of what is there is something else, too.
+        for other in ["on", "onex", ""] {
+            assert!(write(&path, other.as_bytes(), false).is_err());
+        }
+        let fails = |to: &mut dyn Write| {
+            to.write_all(b"o")?;
+            bail!("not made")
+        };
+        assert!(matches!(stream(&path, false, fails), Err(Lost::Made(_))));
+        assert!(matches!(stream(&path, true, fails), Err(Lost::Made(_))));
         assert_eq!(std::fs::read(&path)?, b"one");
         write(&path, b"two", true)?;
         assert_eq!(std::fs::read(&path)?, b"two");

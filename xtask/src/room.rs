@@ -38,6 +38,14 @@ pub fn refuse_beyond(
     Ok(())
 }
 
+/// Refuses what needs more bytes than there are, in the words of `why`. Where the system does not say, nothing is refused.
+///
+/// # Errors
+/// More than there is.
+pub fn require(need: u64, why: impl Fn(&str) -> String) -> Result<()> {
+    available().map_or(Ok(()), |available| refuse(need, available, why))
+}
+
 fn refuse(need: u64, available: u64, why: impl Fn(&str) -> String) -> Result<()> {
     if need <= available {
         return Ok(());

@@ -219,6 +219,9 @@ pub fn progress_bar(quiet: bool) -> impl Fn(&str, usize, usize) + Sync {
         }
         match &bar {
             Some(bar) => {
+                if bar.is_finished() {
+                    bar.reset(); // the next of several
+                }
                 bar.set_length(all as u64);
                 bar.set_position(done as u64);
                 bar.set_message(what.to_string());
