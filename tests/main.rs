@@ -28,6 +28,7 @@ mod own_paper;
 mod papers;
 mod parity;
 mod program;
+mod pth;
 mod refusals;
 mod resume;
 mod sample;

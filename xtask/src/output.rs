@@ -169,11 +169,19 @@ pub fn refused(out: &Path, why: &str) -> Usage {
 /// # Errors
 /// A file that is there and another; one that cannot be written.
 pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
+    write_as(path, bytes, force, "--out")
+}
+
+/// The same; `option` is how the command line names the place.
+///
+/// # Errors
+/// Those of [`write`].
+pub fn write_as(path: &Path, bytes: &[u8], force: bool, option: &str) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(about) if !about.is_file() => bail!(FileError::new(
             path,
             "is there already and is no regular file",
-            "choose another --out"
+            format!("choose another {option}")
         )),
         Ok(_) if !force => {
             let there = std::fs::read(path).map_err(|e| FileError::reading(path, &e))?;
@@ -183,7 +191,7 @@ pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
             bail!(FileError::new(
                 path,
                 "is there already, with other contents",
-                "choose another --out, or write over it with --force"
+                format!("choose another {option}, or write over it with --force")
             ))
         }
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

@@ -8,7 +8,7 @@ use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, Usual, counted};
 use crate::shell::quoted;
 use crate::translation::larger;
-use crate::{Usage, folder, inputs, process, room, samedata, settings, weights};
+use crate::{Usage, folder, inputs, process, room, samedata, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::Split;
@@ -65,17 +65,12 @@ fn of_weights(
             "--data: weights alone do not say which data they learned from; leave it out".into()
         ))
     }
-    let weights = Weights::read(file)?;
-    if weights::is_checkpoint(&weights) {
-        bail!(FileError::new(
-            file,
-            "is a checkpoint, with all of a run's networks",
-            "name a file of the run's weights/, or the run's folder without --weights"
-        ))
-    }
+    let weights = Weights::read_part(file, args.key.as_deref())?;
     let sampler = recipe
         .open(&weights, device)
         .with_context(|| format!("not a generator of {}", args.run))?;
+    let notes = weights.notes().iter();
+    notes.for_each(|note| say!("{}: {note}", file.display()));
     let sampler = Judged {
         sampler: &*sampler,
         file,
