@@ -29,6 +29,7 @@ mod papers;
 mod parity;
 mod photos;
 mod program;
+mod pth;
 mod refusals;
 mod resume;
 mod sample;

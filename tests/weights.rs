@@ -216,7 +216,7 @@ fn what_is_no_weights_file_is_called_what_it_is() {
             &["sample", "cgan", "--weights", name],
             &["weights", "inspect", name, "--threads=1"],
         ] {
-            says(args, 1, &[name, "PyTorch", "save_file"]);
+            says(args, 1, &[name, "cut short", "fetch it again"]);
         }
     }
     let of = ["sample", "cgan", "--weights", "a run"];

@@ -158,7 +158,8 @@ fn keep(word: &str) -> Result<u32, String> {
     cargo xtask sample runs/vanilla/0001 --interpolate 10 --out between.gif\n  \
     cargo xtask sample runs/vanilla/0001 -n 9 --scale 4 --out large/\n  \
     cargo xtask sample runs/cgan/0001 --class 7 -n 25\n  \
-    cargo xtask sample dcgan --weights g.safetensors -n 16 --seed 7\n\n\
+    cargo xtask sample dcgan --weights netG.pth -n 16 --seed 7\n  \
+    cargo xtask sample cyclegan --weights both.pth --key netG_B --input photo.jpg\n\n\
     A generator that takes pictures translates those of --input, each in its own size:\n  \
     cargo xtask sample RUN --input photo.jpg --out drawing.png\n  \
     cargo xtask sample RUN --input folder --direction b2a --strip --out translated\n\n\
@@ -169,9 +170,12 @@ fn keep(word: &str) -> Result<u32, String> {
 pub struct SampleArgs {
     /// A run's folder, or a paper's name together with --weights
     pub run: String,
-    /// A generator's weights (safetensors)
+    /// A generator's weights: PyTorch's (.pth, .pt), safetensors, or a checkpoint
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// Which network of --weights, where it holds several (`weights inspect` lists them)
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    pub key: Option<String>,
     /// Pictures to make (with --interpolate: rows) [default: 64; rows: 8]
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub n: Option<u16>,
@@ -301,6 +305,10 @@ pub enum DataCommand {
 
 /// Options of `weights`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask weights inspect netG.pth\n  \
+    cargo xtask weights inspect checkpoint.pth --key params\n  \
+    cargo xtask weights convert netG.pth g.safetensors")]
 pub struct WeightsArgs {
     /// What to look at.
     #[command(subcommand)]
@@ -310,10 +318,34 @@ pub struct WeightsArgs {
 /// The commands of `weights`.
 #[derive(Debug, Subcommand)]
 pub enum WeightsCommand {
-    /// Says what a weights file or checkpoint is and lists its tensors
+    /// Says what a file is: container, networks, types of numbers, which papers it fits, and its tensors
+    #[command(after_help = "Examples:\n  \
+        cargo xtask weights inspect runs/vanilla/0001/weights/g.safetensors\n  \
+        cargo xtask weights inspect netG.pth\n  \
+        cargo xtask weights inspect checkpoint.pth --key params")]
     Inspect {
-        /// A safetensors file
+        /// A file of PyTorch's (.pth, .pt), a safetensors file or a checkpoint
         file: PathBuf,
+        /// Which network, where the file holds several
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+    },
+    /// Writes a network of a file as safetensors, its numbers of the types that they have
+    #[command(after_help = "Examples:\n  \
+        cargo xtask weights convert netG.pth g.safetensors\n  \
+        cargo xtask weights convert both.pth b.safetensors --key netG_B\n\n\
+    Nothing in a .pth file is run. What was taken and what was left out is said.")]
+    Convert {
+        /// A file of PyTorch's (.pth, .pt), a safetensors file or a checkpoint
+        file: PathBuf,
+        /// The file to write; its name ends with .safetensors
+        out: PathBuf,
+        /// Which network, where the file holds several
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+        /// Writes over a file that is there with other contents
+        #[arg(long)]
+        force: bool,
     },
 }
 

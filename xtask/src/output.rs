@@ -192,7 +192,17 @@ impl From<Lost> for anyhow::Error {
 /// # Errors
 /// A file that is there and another; one that cannot be written.
 pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
-    Ok(stream(path, force, |to| Ok(to.write_all(bytes)?))?)
+    write_as(path, bytes, force, "--out")
+}
+
+/// The same; `option` is how the command line names the place.
+///
+/// # Errors
+/// Those of [`write`].
+pub fn write_as(path: &Path, bytes: &[u8], force: bool, option: &str) -> Result<()> {
+    Ok(stream_as(path, force, option, |to| {
+        Ok(to.write_all(bytes)?)
+    })?)
 }
 
 /// The same of a file whose bytes are written as they are made, once: beside one that is there they are looked at as far
@@ -205,13 +215,22 @@ pub fn stream(
     force: bool,
     make: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<(), Lost> {
+    stream_as(path, force, "--out", make)
+}
+
+fn stream_as(
+    path: &Path,
+    force: bool,
+    option: &str,
+    make: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<(), Lost> {
     match std::fs::metadata(path) {
         Ok(about) if !about.is_file() => Err(FileError::new(
             path,
             "is there already and is no regular file",
-            "choose another --out",
+            format!("choose another {option}"),
         ))?,
-        Ok(_) if !force => return same(path, make),
+        Ok(_) if !force => return same(path, option, make),
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(FileError::writing(path, &e))?,
         _ => {}
     }
@@ -224,7 +243,11 @@ pub fn stream(
 }
 
 /// Refuses what would be other contents than those of a file that is there.
-fn same(path: &Path, make: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<(), Lost> {
+fn same(
+    path: &Path,
+    option: &str,
+    make: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<(), Lost> {
     let reading = |e: &std::io::Error| FileError::reading(path, e);
     let mut there = Compared {
         there: BufReader::new(whole::open_regular(path)?),
@@ -244,7 +267,7 @@ fn same(path: &Path, make: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<
         true => Err(FileError::new(
             path,
             "is there already, with other contents",
-            "choose another --out, or write over it with --force",
+            format!("choose another {option}, or write over it with --force"),
         ))?,
         false => Ok(()),
     }

@@ -9,7 +9,7 @@ use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, Usual, counted};
 use crate::shell::quoted;
 use crate::translation::larger;
-use crate::{Usage, folder, inputs, process, room, samedata, settings, weights};
+use crate::{Usage, folder, inputs, process, room, samedata, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::Split;
@@ -66,14 +66,7 @@ fn of_weights(
             "--data: weights alone do not say which data they learned from; leave it out".into()
         ))
     }
-    let weights = Weights::read(file)?;
-    if weights::is_checkpoint(&weights) {
-        bail!(FileError::new(
-            file,
-            "is a checkpoint, with all of a run's networks",
-            "name a file of the run's weights/, or the run's folder without --weights"
-        ))
-    }
+    let weights = Weights::read_part(file, args.key.as_deref())?;
     let sampler = recipe.open(&weights, device).with_context(|| {
         let nearest = Nearest::new(papers, &weights);
         // Of a file of another kind of network, what it is says more than its first key.
@@ -81,6 +74,8 @@ fn of_weights(
         let other = other.map_or(String::new(), |nearest| format!("; {}", nearest.said()));
         format!("not a generator of {}{other}", args.run)
     })?;
+    let notes = weights.notes().iter();
+    notes.for_each(|note| say!("{}: {note}", file.display()));
     let sampler = Judged {
         sampler: &*sampler,
         file,

@@ -1,72 +1,147 @@
-//! `weights inspect`: what a weights file or checkpoint is.
+//! `weights inspect` and `weights convert`: what a weights file is, and a network of it as safetensors.
 
 use crate::cli::{WeightsArgs, WeightsCommand};
+use crate::nearest::Nearest;
 use crate::observers::thousands;
-use anyhow::Result;
+use crate::{Usage, first_line, output};
+use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
-use gan_core::{Checkpoint, Noise, Recipe, Takes, Weights};
+use gan_core::containers::Held;
+use gan_core::{Contents, Noise, Recipe, Takes, Weights};
 use std::path::Path;
+
+/// What the names of files end with that `convert` writes.
+const ENDING: &str = "safetensors";
 
 /// Runs `weights`.
 pub fn weights(papers: &[&dyn Recipe], args: &WeightsArgs) -> Result<()> {
     match &args.command {
-        WeightsCommand::Inspect { file } => inspect(papers, file),
+        WeightsCommand::Inspect { file, key } => inspect(papers, file, key.as_deref()),
+        WeightsCommand::Convert {
+            file,
+            out,
+            key,
+            force,
+        } => convert(file, out, key.as_deref(), *force),
     }
 }
 
-/// Whether these are a checkpoint's tensors: every one keeps the positions of its source. It must be intact, too.
-pub fn is_checkpoint(weights: &Weights) -> bool {
-    weights.keys().any(|key| key.starts_with("source."))
-}
-
-fn inspect(papers: &[&dyn Recipe], file: &Path) -> Result<()> {
-    let weights = Weights::read(file)?;
+fn inspect(papers: &[&dyn Recipe], file: &Path, key: Option<&str>) -> Result<()> {
+    let contents = Contents::open(file)?;
+    let networks = contents.networks();
+    // Nothing is wrong with a file that holds several networks; they are what is to be shown.
+    let several = key.is_none() && networks.len() > 1 && contents.meant(None).is_err();
+    let weights = match several {
+        true => None,
+        false => Some(contents.take(key)?),
+    };
     say!("{}", file.display());
-    if is_checkpoint(&weights) {
-        let header = Checkpoint::read(file)?.header;
-        say!(
+    match contents.header() {
+        Some(header) => say!(
             "  checkpoint of {} after {} iterations, seed {}, intact",
             header.paper,
             thousands(header.iteration),
             header.seed
-        );
-    } else {
-        // Papers may share a generator.
-        let (mut fits, mut reasons) = (Vec::new(), Vec::new());
-        for recipe in papers {
-            let name = recipe.info().name;
-            match recipe.open(&weights, &Device::Cpu) {
-                Ok(sampler) => fits.push((name, sampler.takes())),
-                Err(error) => {
-                    let text = error.to_string();
-                    reasons.push(format!(
-                        "{name}: {}",
-                        text.lines().next().unwrap_or_default()
-                    ));
-                }
-            }
-        }
-        if fits.is_empty() {
-            say!("  no generator that this program knows");
-            reasons.iter().for_each(|reason| say!("    {reason}"));
-        } else {
-            let names: Vec<_> = fits.iter().map(|(name, _)| *name).collect();
-            say!("  generator of {}", names.join(", "));
-            if let Some((_, takes)) = fits.first() {
-                say!("  takes {}", wanted(takes));
-            }
-        }
+        ),
+        None => say!("  {}", contents.kind()),
     }
-    let numbers: usize = weights.iter().map(|(_, t)| t.elem_count()).sum();
-    say!(
-        "  {} tensors, {} numbers",
-        weights.keys().count(),
-        thousands(numbers as u64)
-    );
+    if networks.len() > 1 {
+        let each = networks.iter();
+        each.for_each(|held| say!("  holds {}: {}", held.name, amount(held)));
+    }
+    let Some(weights) = weights else {
+        say!("  --key NAME says more of one of them");
+        return Ok(());
+    };
+    for note in weights.notes() {
+        say!("  {note}");
+    }
+    fits(papers, &weights);
+    say!("  {}", amount_of(&weights));
     for (key, tensor) in weights.iter() {
         say!("  {key:40} {}", shape(tensor));
     }
     Ok(())
+}
+
+/// Says which papers' generators these are.
+fn fits(papers: &[&dyn Recipe], weights: &Weights) {
+    // Papers may share a generator.
+    let (mut fits, mut reasons) = (Vec::new(), Vec::new());
+    for recipe in papers {
+        let name = recipe.info().name;
+        match recipe.open(weights, &Device::Cpu) {
+            Ok(sampler) => fits.push((name, sampler.takes())),
+            Err(error) => reasons.push((name, first_line(&error.to_string()).to_string())),
+        }
+    }
+    if fits.is_empty() {
+        say!("  no generator that this program knows");
+        // What keeps it from being what it is nearest to; all reasons, where it is near nothing.
+        let nearest = Nearest::new(papers, weights);
+        let about = |name: &str| {
+            nearest
+                .as_ref()
+                .is_none_or(|n| n.papers.first() == Some(&name))
+        };
+        nearest
+            .iter()
+            .for_each(|nearest| say!("    {}", nearest.said()));
+        let reasons = reasons.iter().filter(|(name, _)| about(name));
+        reasons.for_each(|(name, reason)| say!("    {name}: {reason}"));
+        return;
+    }
+    let names: Vec<_> = fits.iter().map(|(name, _)| *name).collect();
+    say!("  generator of {}", names.join(", "));
+    if let Some((_, takes)) = fits.first() {
+        say!("  takes {}", wanted(takes));
+    }
+}
+
+fn convert(file: &Path, out: &Path, key: Option<&str>, force: bool) -> Result<()> {
+    if out.extension().is_none_or(|ending| ending != ENDING) {
+        bail!(Usage(format!(
+            "{}: safetensors are written, name a file that ends with .{ENDING}",
+            out.display()
+        )))
+    }
+    let weights = Weights::read_part(file, key)?;
+    let tensors = weights
+        .iter()
+        .map(|(key, tensor)| (key.to_string(), tensor));
+    let bytes = safetensors::serialize(tensors, None)?;
+    output::write_as(out, &bytes, force, "name")?;
+    for note in weights.notes() {
+        // The numbers are written as they are.
+        if !note.ends_with("32-bit ones") {
+            say!("{}: {note}", file.display());
+        }
+    }
+    say!("{}: {}", out.display(), amount_of(&weights));
+    Ok(())
+}
+
+/// How much a network holds, in words.
+fn amount(held: &Held) -> String {
+    let tensors = match held.tensors {
+        1 => "1 tensor".to_string(),
+        n => format!("{} tensors", thousands(n as u64)),
+    };
+    let numbers = thousands(held.numbers as u64);
+    format!("{tensors}, {numbers} numbers ({})", held.types.join(", "))
+}
+
+fn amount_of(weights: &Weights) -> String {
+    let types = weights.iter().map(|(_, tensor)| tensor.dtype().as_str());
+    let mut types: Vec<String> = types.map(str::to_string).collect();
+    types.sort();
+    types.dedup();
+    amount(&Held {
+        name: String::new(),
+        tensors: weights.keys().count(),
+        numbers: weights.numbers(),
+        types,
+    })
 }
 
 /// What a generator takes, in words.

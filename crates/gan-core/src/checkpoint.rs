@@ -227,6 +227,11 @@ fn entry(bytes: &[u8]) -> std::result::Result<Option<String>, safetensors::SafeT
     Ok(entries.and_then(|entries| entries.get(ENTRY)).cloned())
 }
 
+/// Whether these are a checkpoint's bytes, intact or not.
+pub(crate) fn is_one(bytes: &[u8]) -> bool {
+    entry(bytes).is_ok_and(|json| json.is_some())
+}
+
 /// The format of a checkpoint that a newer version has written. Looked at before all else: of what such a version
 /// writes nothing but the number can be known.
 fn newer(bytes: &[u8]) -> Option<u64> {
@@ -313,7 +318,23 @@ impl Checkpoint {
             newer: false,
         };
         let bytes = crate::whole::read_regular(path).map_err(damaged)?;
-        if let Some(format) = newer(&bytes) {
+        Self::judged(path, &bytes)
+    }
+
+    /// Verifies a checkpoint whose bytes were read.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`].
+    pub(crate) fn of(path: &Path, bytes: &[u8]) -> std::result::Result<Self, FileError> {
+        Self::judged(path, bytes).map_err(|fault| fault.error)
+    }
+
+    fn judged(path: &Path, bytes: &[u8]) -> std::result::Result<Self, Fault> {
+        let damaged = |error| Fault {
+            error,
+            newer: false,
+        };
+        if let Some(format) = newer(bytes) {
             let error = FileError::new(
                 path,
                 format!(
@@ -324,8 +345,8 @@ impl Checkpoint {
             );
             return Err(Fault { error, newer: true });
         }
-        Self::parse(path, &bytes).map_err(|problem| {
-            let error = match entry(&bytes) {
+        Self::parse(path, bytes).map_err(|problem| {
+            let error = match entry(bytes) {
                 Ok(None) => FileError::new(
                     path,
                     "is no checkpoint of this program: it lacks the entry `gan`",

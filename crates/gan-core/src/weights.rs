@@ -1,8 +1,8 @@
-//! A network's weights alone, as one safetensors file: for inference and for sharing.
+//! A network's weights alone: named tensors, for inference and for sharing. Files of them are opened by
+//! [`crate::containers`].
 
-use crate::error::{FileError, shortened};
-use candle_core::{DType, Device, Tensor};
-use safetensors::SafeTensors;
+use crate::error::shortened;
+use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -17,45 +17,13 @@ pub struct Weights {
     /// Where they were read from.
     pub path: PathBuf,
     tensors: BTreeMap<String, Tensor>,
+    kind: String,
+    notes: Vec<String>,
 }
 
 impl Weights {
-    /// Reads a safetensors file.
-    ///
-    /// # Errors
-    /// A folder; a file that is missing, truncated or of another format; a number that is not finite as one of 32
-    /// bits, by its tensor.
-    pub fn read(path: &Path) -> std::result::Result<Self, FileError> {
-        if path.is_dir() {
-            let remedy = "name a file in it (a run's are in its weights/)";
-            return Err(FileError::new(
-                path,
-                "is a folder, not a weights file",
-                remedy,
-            ));
-        }
-        let bytes = crate::whole::read_regular(path)?;
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-            .map_err(|_| no_safetensors(path, &bytes))?;
-        drop(bytes);
-        let weights = Self::from_tensors(path, tensors.into_iter().collect());
-        match weights.endless() {
-            Ok(None) => Ok(weights),
-            Ok(Some((key, x))) => Err(FileError::new(
-                path,
-                format!("holds a number that is not finite: {x} in {key}"),
-                "its training has failed; take weights from before that",
-            )),
-            Err(error) => Err(FileError::new(
-                path,
-                format!("has a tensor that cannot be read ({error})"),
-                "export it again as 32-bit numbers",
-            )),
-        }
-    }
-
     /// The first number that is not finite as one of 32 bits, and its key.
-    fn endless(&self) -> candle_core::Result<Option<(&str, f32)>> {
+    pub(crate) fn endless(&self) -> candle_core::Result<Option<(&str, f32)>> {
         for (key, tensor) in self.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
             let values = tensor.to_dtype(DType::F32)?.flatten_all()?;
             let values = values.to_vec1::<f32>()?;
@@ -77,10 +45,33 @@ impl Weights {
                 .map(|(key, t)| (key.trim_start_matches(WRAPPER).to_string(), t))
                 .collect(),
         };
+        Self::from_file(path, tensors, "tensors in memory".into(), Vec::new())
+    }
+
+    /// Tensors of a file, what its container is, and what is to be said of how they were taken from it.
+    pub(crate) fn from_file(
+        path: &Path,
+        tensors: BTreeMap<String, Tensor>,
+        kind: String,
+        notes: Vec<String>,
+    ) -> Self {
         Self {
             path: path.to_path_buf(),
             tensors,
+            kind,
+            notes,
         }
+    }
+
+    /// The container that they were read from, in words.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What is to be said of how they were taken from their file, a sentence each; nothing where there was nothing to
+    /// choose or to leave out.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The tensor of that key.
@@ -103,8 +94,8 @@ impl Weights {
     pub fn without_statistics(&self) -> Self {
         let tensors = self.tensors.iter().filter(|(key, _)| !is_buffer(key));
         Self {
-            path: self.path.clone(),
             tensors: tensors.map(|(key, t)| (key.clone(), t.clone())).collect(),
+            ..self.clone()
         }
     }
 
@@ -134,31 +125,6 @@ impl Weights {
     /// Keys and tensors, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors.iter().map(|(key, t)| (key.as_str(), t))
-    }
-}
-
-/// How PyTorch's own files begin: a zip file with a pickle in it, or, before 2020, a pickle.
-const PYTORCH: [&[u8]; 2] = [b"PK\x03\x04", b"\x80\x02"];
-
-/// Says what a file is that is no safetensors file.
-fn no_safetensors(path: &Path, bytes: &[u8]) -> FileError {
-    match PYTORCH.iter().any(|begin| bytes.starts_with(begin)) {
-        true => FileError::new(
-            path,
-            "is a file of PyTorch's own kind (.pth, .pt), not a safetensors file",
-            "convert it: python3 -c \"import torch as t, safetensors.torch as s; \
-             s.save_file(t.load('IN.pth', map_location='cpu'), 'OUT.safetensors')\"",
-        ),
-        false if SafeTensors::deserialize(bytes).is_ok() => FileError::new(
-            path,
-            "holds tensors of a type that is not read here",
-            "export it again as 32-bit numbers",
-        ),
-        false => FileError::new(
-            path,
-            "is not a safetensors file, or is cut short",
-            "fetch or export it again",
-        ),
     }
 }
 
