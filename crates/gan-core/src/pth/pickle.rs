@@ -28,14 +28,13 @@ pub(super) enum Node<'a> {
     /// A number that nothing here needs.
     Float,
     Text(&'a str),
-    Bytes(&'a [u8]),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Global(Global),
     Storage(Rc<Storage>),
     Tensor(Rc<TensorAt>),
-    /// Something harmless that is left as it is, such as a number of numpy's.
+    /// Something harmless that is left as it is, such as bytes, or a number of numpy's.
     Other,
 }
 
@@ -625,7 +624,7 @@ impl<'a> Machine<'a> {
         // Python may write half of a surrogate pair, which is no text anywhere else.
         match std::str::from_utf8(taken) {
             Ok(text) => self.push(Node::Text(text)),
-            Err(_) => self.push(Node::Bytes(taken)),
+            Err(_) => self.push(Node::Other),
         }
     }
 
@@ -633,7 +632,7 @@ impl<'a> Machine<'a> {
         let taken = self.take(n)?;
         match std::str::from_utf8(taken) {
             Ok(text) if is_text => self.push(Node::Text(text)),
-            _ => self.push(Node::Bytes(taken)),
+            _ => self.push(Node::Other),
         }
     }
 }

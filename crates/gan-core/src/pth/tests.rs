@@ -131,9 +131,11 @@ fn tensors_share_turn_repeat_and_enter_storages() {
         let weights = Weights::read(&path(name)).unwrap();
         let base = formula(24, 0);
         let at = |rows: &[usize], columns: &[usize]| -> Vec<f32> {
-            let row = |row: &usize| columns.iter().map(move |column| (*row, *column));
-            let places = rows.iter().flat_map(row);
-            places.map(|(row, column)| base[4 * row + column]).collect()
+            let mut chosen = Vec::new();
+            for row in rows {
+                chosen.extend(columns.iter().map(|column| base[4 * row + column]));
+            }
+            chosen
         };
         let turned: Vec<f32> = (0..4).flat_map(|c| at(&[0, 1, 2, 3, 4, 5], &[c])).collect();
         for (key, shape, expected) in [
@@ -178,7 +180,7 @@ fn wrappers_are_taken_off_and_named() {
         ),
         (
             "joined.pth",
-            &["took generator of generator, discriminator"],
+            &["took generator of discriminator, generator"],
         ),
         ("parameters.pth", &[]),
     ] {
