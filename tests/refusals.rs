@@ -218,9 +218,9 @@ $ sample unknown --weights r/weights/g.safetensors
 $ sample vanilla --weights absent.safetensors
 1 error: absent.safetensors: cannot be read (No such file or directory (os error 2)); check the name
 $ sample vanilla --weights text.txt
-1 error: text.txt: is not a safetensors file, or is cut short; fetch or export it again
+1 error: text.txt: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; fetch or export it again
 $ sample vanilla --weights cut.safetensors
-1 error: cut.safetensors: is not a safetensors file, or is cut short; fetch or export it again
+1 error: cut.safetensors: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; fetch or export it again
 $ sample vanilla --weights r/weights/d.safetensors
 1 error: not a generator of vanilla: r/weights/d.safetensors: gen.0.weight is missing
 $ sample dcgan --weights r/weights/g.safetensors
@@ -249,7 +249,7 @@ $ data inspect none
 $ weights inspect absent
 1 error: absent: cannot be read (No such file or directory (os error 2)); check the name
 $ weights inspect text.txt
-1 error: text.txt: is not a safetensors file, or is cut short; fetch or export it again
+1 error: text.txt: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; fetch or export it again
 $ weights inspect damaged/checkpoints/step-00000004.safetensors
 1 error: damaged/checkpoints/step-00000004.safetensors: is damaged or no checkpoint of this program (its contents do not match its hash); resume from the checkpoint before it
 $ parity
@@ -260,7 +260,7 @@ $ parity
 $ parity absent
 1 error: absent: cannot be read (No such file or directory (os error 2)); check the name
 $ parity text.txt
-1 error: text.txt: is not a safetensors file, or is cut short; record it again
+1 error: text.txt: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; record it again
 $ parity r/weights/g.safetensors
 1 error: r/weights/g.safetensors: is no recording of the format gan-reference/1; record it again
 $ bench unknown
