@@ -211,6 +211,21 @@ $ sample pairs --input none
 1 error: none: holds no files; PNG, JPEG, WebP, BMP, TIFF and GIF are read; name a folder or zip file of pictures, or a folder in MNIST's format
 $ sample pairs --input text.txt
 1 error: text.txt: is neither a folder nor a zip file that can be read (invalid Zip archive: Could not find EOCD); name a folder of pictures or a zip file of one
+$ sample r --tile 64
+2 error: --tile: this generator takes noise, there is nothing to cut into tiles; leave it out
+$ sample r --memory 100
+2 error: --memory: this generator takes noise, there is nothing to cut into tiles; leave it out
+$ sample pairs --input few --tile 64
+2 error: --tile: what this generator makes of a pixel depends on the whole picture; leave it out
+$ sample pairs --input few --overlap 8
+2 error: --overlap: what this generator makes of a pixel depends on the whole picture; leave it out
+$ sample pairs --input few --tile 4
+2 error: invalid value '4' for '--tile <N>': 4 is not in 8..=65535
+    For more information, try '--help'.
+$ sample pairs --input few --tile 64 --memory 100
+2 error: the argument '--tile <N>' cannot be used with '--memory <MIB>'
+    Usage: cargo xtask sample --input <PATH> --tile <N> <RUN>
+    For more information, try '--help'.
 $ sample pairs --input few --class 1
 2 error: -n, --class and --interpolate are for generators that take noise; leave them out
 $ sample unknown --weights r/weights/g.safetensors
