@@ -211,6 +211,21 @@ $ sample pairs --input none
 1 error: none: holds no files; PNG, JPEG, WebP, BMP, TIFF and GIF are read; name a folder or zip file of pictures, or a folder in MNIST's format
 $ sample pairs --input text.txt
 1 error: text.txt: is neither a folder nor a zip file that can be read (invalid Zip archive: Could not find EOCD); name a folder of pictures or a zip file of one
+$ sample r --tile 64
+2 error: --tile: this generator takes noise, there is nothing to cut into tiles; leave it out
+$ sample r --memory 100
+2 error: --memory: this generator takes noise, there is nothing to cut into tiles; leave it out
+$ sample pairs --input few --tile 64
+2 error: --tile: what this generator makes of a pixel depends on the whole picture; leave it out
+$ sample pairs --input few --overlap 8
+2 error: --overlap: what this generator makes of a pixel depends on the whole picture; leave it out
+$ sample pairs --input few --tile 4
+2 error: invalid value '4' for '--tile <N>': 4 is not in 8..=65535
+    For more information, try '--help'.
+$ sample pairs --input few --tile 64 --memory 100
+2 error: the argument '--tile <N>' cannot be used with '--memory <MIB>'
+    Usage: cargo xtask sample --input <PATH> --tile <N> <RUN>
+    For more information, try '--help'.
 $ sample pairs --input few --class 1
 2 error: -n, --class and --interpolate are for generators that take noise; leave them out
 $ sample unknown --weights r/weights/g.safetensors
@@ -218,9 +233,9 @@ $ sample unknown --weights r/weights/g.safetensors
 $ sample vanilla --weights absent.safetensors
 1 error: absent.safetensors: cannot be read (No such file or directory (os error 2)); check the name
 $ sample vanilla --weights text.txt
-1 error: text.txt: is not a safetensors file, or is cut short; fetch or export it again
+1 error: text.txt: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; fetch or export it again
 $ sample vanilla --weights cut.safetensors
-1 error: cut.safetensors: is not a safetensors file, or is cut short; fetch or export it again
+1 error: cut.safetensors: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; fetch or export it again
 $ sample vanilla --weights r/weights/d.safetensors
 1 error: not a generator of vanilla: r/weights/d.safetensors: gen.0.weight is missing
 $ sample dcgan --weights r/weights/g.safetensors
@@ -249,7 +264,7 @@ $ data inspect none
 $ weights inspect absent
 1 error: absent: cannot be read (No such file or directory (os error 2)); check the name
 $ weights inspect text.txt
-1 error: text.txt: is not a safetensors file, or is cut short; fetch or export it again
+1 error: text.txt: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; fetch or export it again
 $ weights inspect damaged/checkpoints/step-00000004.safetensors
 1 error: damaged/checkpoints/step-00000004.safetensors: is damaged or no checkpoint of this program (its contents do not match its hash); resume from the checkpoint before it
 $ parity
@@ -260,7 +275,7 @@ $ parity
 $ parity absent
 1 error: absent: cannot be read (No such file or directory (os error 2)); check the name
 $ parity text.txt
-1 error: text.txt: is not a safetensors file, or is cut short; record it again
+1 error: text.txt: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; record it again
 $ parity r/weights/g.safetensors
 1 error: r/weights/g.safetensors: is no recording of the format gan-reference/1; record it again
 $ bench unknown

@@ -39,7 +39,7 @@ const LARGEST_PROFILE: usize = 4 << 20;
 const BOUNDS: Bounds = Bounds {
     side: 65_535,
     decoded: LARGEST,
-    floats: true,
+    alone: true,
     remedy: "make it smaller",
 };
 
@@ -149,7 +149,8 @@ impl Photo {
         if opened.looks.first {
             notes.push("the first of several pictures in the file was read");
         }
-        let (profile, always_clear) = (opened.profile(), opened.always_clear());
+        let profile = opened.profile.take();
+        let (clear, coloured) = (opened.always_clear(), opened.always_coloured());
         let picture = opened.upright()?;
         if matches!(
             picture,
@@ -158,26 +159,36 @@ impl Photo {
             notes.push("floating-point values were read as 16 bits, those from 0 to 1");
         }
         let (kind, bytes) = values(picture);
-        let form = Form {
-            height,
-            width,
-            kind,
+        let photo = Self {
+            form: Form {
+                height,
+                width,
+                kind,
+            },
+            bytes,
+            profile: None,
+            notes,
         };
-        let space: &[u8] = if kind.channels == 1 { b"GRAY" } else { b"RGB " };
+        // What a kind of file cannot say is told by the pixels.
+        let alpha = kind.alpha && !(clear && photo.is_opaque());
+        let channels = match coloured && photo.is_grey() {
+            true => 1,
+            false => kind.channels,
+        };
+        let kind = Kind {
+            channels,
+            alpha,
+            ..kind
+        };
+        let space: &[u8] = if channels == 1 { b"GRAY" } else { b"RGB " };
         let fits = |profile: &Vec<u8>| {
             // What the values were in the file: of CMYK they are RGB by now.
             profile.len() <= LARGEST_PROFILE && profile.get(16..20) == Some(space)
         };
-        let photo = Self {
-            form,
-            bytes,
+        Ok(Self {
             profile: profile.filter(fits),
-            notes,
-        };
-        match always_clear && photo.is_opaque() {
-            true => Ok(photo.without_alpha()),
-            false => Ok(photo),
-        }
+            ..photo.with_kind(kind)
+        })
     }
 
     /// A row's bytes; outside there are none.
@@ -207,16 +218,31 @@ impl Photo {
         !self.form.kind.alpha || (0..height).all(|y| (0..width).all(|x| self.opacity(y, x) == most))
     }
 
-    /// Its colours alone.
-    fn without_alpha(self) -> Self {
-        let kind = Kind {
-            alpha: false,
-            ..self.form.kind
+    /// Whether all its colours are greys.
+    fn is_grey(&self) -> bool {
+        let kind = self.form.kind;
+        let grey = |pixel: &[u8]| {
+            let first = kind.value(pixel, 0);
+            (1..kind.channels).all(|i| kind.value(pixel, i) == first)
         };
-        let pixels = self.bytes.chunks_exact(self.form.kind.bytes().max(1));
-        let colours = pixels.flat_map(|pixel| pixel.iter().take(kind.bytes()));
+        self.bytes.chunks_exact(kind.bytes().max(1)).all(grey)
+    }
+
+    /// The same without the opacity, or with the first of its colours alone, as the kind says.
+    fn with_kind(self, kind: Kind) -> Self {
+        let was = self.form.kind;
+        if was == kind {
+            return self;
+        }
+        let mut bytes = Vec::with_capacity(self.form.height * self.form.width * kind.bytes());
+        for pixel in self.bytes.chunks_exact(was.bytes().max(1)) {
+            let opacity = kind.alpha.then_some(was.channels);
+            for i in (0..kind.channels).chain(opacity) {
+                kind.push(&mut bytes, was.value(pixel, i));
+            }
+        }
         Self {
-            bytes: colours.copied().collect(),
+            bytes,
             form: Form { kind, ..self.form },
             ..self
         }

@@ -19,8 +19,8 @@ pub struct Bounds {
     pub side: usize,
     /// Bytes of a picture as its file has it, decoded.
     pub decoded: u64,
-    /// Whether floating-point values are read.
-    pub floats: bool,
+    /// Whether it is read for itself: floating-point values and the colour profile, too.
+    pub alone: bool,
     /// What to do about a picture that is larger.
     pub remedy: &'static str,
 }
@@ -29,7 +29,7 @@ pub struct Bounds {
 const OF_A_SET: Bounds = Bounds {
     side: LARGEST_SIDE,
     decoded: 256 << 20,
-    floats: false,
+    alone: false,
     remedy: "make it smaller, or take it out of the set",
 };
 /// Bytes that a decoder may take besides, for tables and rows, and as many again as the picture has.
@@ -66,6 +66,8 @@ pub struct Opened<'a> {
     orientation: Orientation,
     /// What the header says.
     pub looks: Looks,
+    /// What the colours mean, of a picture that is read for itself.
+    pub profile: Option<Vec<u8>>,
 }
 
 /// A picture's values, and what only they tell.
@@ -125,11 +127,16 @@ pub fn open_within<'a>(file: &'a [u8], bounds: &Bounds) -> Result<Opened<'a>, Fa
     let color = decoder.color_type();
     let bytes = decoder.total_bytes().max(4 * frame);
     check_size(width, height, bytes, bounds)?;
+    // A TIFF's is not found any more once there are limits. One that cannot be read is none.
+    let profile = match bounds.alone {
+        true => decoder.icc_profile().ok().flatten(),
+        false => None,
+    };
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(2 * bytes + BESIDES);
     decoder.set_limits(limits).map_err(broken)?;
     let floats = matches!(color, ColorType::Rgb32F | ColorType::Rgba32F);
-    if floats && !bounds.floats {
+    if floats && !bounds.alone {
         let problem = "holds floating-point values, expected 8 or 16 bits a channel".to_string();
         return Err((problem, "save it again with 8 or 16 bits a channel"));
     }
@@ -148,6 +155,7 @@ pub fn open_within<'a>(file: &'a [u8], bounds: &Bounds) -> Result<Opened<'a>, Fa
         format,
         orientation,
         looks,
+        profile,
     })
 }
 
@@ -223,14 +231,17 @@ impl Opened<'_> {
         Ok(picture)
     }
 
-    /// The colour profile that the file has; one that cannot be read is none.
-    pub fn profile(&mut self) -> Option<Vec<u8>> {
-        self.decoder.icc_profile().ok().flatten()
-    }
-
     /// Whether its kind of file has transparency always, used or not.
     pub fn always_clear(&self) -> bool {
         self.format == ImageFormat::Gif
+    }
+
+    /// Whether its kind of file has colours always, also of a grey picture.
+    pub fn always_coloured(&self) -> bool {
+        matches!(
+            self.format,
+            ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::WebP
+        )
     }
 
     /// Decodes it.

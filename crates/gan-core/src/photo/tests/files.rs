@@ -44,19 +44,17 @@ fn every_kind_is_read_as_its_file_has_it() {
             if format == ImageFormat::Tiff && (channels, alpha) == (1, true) {
                 continue; // not written
             }
+            // WebP knows colours alone: a grey picture is told by its pixels.
             let found = read(&encoded(&picture, format));
-            if format == ImageFormat::WebP && channels == 1 {
-                assert_eq!(found.form.kind.channels, 3); // it knows colours alone
-                continue;
-            }
             assert_eq!(found, photo, "{format:?}");
         }
     }
     let plain = busy(kind(3, false, false), (8, 8));
     assert_eq!(read(&encoded(&dynamic(&plain), ImageFormat::Bmp)), plain);
+    let grey = busy(kind(1, false, false), (8, 8));
+    assert_eq!(read(&encoded(&dynamic(&grey), ImageFormat::Bmp)), grey);
     let found = read(&encoded(&dynamic(&plain), ImageFormat::Jpeg));
     assert_eq!(found.form, plain.form);
-    let grey = busy(kind(1, false, false), (8, 8));
     let found = read(&encoded(&dynamic(&grey), ImageFormat::Jpeg));
     assert_eq!(found.form, grey.form);
 }

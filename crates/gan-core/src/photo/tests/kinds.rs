@@ -20,7 +20,11 @@ fn with_opacity(colours: &Photo, opacity: impl Fn(usize, usize) -> u16) -> Photo
 
 /// The colours alone, and whether all of it is opaque.
 fn colours(photo: &Photo) -> (Photo, bool) {
-    (photo.clone().without_alpha(), photo.is_opaque())
+    let kind = Kind {
+        alpha: false,
+        ..photo.form.kind
+    };
+    (photo.clone().with_kind(kind), photo.is_opaque())
 }
 
 #[test]
