@@ -32,10 +32,12 @@ pub(super) struct Window<'a> {
     /// The copy, or nothing where tiles can be read from the tensor itself.
     copy: Option<Scratch>,
     tiles: Range<usize>,
+    /// Whether the copy has a slot for each row of tiles, of no more columns than are read; else for each image.
+    by_rows: bool,
     first_channel: usize,
-    /// Floats between channels, between images and between rows.
+    /// Floats between channels, between slots and between rows.
     pub channel: usize,
-    image: usize,
+    slot: usize,
     pub pitch: usize,
 }
 
@@ -61,6 +63,13 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The part of a row of tiles that `tiles` have of it: its first column, and how many.
+    fn columns_of(&self, tiles: &Range<usize>, row: usize) -> (usize, usize) {
+        let from = tiles.start.max(row * self.columns);
+        let to = tiles.end.min((row + 1) * self.columns);
+        (from - row * self.columns, to - from)
+    }
+
     /// The part of the tensor that `tiles` (some at least) read of `channels`.
     pub fn window(&self, level: Level, tiles: Range<usize>, channels: Range<usize>) -> Window<'a> {
         let (per, last) = (self.tiles_per_image(), tiles.end - 1);
@@ -69,14 +78,21 @@ impl<'a> Source<'a> {
             source: *self,
             copy: None,
             tiles: tiles.clone(),
+            // Tiles of wide images lie in two rows at most, and are few of each.
+            by_rows: tiles.len() < self.columns,
             first_channel: channels.start,
             channel: self.height * self.width,
-            image: self.channels * self.height * self.width,
+            slot: self.channels * self.height * self.width,
             pitch: self.width,
         };
         if self.is_whole() {
             return window;
         }
+        let rows = tiles.start / self.columns..last / self.columns + 1;
+        let slots = match window.by_rows {
+            true => rows.clone(),
+            false => images.clone(),
+        };
         // All images have as many rows as the one with the most.
         let span = |image: usize| {
             let to = if image + 1 == images.end {
@@ -86,29 +102,41 @@ impl<'a> Source<'a> {
             };
             to - self.first_row(&tiles, image)
         };
-        let most = images.clone().map(span).max().unwrap_or(0);
+        let (most, columns) = match window.by_rows {
+            true => {
+                let columns = rows.map(|row| self.columns_of(&tiles, row).1);
+                (0, columns.max().unwrap_or(1))
+            }
+            false => (images.map(span).max().unwrap_or(0), self.columns),
+        };
         let height = most * self.step + self.size.0;
-        window.pitch = (self.columns - 1) * self.step + self.size.1;
-        window.image = height * window.pitch;
+        window.pitch = (columns - 1) * self.step + self.size.1;
+        window.slot = height * window.pitch;
         // An odd number of cache lines, so that channels fall into different cache sets.
-        window.channel = ((images.len() * window.image / 16) | 1) * 16 + 16;
+        window.channel = ((slots.len() * window.slot / 16) | 1) * 16 + 16;
         let mut copy = scratch(channels.len() * window.channel + MAX_LANES);
         let at = SendPtr(copy.as_mut_ptr());
         for_each_sized(channels.len(), 2 * channels.len() * window.channel, |c| {
-            for (i, image) in images.clone().enumerate() {
+            for (i, slot) in slots.clone().enumerate() {
+                let (image, row, column) = match window.by_rows {
+                    true => {
+                        let (column, _) = self.columns_of(&tiles, slot);
+                        (slot / self.rows, slot % self.rows, column)
+                    }
+                    false => (slot, self.first_row(&tiles, slot), 0),
+                };
                 let plane = image * self.channels + channels.start + c;
                 let from = plane * self.height * self.width;
-                let top = (self.first_row(&tiles, image) * self.step) as isize;
-                // SAFETY: src is a plane of the tensor, dst the image's part of the channel.
+                // SAFETY: src is a plane of the tensor, dst the slot's part of the channel.
                 unsafe {
                     let call = PadPlane {
                         src: self.data[from..from + self.height * self.width].as_ptr(),
                         height: self.height,
                         width: self.width,
-                        dst: at.get().add(c * window.channel + i * window.image),
+                        dst: at.get().add(c * window.channel + i * window.slot),
                         phases: 1,
-                        y0: self.top + top,
-                        x0: self.left,
+                        y0: self.top + (row * self.step) as isize,
+                        x0: self.left + (column * self.step) as isize,
                         rows: height,
                         columns: window.pitch,
                     };
@@ -127,11 +155,19 @@ impl Window<'_> {
         let s = &self.source;
         let (per, first) = (s.tiles_per_image(), self.tiles.start);
         let (image, y, x) = (t / per, t % per / s.columns, t % s.columns);
-        let (slot, y) = match self.copy {
-            Some(_) => (image - first / per, y - s.first_row(&self.tiles, image)),
-            None => (image, y),
+        let (slot, y, x) = match (&self.copy, self.by_rows) {
+            (Some(_), true) => {
+                let row = t / s.columns;
+                let (column, _) = s.columns_of(&self.tiles, row);
+                (row - first / s.columns, 0, x - column)
+            }
+            (Some(_), false) => {
+                let y = y - s.first_row(&self.tiles, image);
+                (image - first / per, y, x)
+            }
+            (None, _) => (image, y, x),
         };
-        slot * self.image + (y * self.pitch + x) * s.step
+        slot * self.slot + (y * self.pitch + x) * s.step
     }
 
     /// The last tile that it holds.
