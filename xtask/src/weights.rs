@@ -127,8 +127,11 @@ fn amount(held: &Held) -> String {
         1 => "1 tensor".to_string(),
         n => format!("{} tensors", thousands(n as u64)),
     };
-    let numbers = thousands(held.numbers as u64);
-    format!("{tensors}, {numbers} numbers ({})", held.types.join(", "))
+    let numbers = match held.numbers {
+        1 => "1 number".to_string(),
+        n => format!("{} numbers", thousands(n as u64)),
+    };
+    format!("{tensors}, {numbers} ({})", held.types.join(", "))
 }
 
 fn amount_of(weights: &Weights) -> String {

@@ -89,7 +89,7 @@ impl Contents {
             left,
             storages,
         } = pth::read(&bytes)?;
-        let found = |(name, tensors): (String, Vec<(String, Rc<TensorAt>)>)| {
+        let found = |(name, tensors): (String, pth::Named)| {
             let tensors = tensors.into_iter();
             Network::new(
                 name,
@@ -237,8 +237,8 @@ impl Contents {
     fn chosen(&self, key: Option<&str>) -> Result<usize, Fault> {
         if key.is_none() && self.header.is_some() {
             let mut makers = MAKERS.iter();
-            let place = |name: &&str| self.networks.iter().position(|part| part.name == *name);
-            if let Some(at) = makers.find_map(|name| place(&name)) {
+            let place = |name: &str| self.networks.iter().position(|part| part.name == name);
+            if let Some(at) = makers.find_map(|name| place(name)) {
                 return Ok(at);
             }
         }

@@ -60,6 +60,9 @@ impl Fault {
     }
 }
 
+/// Tensors and their names.
+pub(crate) type Named = Vec<(String, Rc<TensorAt>)>;
+
 /// The result of reading a part of a file.
 pub(crate) type Read<T> = std::result::Result<T, Fault>;
 
@@ -71,7 +74,7 @@ pub(crate) struct Pth {
     /// The container, in words.
     pub(crate) kind: &'static str,
     /// Its networks: names as they lie in one another, joined by points, and their tensors.
-    pub(crate) networks: Vec<(String, Vec<(String, Rc<TensorAt>)>)>,
+    pub(crate) networks: Vec<(String, Named)>,
     /// What lies beside them.
     pub(crate) left: Vec<String>,
     /// Where the numbers are.

@@ -1,7 +1,7 @@
 //! A network's weights alone: named tensors, for inference and for sharing. Files of them are opened by
 //! [`crate::containers`].
 
-use crate::error::shortened;
+use crate::error::{cut, shortened};
 use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const WRAPPER: &str = "module.";
 /// Characters of a file's name in an error of what the file holds.
 const NAME: usize = 100;
+/// Characters of a key, where several are named.
+const KEY: usize = 60;
 
 /// Named tensors read from a file.
 #[derive(Clone, Debug)]
@@ -118,7 +120,7 @@ impl Weights {
 
     /// The first keys, for an error that says what a file is not.
     pub fn first_keys(&self) -> String {
-        let keys: Vec<&str> = self.keys().take(3).collect();
+        let keys: Vec<String> = self.keys().take(3).map(|key| cut(key, KEY)).collect();
         keys.join(", ")
     }
 

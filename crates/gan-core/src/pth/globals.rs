@@ -43,7 +43,7 @@ pub(super) fn find(module: &str, name: &str, rest: &[u8]) -> Read<Global> {
         ("torch", "Tensor" | "device")
         | ("torch.nn.parameter", "Parameter")
         | ("collections", "Counter")
-        | ("builtins" | "__builtin__", "set")
+        | ("builtins" | "__builtin__", "set" | "frozenset" | "bytearray")
         | ("_codecs", "encode")
         | ("numpy", "dtype")
         | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")

@@ -7,6 +7,7 @@ use crate::error::brief;
 use candle_core::{DType, Device, Tensor};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 /// How many times the file's size all tensors together may take. They may share numbers and repeat them, but a file
@@ -54,17 +55,17 @@ impl TensorAt {
     /// How many numbers it has; none where no machine could count them.
     fn count(&self) -> Option<usize> {
         // An empty tensor's other sides must not be of any size, either: they are multiplied later.
-        let all = self.shape.iter().map(|&side| side.max(1));
-        let most = all.fold(Some(1usize), |n, side| n?.checked_mul(side))?;
+        let mut all = self.shape.iter().map(|&side| side.max(1));
+        let most = all.try_fold(1usize, |n, side| n.checked_mul(side))?;
         let most = most.checked_mul(8).filter(|&n| n <= isize::MAX as usize);
         most.map(|_| self.shape.iter().product())
     }
 
     /// The last number of the storage that it reaches; none where that is past all counting.
     fn last(&self) -> Option<usize> {
-        let axes = self.shape.iter().zip(&self.strides);
-        axes.fold(Some(self.offset), |last, (side, stride)| {
-            last?.checked_add(side.saturating_sub(1).checked_mul(*stride)?)
+        let mut axes = self.shape.iter().zip(&self.strides);
+        axes.try_fold(self.offset, |last, (side, stride)| {
+            last.checked_add(side.saturating_sub(1).checked_mul(*stride)?)
         })
     }
 
@@ -215,11 +216,10 @@ impl<'a> Maker<'a> {
         place: Place,
         name: &str,
     ) -> Read<&'b [u8]> {
-        if !read.contains_key(&place.start) {
-            let bytes = unpacker.read(place, name)?;
-            read.insert(place.start, bytes);
-        }
-        Ok(read.get(&place.start).map_or(&[][..], |bytes| bytes))
+        Ok(match read.entry(place.start) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => free.insert(unpacker.read(place, name)?),
+        })
     }
 }
 

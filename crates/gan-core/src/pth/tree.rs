@@ -1,11 +1,9 @@
 //! What a file's object is: which of its dicts are networks, and what lies beside them.
 
-use super::numbers::TensorAt;
 use super::pickle::{Id, Machine, Node};
-use super::{Fault, Read, SAVE};
+use super::{Fault, Named, Read, SAVE};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 /// How deep networks may lie in one another's wrappers.
 const DEEPEST: usize = 8;
@@ -20,7 +18,7 @@ const NAMED: usize = 100;
 #[derive(Default)]
 pub(super) struct Tree {
     /// Names as they lie in one another, joined by points, and their tensors.
-    pub(super) networks: Vec<(String, Vec<(String, Rc<TensorAt>)>)>,
+    pub(super) networks: Vec<(String, Named)>,
     /// The names of what lies beside them.
     pub(super) left: Vec<String>,
 }
@@ -159,7 +157,7 @@ impl<'a> Walk<'_, 'a> {
 }
 
 /// Of tensors with one name the last, as in a dict that is filled in this order.
-fn unique(tensors: Vec<(String, Rc<TensorAt>)>) -> Vec<(String, Rc<TensorAt>)> {
+fn unique(tensors: Named) -> Named {
     let map: BTreeMap<_, _> = tensors.into_iter().collect();
     map.into_iter().collect()
 }

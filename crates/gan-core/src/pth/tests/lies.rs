@@ -174,9 +174,15 @@ fn a_zip_file_of_zeros_is_not_unpacked() {
         let mut crc = Crc::new();
         crc.update(pickle);
         let (mut file, mut directory, mut count) = (Vec::new(), Vec::new(), 0u16);
-        let entries: [(&[u8], &[u8], u16, u32, u32); 2] = [
-            (b"a/data.pkl", pickle, 0, pickle.len() as u32, crc.sum()),
-            (name, &packed, 8, claimed, 0),
+        let entries = [
+            (
+                &b"a/data.pkl"[..],
+                pickle,
+                0,
+                pickle.len() as u32,
+                crc.sum(),
+            ),
+            (&name[..], &packed[..], 8, claimed, 0),
         ];
         for (name, bytes, method, size, sum) in entries {
             let mut about = [20u16, 0, method, 0, 0x21].map(u16::to_le_bytes).concat();
