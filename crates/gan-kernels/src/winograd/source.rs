@@ -107,7 +107,7 @@ impl<'a> Source<'a> {
                 let columns = rows.map(|row| self.columns_of(&tiles, row).1);
                 (0, columns.max().unwrap_or(1))
             }
-            false => (images.map(span).max().unwrap_or(0), self.columns),
+            false => (images.clone().map(span).max().unwrap_or(0), self.columns),
         };
         let height = most * self.step + self.size.0;
         window.pitch = (columns - 1) * self.step + self.size.1;

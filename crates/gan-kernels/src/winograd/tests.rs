@@ -111,6 +111,11 @@ fn sizes_of_the_papers_agree_with_plain_loops() {
         shape(1, 96, (16, 16), 72, Form::F42, 1),
         shape(40, 32, (16, 16), 33, Form::F42, 1),
         shape(70, 130, (8, 8), 70, Form::F42, 1),
+        // Rows of more tiles than a task has at a time, which end anywhere in them.
+        shape(1, 20, (9, 1030), 24, Form::F43, 1),
+        shape(2, 33, (5, 517), 40, Form::F43, 1),
+        shape(2, 20, (7, 620), 24, Form::F34, 2),
+        shape(2, 33, (10, 900), 40, Form::F42, 1),
     ]
     .iter()
     .enumerate()
