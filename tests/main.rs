@@ -8,6 +8,7 @@
 mod cli;
 mod device;
 mod edge;
+mod enlarge;
 mod eval;
 mod faults;
 mod finish;

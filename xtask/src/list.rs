@@ -27,10 +27,6 @@ pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     if let Some(why) = recipe.untrained() {
         about(&info);
         say!("\n{why}");
-        recipe
-            .layouts()
-            .iter()
-            .for_each(|layout| say!("opens a {}", layout.name));
         return Ok(());
     }
     let data = dataset::look(info.data, Split::Train, None, &|_, _, _| {})?.info();
