@@ -15,7 +15,7 @@ $ train
     Usage: cargo xtask train <PAPER>
     For more information, try '--help'.
 $ train unknown
-2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
+2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan srgan esrgan
 $ train vanila
 2 error: no paper is called "vanila"; did you mean "vanilla"?
 $ train vanilla --preset best
@@ -229,7 +229,7 @@ $ sample pairs --input few --tile 64 --memory 100
 $ sample pairs --input few --class 1
 2 error: -n, --class and --interpolate are for generators that take noise; leave them out
 $ sample unknown --weights r/weights/g.safetensors
-2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
+2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan srgan esrgan
 $ sample vanilla --weights absent.safetensors
 1 error: absent.safetensors: cannot be read (No such file or directory (os error 2)); check the name
 $ sample vanilla --weights text.txt
@@ -239,7 +239,7 @@ $ sample vanilla --weights cut.safetensors
 $ sample vanilla --weights r/weights/d.safetensors
 1 error: not a generator of vanilla: r/weights/d.safetensors: gen.0.weight is missing
 $ sample dcgan --weights r/weights/g.safetensors
-1 error: not a generator of dcgan: r/weights/g.safetensors: main.0.weight is missing
+1 error: not a generator of dcgan; its keys are nearest to those of a generator of the original GAN (gen.N) (vanilla; 4 of 4 keys): r/weights/g.safetensors: main.0.weight is missing
 $ eval absent
 1 error: absent: no such folder; check the name; runs are under runs/PAPER
 $ eval none
@@ -254,7 +254,7 @@ $ eval r -n 1
 2 error: invalid value '1' for '-n <N>': 1 is not in 2..=100000
     For more information, try '--help'.
 $ info unknown
-2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
+2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan srgan esrgan
 $ data inspect absent
 2 error: --data absent: no such data set and no such folder or file; known: mnist emoji outline textured photos
 $ data inspect text.txt
@@ -275,7 +275,7 @@ $ parity
 $ parity absent
 1 error: absent: cannot be read (No such file or directory (os error 2)); check the name
 $ parity text.txt
-1 error: text.txt: is neither a safetensors file nor one of PyTorch's (.pth, .pt), or is cut short; record it again
+1 error: text.txt: is not a safetensors file, or is cut short; record it again
 $ parity r/weights/g.safetensors
 1 error: r/weights/g.safetensors: is no recording of the format gan-reference/1; record it again
 $ bench unknown

@@ -116,3 +116,29 @@ fn a_picture_made_smaller_first_makes_pytorchs_picture() {
         assert!(far < 1e-4, "{unshuffle}: {far}");
     }
 }
+
+/// Networks of the published size, 16.7 million weights, in three layouts and three containers each. Where
+/// `make_published.py --large` wrote them, `GAN_PUBLISHED` says.
+#[test]
+#[ignore = "needs 600 MB of files that a script makes"]
+fn networks_of_the_published_size_make_the_same_picture() {
+    let folder = PathBuf::from(std::env::var("GAN_PUBLISHED").unwrap());
+    let pictures = Weights::read(&folder.join("pictures.safetensors")).unwrap();
+    let x = pictures.get("x").unwrap().affine(2., -1.).unwrap();
+    for layout in ["own", "trunk", "numbered"] {
+        for container in [".pth", "-legacy.pth", ".safetensors"] {
+            let name = format!("{layout}{container}");
+            let weights = Weights::read(&folder.join(&name)).unwrap();
+            let g = Rrdb::open(&weights, &Device::Cpu).unwrap();
+            let mut draws = CounterRng::new(1, &Device::Cpu);
+            let made = g
+                .sample(&Probe::pictures(Side::A, x.clone()), &mut draws)
+                .unwrap();
+            let made = made.get("fake").unwrap().affine(0.5, 0.5).unwrap();
+            let far = (made - pictures.get("y").unwrap()).unwrap().abs().unwrap();
+            let far: f32 = far.max_all().unwrap().to_scalar().unwrap();
+            println!("{name}: {far:e}");
+            assert!(far < 1e-4, "{name}: {far}");
+        }
+    }
+}

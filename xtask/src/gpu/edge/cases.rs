@@ -8,7 +8,7 @@ use gan_kernels::act::{self, Act};
 use gan_kernels::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use gan_kernels::linear::{linear, linear_act};
 use gan_kernels::optim::{Adam, AdamConfig, RmsProp, RmsPropConfig, Sgd, SgdConfig};
-use gan_kernels::{add, loss, norm, pool2d, resample, tape};
+use gan_kernels::{add, add_scaled, loss, norm, pool2d, resample, tape};
 use std::fmt;
 use std::rc::Rc;
 
@@ -217,6 +217,13 @@ fn activations(all: &mut Vec<Case>) {
         let args = [arg(&[3, 5], 1.).view(view), arg(&[3, 5], 1e-3)];
         op.case(format!("{view:?}"), &args, |v| add(&v[0], &v[1]));
         op.case(format!("{view:?}, twice"), &args, |v| add(&v[0], &v[0]));
+    }
+    let mut op = of(all, &["add_scaled"]);
+    for view in VIEWS {
+        let args = [arg(&[3, 5], 1.).view(view), arg(&[3, 5], 1e-3)];
+        op.case(format!("{view:?}"), &args, |v| {
+            add_scaled(&v[0], &v[1], 0.2)
+        });
     }
 }
 
