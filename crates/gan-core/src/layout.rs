@@ -45,14 +45,13 @@ pub fn nearest<'a, T>(
     layouts: impl IntoIterator<Item = (T, &'a Layout)>,
     weights: &Weights,
 ) -> Option<(T, &'a Layout)> {
-    let mut best: Option<((usize, Reverse<usize>), (T, &Layout))> = None;
-    for (whose, layout) in layouts {
-        let rank = (layout.among(weights), Reverse(layout.layers.len()));
-        if rank.0 > 0 && best.as_ref().is_none_or(|(before, _)| rank > *before) {
-            best = Some((rank, (whose, layout)));
-        }
-    }
-    best.map(|(_, found)| found)
+    let rank = |layout: &Layout| (layout.among(weights), Reverse(layout.layers.len()));
+    let some = layouts.into_iter();
+    let some = some.filter(|(_, layout)| layout.among(weights) > 0);
+    some.reduce(|best, other| match rank(other.1) > rank(best.1) {
+        true => other,
+        false => best,
+    })
 }
 
 /// Whether words are those of a pattern.
