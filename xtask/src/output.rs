@@ -198,7 +198,7 @@ pub fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
 /// The same; `option` is how the command line names the place.
 ///
 /// # Errors
-/// Those of [`write`].
+/// Those of [`write()`].
 pub fn write_as(path: &Path, bytes: &[u8], force: bool, option: &str) -> Result<()> {
     Ok(stream_as(path, force, option, |to| {
         Ok(to.write_all(bytes)?)
@@ -209,7 +209,7 @@ pub fn write_as(path: &Path, bytes: &[u8], force: bool, option: &str) -> Result<
 /// as they are the same.
 ///
 /// # Errors
-/// Those of `make`, and of [`write`].
+/// Those of `make`, and of [`write()`].
 pub fn stream(
     path: &Path,
     force: bool,
