@@ -1,7 +1,7 @@
 //! `sample --input` with a generator that enlarges: kinds that are kept, tiles, folders with faults, what is never left
 //! half.
 
-use crate::program::{bytes, command, error_line, ok, run};
+use crate::program::{bytes, command, error_line, names, ok, run};
 use image::{DynamicImage, GenericImageView, ImageFormat};
 use std::fs;
 use std::path::Path;
@@ -51,16 +51,6 @@ fn made(dir: &Path, run: &str, input: &str, rest: &[&str]) -> String {
 
 fn open(path: &Path) -> DynamicImage {
     image::load_from_memory(&bytes(path)).unwrap()
-}
-
-/// Every file of a folder, those that begin with a dot too.
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).unwrap().flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 /// One photograph of each kind, and what is no photograph.

@@ -22,23 +22,17 @@ fn folder(names: &[&str]) -> tempfile::TempDir {
     dir
 }
 
+/// Pictures of vanilla's generator with these weights, and what is said on the way.
+fn sampled(dir: &Path, weights: &str, out: &str) -> (Vec<u8>, String) {
+    let sample = ["sample", "vanilla", "--weights", weights];
+    let said = ok("", dir, &[&sample[..], &["-n", "4", "--out", out]].concat());
+    (bytes(&dir.join(out)), said)
+}
+
 #[test]
 fn pictures_of_a_pth_are_those_of_its_safetensors() {
     let dir = folder(&["vanilla.pth", "vanilla-legacy.pth"]);
-    let sample = |weights: &str, out: &str| {
-        let args = [
-            "sample",
-            "vanilla",
-            "--weights",
-            weights,
-            "-n",
-            "4",
-            "--out",
-            out,
-        ];
-        let said = ok("", dir.path(), &args);
-        (bytes(&dir.path().join(out)), said)
-    };
+    let sample = |weights: &str, out: &str| sampled(dir.path(), weights, out);
     let (zip, said) = sample("vanilla.pth", "a.png");
     for word in ["took generator of generator, discriminator", "module."] {
         assert!(said.contains(word), "{word:?} in {said}");
@@ -248,20 +242,7 @@ fn a_checkpoint_gives_its_generator() {
         }
     }
     let path = "vanilla-run/checkpoints/step-00000002.safetensors";
-    let sample = |weights: &str, out: &str| {
-        let args = [
-            "sample",
-            "vanilla",
-            "--weights",
-            weights,
-            "-n",
-            "4",
-            "--out",
-            out,
-        ];
-        ok("", dir.path(), &args);
-        bytes(&dir.path().join(out))
-    };
+    let sample = |weights: &str, out: &str| sampled(dir.path(), weights, out).0;
     assert_eq!(
         sample(path, "a.png"),
         sample("vanilla-run/weights/g.safetensors", "b.png")

@@ -1,6 +1,6 @@
 //! `sample`: where pictures go, in which format, what is never written over, what of an input is bad.
 
-use crate::program::{bytes, command, error_line, fails, ok, run};
+use crate::program::{bytes, command, error_line, fails, names, ok, run};
 use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 use std::fs;
@@ -23,15 +23,6 @@ fn says(said: &str, words: &[&str]) {
 fn size(path: &Path) -> (u32, u32) {
     let picture = image::load_from_memory(&bytes(path)).unwrap();
     (picture.width(), picture.height())
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).unwrap().flatten();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 /// A picture whose every pixel differs from the next.

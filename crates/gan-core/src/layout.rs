@@ -1,6 +1,7 @@
 //! Key names of networks as files have them, by which a file that fits nothing is said to be nearest to something.
 
 use crate::weights::Weights;
+use candle_core::{Result, bail};
 use std::cmp::Reverse;
 
 /// What a layer's tensors are called.
@@ -36,6 +37,38 @@ impl Layout {
     /// How many of a file's keys name tensors of such a network.
     pub fn among(&self, weights: &Weights) -> usize {
         weights.keys().filter(|key| self.has(key)).count()
+    }
+}
+
+/// Channels of a file's convolutions, by which the sizes of its network are told.
+pub struct Kernels<'a> {
+    weights: &'a Weights,
+    /// Whether it is a network of the layout but for some keys.
+    is_near: bool,
+}
+
+impl<'a> Kernels<'a> {
+    /// Of a file that is read as a network of this layout with so many blocks.
+    pub fn new(weights: &'a Weights, layout: &Layout, blocks: usize) -> Self {
+        let is_near = 2 * layout.among(weights) >= weights.keys().count() && blocks > 0;
+        Self { weights, is_near }
+    }
+
+    /// Output and input channels of the convolution with that key. Where half of all keys are of the layout and this
+    /// one is missing, those of published networks: so all keys are compared, and all that is wrong is named.
+    ///
+    /// # Errors
+    /// A key that is missing or no convolution's, in a file of something else.
+    pub fn channels(&self, key: &str, published: (usize, usize)) -> Result<(usize, usize)> {
+        match self.weights.dims(key) {
+            Some(&[outputs, inputs, _, _]) => Ok((outputs, inputs)),
+            _ if self.is_near => Ok(published),
+            Some(dims) => bail!("{key} is {dims:?}, expected two numbers of channels and a kernel"),
+            None => bail!(
+                "{key} is missing, the file begins with {}",
+                self.weights.first_keys()
+            ),
+        }
     }
 }
 

@@ -2,36 +2,44 @@
 
 use crate::model::{Rrdb, RrdbSizes};
 use candle_core::{Device, Result, bail};
-use gan_core::{Layout, Net, Weights, check, layout};
+use gan_core::layout::{self, Kernels, Layout};
+use gan_core::{Net, Weights, check};
+
+/// The network's own names.
+const OWN: Layout = Layout {
+    name: "RRDB network (body.N.rdbM.convK)",
+    layers: &[
+        "conv_first",
+        "body.#.rdb#.conv#",
+        "conv_body",
+        "conv_up#",
+        "conv_hr",
+        "conv_last",
+    ],
+};
+/// Those of the authors' code of 2019.
+const TRUNK: Layout = Layout {
+    name: "RRDB network as of 2019 (RRDB_trunk.N.RDBM.convK)",
+    layers: &[
+        "conv_first",
+        "RRDB_trunk.#.RDB#.conv#",
+        "trunk_conv",
+        "upconv#",
+        "HRconv",
+        "conv_last",
+    ],
+};
+/// Those of the authors' code of 2018, where layers are numbered.
+const NUMBERED: Layout = Layout {
+    name: "RRDB network as of 2018 (model.1.sub.N.RDBM.convK)",
+    layers: &["model.#", "model.1.sub.#.RDB#.conv#.0", "model.1.sub.#"],
+};
 
 /// The three ways in which files name the layers, and the discriminator's.
 pub const LAYOUTS: &[Layout] = &[
-    Layout {
-        name: "RRDB network (body.N.rdbM.convK)",
-        layers: &[
-            "conv_first",
-            "body.#.rdb#.conv#",
-            "conv_body",
-            "conv_up#",
-            "conv_hr",
-            "conv_last",
-        ],
-    },
-    Layout {
-        name: "RRDB network as of 2019 (RRDB_trunk.N.RDBM.convK)",
-        layers: &[
-            "conv_first",
-            "RRDB_trunk.#.RDB#.conv#",
-            "trunk_conv",
-            "upconv#",
-            "HRconv",
-            "conv_last",
-        ],
-    },
-    Layout {
-        name: "RRDB network as of 2018 (model.1.sub.N.RDBM.convK)",
-        layers: &["model.#", "model.1.sub.#.RDB#.conv#.0", "model.1.sub.#"],
-    },
+    OWN,
+    TRUNK,
+    NUMBERED,
     Layout {
         name: "discriminator of ESRGAN",
         layers: &["conv#_#", "bn#_#", "linear#"],
@@ -41,22 +49,26 @@ pub const LAYOUTS: &[Layout] = &[
 /// Which of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Names {
-    /// The network's own.
+    /// [`OWN`]
     Own,
-    /// Those of the authors' code of 2019.
+    /// [`TRUNK`]
     Trunk,
-    /// Those of the authors' code of 2018, where layers are numbered.
+    /// [`NUMBERED`]
     Numbered,
 }
 
 impl Names {
-    /// Those that most of a file's keys are of.
-    fn of(weights: &Weights) -> Self {
-        let all = [Self::Own, Self::Trunk, Self::Numbered];
-        let all = all.into_iter().zip(LAYOUTS);
-        // The first of several: keys that all have say nothing.
-        let most = all.rev().max_by_key(|(_, layout)| layout.among(weights));
-        most.map_or(Self::Own, |(names, _)| names)
+    /// Those that most of a file's keys are of, and their layout.
+    fn of(weights: &Weights) -> (Self, &'static Layout) {
+        let all = [(Self::Trunk, &TRUNK), (Self::Numbered, &NUMBERED)];
+        let own = (Self::Own, &OWN);
+        // Keys that all have say nothing: the network's own names come before the others.
+        all.into_iter().fold(own, |best, other| {
+            match other.1.among(weights) > best.1.among(weights) {
+                true => other,
+                false => best,
+            }
+        })
     }
 
     /// The file's name of a layer of ours, in a network with so many blocks and doublings.
@@ -161,26 +173,11 @@ impl Rrdb {
 }
 
 fn recognise(weights: &Weights) -> Result<(Names, RrdbSizes)> {
-    let names = Names::of(weights);
+    let (names, layout) = Names::of(weights);
     let (blocks, ups) = names.counts(weights);
-    // What most keys are of is compared key by key, also where those that say how large it is are missing.
-    let most = LAYOUTS
-        .iter()
-        .take(3)
-        .map(|layout| layout.among(weights))
-        .max();
-    let is_near = 2 * most.unwrap_or(0) >= weights.keys().count() && blocks > 0;
-    let kernel = |layer: &str, usual: (usize, usize)| {
-        let key = names.key(layer, blocks, ups);
-        match weights.dims(&key) {
-            Some(&[outputs, inputs, _, _]) => Ok((outputs, inputs)),
-            _ if is_near => Ok(usual),
-            Some(dims) => bail!("{key} is {dims:?}, expected two numbers of channels, 3, 3"),
-            None => bail!(
-                "{key} is missing, the file begins with {}",
-                weights.first_keys()
-            ),
-        }
+    let kernels = Kernels::new(weights, layout, blocks);
+    let kernel = |layer: &str, published: (usize, usize)| {
+        kernels.channels(&names.key(layer, blocks, ups), published)
     };
     let (growth, _) = kernel("body.0.rdb1.conv1.weight", (32, 64))?;
     let (width, inputs) = kernel("conv_first.weight", (64, 3))?;

@@ -3,35 +3,41 @@
 use crate::model::{SrResnet, SrResnetSizes};
 use crate::msr::{MsrResnet, MsrResnetSizes};
 use candle_core::{Device, Result, bail};
-use gan_core::{Layout, Net, Sampler, Weights, check, layout};
+use gan_core::layout::{self, Kernels, Layout};
+use gan_core::{Net, Sampler, Weights, check};
 
-/// The names of the paper's network, of that of public toolboxes, and of the discriminator.
+/// The names of the paper's network.
+const SRRESNET: Layout = Layout {
+    name: "SRResNet (with batch norm)",
+    layers: &[
+        "conv_first",
+        "act_first",
+        "body.#.conv#",
+        "body.#.bn#",
+        "body.#.act",
+        "conv_body",
+        "bn_body",
+        "up.#.conv",
+        "up.#.act",
+        "conv_last",
+    ],
+};
+/// The names of the network of public toolboxes.
+const MSRRESNET: Layout = Layout {
+    name: "MSRResNet (without batch norm)",
+    layers: &[
+        "conv_first",
+        "body.#.conv#",
+        "upconv#",
+        "conv_hr",
+        "conv_last",
+    ],
+};
+
+/// Both, and the discriminator's.
 pub const LAYOUTS: &[Layout] = &[
-    Layout {
-        name: "SRResNet (with batch norm)",
-        layers: &[
-            "conv_first",
-            "act_first",
-            "body.#.conv#",
-            "body.#.bn#",
-            "body.#.act",
-            "conv_body",
-            "bn_body",
-            "up.#.conv",
-            "up.#.act",
-            "conv_last",
-        ],
-    },
-    Layout {
-        name: "MSRResNet (without batch norm)",
-        layers: &[
-            "conv_first",
-            "body.#.conv#",
-            "upconv#",
-            "conv_hr",
-            "conv_last",
-        ],
-    },
+    SRRESNET,
+    MSRRESNET,
     Layout {
         name: "discriminator of SRGAN, or VGG network",
         layers: &["features.#", "classifier.#"],
@@ -43,39 +49,9 @@ pub const LAYOUTS: &[Layout] = &[
 /// # Errors
 /// Keys or shapes of something else; keys that are missing, left over or of another shape.
 pub fn open(weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-    let among = |layout: &Layout| layout.among(weights);
-    match LAYOUTS.iter().map(among).collect::<Vec<_>>()[..] {
-        [with, without, ..] if with > without => Ok(Box::new(SrResnet::open(weights, device)?)),
-        _ => Ok(Box::new(MsrResnet::open(weights, device)?)),
-    }
-}
-
-/// What the sizes are read from.
-struct Shapes<'a> {
-    weights: &'a Weights,
-    /// Whether most keys are of the layout: then all are compared, also where those that say how large the network is
-    /// are missing.
-    is_near: bool,
-}
-
-impl<'a> Shapes<'a> {
-    fn new(weights: &'a Weights, layout: Option<&Layout>, blocks: usize) -> Self {
-        let among = layout.map_or(0, |layout| layout.among(weights));
-        let is_near = 2 * among >= weights.keys().count() && blocks > 0;
-        Self { weights, is_near }
-    }
-
-    /// Output and input channels of a convolution.
-    fn kernel(&self, key: &str, usual: (usize, usize)) -> Result<(usize, usize)> {
-        match self.weights.dims(key) {
-            Some(&[outputs, inputs, _, _]) => Ok((outputs, inputs)),
-            _ if self.is_near => Ok(usual),
-            Some(dims) => bail!("{key} is {dims:?}, expected two numbers of channels and a kernel"),
-            None => bail!(
-                "{key} is missing, the file begins with {}",
-                self.weights.first_keys()
-            ),
-        }
+    match SRRESNET.among(weights) > MSRRESNET.among(weights) {
+        true => Ok(Box::new(SrResnet::open(weights, device)?)),
+        false => Ok(Box::new(MsrResnet::open(weights, device)?)),
     }
 }
 
@@ -95,8 +71,8 @@ impl SrResnet {
     /// Keys or shapes of something else.
     pub fn recognise(weights: &Weights) -> Result<SrResnetSizes> {
         let blocks = layout::count(weights, "body.");
-        let shapes = Shapes::new(weights, LAYOUTS.first(), blocks);
-        let (width, channels) = shapes.kernel("conv_first.weight", (64, 3))?;
+        let kernels = Kernels::new(weights, &SRRESNET, blocks);
+        let (width, channels) = kernels.channels("conv_first.weight", (64, 3))?;
         check(channels, width, blocks)?;
         let ups = layout::count(weights, "up.");
         check::within("ups", ups, 0..=4)?;
@@ -125,10 +101,10 @@ impl MsrResnet {
     /// Keys or shapes of something else.
     pub fn recognise(weights: &Weights) -> Result<MsrResnetSizes> {
         let blocks = layout::count(weights, "body.");
-        let shapes = Shapes::new(weights, LAYOUTS.get(1), blocks);
-        let (width, channels) = shapes.kernel("conv_first.weight", (64, 3))?;
+        let kernels = Kernels::new(weights, &MSRRESNET, blocks);
+        let (width, channels) = kernels.channels("conv_first.weight", (64, 3))?;
         check(channels, width, blocks)?;
-        let (up, _) = shapes.kernel("upconv1.weight", (4 * width, width))?;
+        let (up, _) = kernels.channels("upconv1.weight", (4 * width, width))?;
         let scale = match (weights.dims("upconv2.weight").is_some(), up / width) {
             (true, _) => 4,
             (false, 9) => 3,
