@@ -165,8 +165,8 @@ fn keep(word: &str) -> Result<u32, String> {
     cargo xtask sample RUN --input folder --direction b2a --strip --out translated\n\n\
     One that enlarges or mends keeps what a photograph is (grey, 16 bits, transparency, colour profile) and sees it\n\
     tile by tile, so that any size fits the memory:\n  \
-    cargo xtask sample RUN --input photo.jpg --out large.png\n  \
-    cargo xtask sample RUN --input album.zip --format jpg --memory 512 --out large/")]
+    cargo xtask sample esrgan --weights x4.pth --input photo.jpg --out large.png\n  \
+    cargo xtask sample esrgan --weights x4.pth --input album.zip --format jpg --memory 512 --out large/")]
 pub struct SampleArgs {
     /// A run's folder, or a paper's name together with --weights
     pub run: String,

@@ -88,7 +88,7 @@ fn bare_again<T>(network: Network<T>) -> Network<T> {
 }
 
 /// A network without what is before all of its keys.
-fn bare<T>(mut network: Network<T>) -> Network<T> {
+pub(crate) fn bare<T>(mut network: Network<T>) -> Network<T> {
     while let Some(prefix) = PREFIXES.iter().find(|prefix| {
         let mut keys = network.tensors.iter();
         !network.tensors.is_empty() && keys.all(|(key, _)| key.starts_with(**prefix))

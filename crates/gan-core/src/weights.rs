@@ -2,12 +2,11 @@
 //! [`crate::containers`].
 
 use crate::error::{cut, shortened};
+use crate::networks::{Network, bare};
 use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What PyTorch puts before every key of a network that was trained on several devices.
-const WRAPPER: &str = "module.";
 /// Characters of a file's name in an error of what the file holds.
 const NAME: usize = 100;
 /// Characters of a key, where several are named.
@@ -36,17 +35,11 @@ impl Weights {
         Ok(None)
     }
 
-    /// Tensors that are in memory already; `path` is what errors name. A `module.` before every key, as
-    /// PyTorch writes it for networks trained on several devices, is left out.
+    /// Tensors that are in memory already; `path` is what errors name. What PyTorch puts before every key of a network
+    /// that was trained on several devices (`module.`) or compiled is left out.
     pub fn from_tensors(path: &Path, tensors: BTreeMap<String, Tensor>) -> Self {
-        let wrapped = tensors.keys().all(|key| key.starts_with(WRAPPER));
-        let tensors = match wrapped {
-            false => tensors,
-            true => tensors
-                .into_iter()
-                .map(|(key, t)| (key.trim_start_matches(WRAPPER).to_string(), t))
-                .collect(),
-        };
+        let network = bare(Network::new("", tensors.into_iter().collect()));
+        let tensors = network.tensors.into_iter().collect();
         Self::from_file(path, tensors, "tensors in memory".into(), Vec::new())
     }
 
