@@ -123,6 +123,9 @@ pub struct Learns {
     pub batch: usize,
     /// Whether a schedule of its depends on the length of the run.
     pub scheduled: bool,
+    /// How many times smaller the pictures are that it is given, where it learns to enlarge them: they are made of the
+    /// others, or lie beside them.
+    pub enlarges: Option<usize>,
 }
 
 impl Learns {
@@ -135,6 +138,7 @@ impl Learns {
             input: Side::A,
             batch,
             scheduled: false,
+            enlarges: None,
         }
     }
 
@@ -159,6 +163,14 @@ impl Learns {
         Self {
             sides: Sides::Paired,
             input,
+            ..self
+        }
+    }
+
+    /// The same from pictures and those this many times smaller.
+    pub fn enlarging(self, scale: usize) -> Self {
+        Self {
+            enlarges: Some(scale),
             ..self
         }
     }

@@ -50,7 +50,7 @@ pub struct Upscale {
 }
 
 paper!(Upscale, UpscaleConfig, "toy-upscale" on "mnist", |batch| {
-    Learns::pictures(View::crop(CROP).flipped(true), batch)
+    Learns::pictures(View::crop(CROP).flipped(true), batch).enlarging(SCALE)
 });
 
 impl Upscale {
