@@ -1,6 +1,7 @@
 //! The program on a GPU, or on the stand-in for one: every paper trains, goes on, samples and is measured.
 
 use crate::program::{PAPERS, bytes, checkpoint, ok};
+use gan_core::Bench;
 
 /// Iterations of each paper that are compared with the CPU's; on a GPU there are more.
 const ITERATIONS: &str = "8";
@@ -76,7 +77,7 @@ fn gpu_check_passes_and_writes_its_table() {
         ] {
             assert!(table.contains(&line), "{line} is missing in\n{table}");
         }
-        for (label, _) in recipe.info().bench {
+        for Bench { label, .. } in recipe.info().bench {
             let row = table
                 .lines()
                 .find(|line| line.starts_with(&format!("| {label} |")))

@@ -8,16 +8,18 @@ use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use cpu_time::ProcessTime;
 use gan_core::data::{Range, What};
+use gan_core::nn::vgg::Vgg19;
 use gan_core::rng::CounterRng;
 use gan_core::{
-    Ask, DataInfo, Draws, Iter, Preset, Recipe, Seen, Source, StateReader, StateWriter, Stateful,
-    View,
+    Ask, Bench, DataInfo, Draws, Iter, Preset, Recipe, Seen, Source, StateReader, StateWriter,
+    Stateful, View,
 };
 #[cfg(feature = "cuda")]
 use gan_kernels::meter;
 use gan_kernels::profile;
 use serde_json::json;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Iterations before the clock starts, as in the reference.
@@ -27,7 +29,7 @@ const WARM_UP: u64 = 2;
 pub fn bench(papers: &[&dyn Recipe], args: &BenchArgs) -> Result<()> {
     let known: Vec<&str> = papers
         .iter()
-        .flat_map(|recipe| recipe.info().bench.iter().map(|(label, _)| *label))
+        .flat_map(|recipe| recipe.info().bench.iter().map(|bench| bench.label))
         .collect();
     if args.labels.first().is_some_and(|label| label == "ops") {
         return ops::bench(args);
@@ -48,13 +50,9 @@ pub fn bench(papers: &[&dyn Recipe], args: &BenchArgs) -> Result<()> {
         return labels.into_iter().try_for_each(|label| apart(label, args));
     };
     for recipe in papers {
-        if let Some((_, data)) = recipe
-            .info()
-            .bench
-            .iter()
-            .find(|(known, _)| *known == label)
-        {
-            return time(*recipe, label, data, args);
+        let mut its = recipe.info().bench.iter();
+        if let Some(bench) = its.find(|bench| bench.label == label) {
+            return time(*recipe, bench, args);
         }
     }
     Ok(())
@@ -80,20 +78,23 @@ fn apart(label: &str, args: &BenchArgs) -> Result<()> {
     }
 }
 
-fn time(recipe: &dyn Recipe, label: &str, data: &DataInfo, args: &BenchArgs) -> Result<()> {
+fn time(recipe: &dyn Recipe, bench: &Bench, args: &BenchArgs) -> Result<()> {
+    let Bench { label, data, set } = bench;
     let device = process::device(&args.device)?;
     let preset = match args.small {
         true => Preset::Smoke,
         false => Preset::Bench,
     };
     let config = recipe.preset(preset, data)?;
-    let config = settings::apply(recipe, &config, &args.set)?;
+    let set = set.iter().map(|(key, value)| format!("{key}={value}"));
+    let set: Vec<String> = set.chain(args.set.iter().cloned()).collect();
+    let config = settings::apply(recipe, &config, &set)?;
     let steps = recipe.steps(&config, preset, data)?;
-    let job = Job::new(
-        recipe,
-        Settings::bare(recipe, config.clone(), steps),
-        &device,
-    )?;
+    let settings = Settings::bare(recipe, config.clone(), steps);
+    let mut job = Job::new(recipe, settings, &device)?;
+    if job.learns.looks_through {
+        job.features = Some(Arc::new(Vgg19::untrained(&device)?));
+    }
     let mut algorithm = job.build(data)?;
     let mut source = Made {
         rng: CounterRng::new(1, &device),

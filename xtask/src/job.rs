@@ -10,7 +10,7 @@ use cpu_time::ProcessTime;
 use gan_core::data::Data;
 use gan_core::{
     Algorithm, Checkpoint, Context, DataInfo, Header, Iter, Learns, LiveSource, Observer, Outcome,
-    Plan, Probe, Recipe, Seen, Source, Store, Tally, train,
+    Plan, Probe, Recipe, Seen, Source, Store, Tally, Weights, train,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct Job<'a> {
     pub learns: Learns,
     /// Where it runs.
     pub device: Device,
+    /// The weights of the feature network that its loss looks through, where it does.
+    pub features: Option<Arc<Weights>>,
 }
 
 /// How a job is watched while it runs.
@@ -80,6 +82,7 @@ impl<'a> Job<'a> {
             recipe,
             settings,
             device: device.clone(),
+            features: None,
         })
     }
 
@@ -120,6 +123,7 @@ impl<'a> Job<'a> {
         let Settings { seed, steps, .. } = self.settings;
         let mut cx = Context::new(&self.device, seed, data.clone(), steps);
         cx.length = self.settings.length();
+        cx.features = self.features.clone();
         cx
     }
 

@@ -7,8 +7,8 @@ use crate::split::Split;
 use candle_core::{Device, Result, bail};
 use gan_core::Means::{self, Always, Classes, Pixels, Setting};
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 /// What a recording of either design calls the settings.
@@ -58,7 +58,7 @@ impl Paper for Config {
                 set: &[("size", "null"), ("design", "\"split\"")],
             },
         ],
-        bench: &[("cgan", DataInfo::unlabelled(1, 28).labelled(10))],
+        bench: &[Bench::new("cgan", DataInfo::unlabelled(1, 28).labelled(10))],
     };
 
     const LAYOUTS: &'static [Layout] = &[

@@ -88,7 +88,7 @@ pub use live::LiveSource;
 pub use observe::{Event, Observer};
 pub use optim::{Optimizer, Rule};
 pub use paper::{
-    Erased, Learns, Means, Paper, PaperInfo, Preset, Recipe, Recording, Sides, Untrained,
+    Bench, Erased, Learns, Means, Paper, PaperInfo, Preset, Recipe, Recording, Sides, Untrained,
 };
 pub use params::{Ema, Net, Params};
 pub use rng::Worker;

@@ -7,6 +7,7 @@ pub mod maps;
 pub mod patch;
 pub mod strided;
 pub mod unet;
+pub mod vgg;
 
 use crate::draws::Draws;
 use candle_core::{Result, Tensor, Var};

@@ -291,9 +291,9 @@ pub mod schedule {
         (lr / factor.powf(t as f64)).max(floor)
     }
 
-    /// `lr`, halved at each of these iterations.
-    pub fn halved(lr: f64, at: &[u64], t: u64) -> f64 {
-        lr * 0.5f64.powi(at.iter().filter(|&&step| t >= step).count() as i32)
+    /// `lr`, multiplied by `factor` at each of these iterations.
+    pub fn stepped(lr: f64, factor: f64, at: &[u64], t: u64) -> f64 {
+        lr * factor.powi(at.iter().filter(|&&step| t >= step).count() as i32)
     }
 }
 

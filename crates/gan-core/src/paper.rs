@@ -30,8 +30,30 @@ pub struct PaperInfo {
     pub data: &'static str,
     /// Reference recordings that its training replays.
     pub recordings: &'static [Recording],
-    /// Labels of its benchmarks, as the reference's own has them, and the data each is run on.
-    pub bench: &'static [(&'static str, DataInfo)],
+    /// Its benchmarks.
+    pub bench: &'static [Bench],
+}
+
+/// A benchmark: iterations of the preset of that name on pictures that are made.
+#[derive(Clone, Debug)]
+pub struct Bench {
+    /// Its label, as the reference's own has it.
+    pub label: &'static str,
+    /// The data that it is run on.
+    pub data: DataInfo,
+    /// Settings that are others than the preset's, as JSON.
+    pub set: &'static [(&'static str, &'static str)],
+}
+
+impl Bench {
+    /// The preset as it is.
+    pub const fn new(label: &'static str, data: DataInfo) -> Self {
+        Self {
+            label,
+            data,
+            set: &[],
+        }
+    }
 }
 
 impl PaperInfo {
@@ -82,10 +104,16 @@ pub enum Means {
     Nothing,
     /// Channels of the pictures.
     Channels,
+    /// Pictures have three channels, whatever its value.
+    Colour,
     /// Height of the pictures.
     Height,
     /// Width of the pictures.
     Width,
+    /// Height of pictures that are this many times smaller than those learnt from.
+    LowHeight(usize),
+    /// Width of pictures that are this many times smaller than those learnt from.
+    LowWidth(usize),
     /// Height and width of the pictures.
     Side,
     /// How often 4x4 is doubled: the setting of this name, and height and width of the pictures, are 4·2^n.
@@ -126,6 +154,8 @@ pub struct Learns {
     /// How many times smaller the pictures are that it is given, where it learns to enlarge them: they are made of the
     /// others, or lie beside them.
     pub enlarges: Option<usize>,
+    /// Whether its loss looks through a feature network, whose weights have to be named.
+    pub looks_through: bool,
 }
 
 impl Learns {
@@ -139,6 +169,7 @@ impl Learns {
             batch,
             scheduled: false,
             enlarges: None,
+            looks_through: false,
         }
     }
 
@@ -171,6 +202,14 @@ impl Learns {
     pub fn enlarging(self, scale: usize) -> Self {
         Self {
             enlarges: Some(scale),
+            ..self
+        }
+    }
+
+    /// The same with a loss that looks through a feature network, or without.
+    pub fn looking_through(self, looks_through: bool) -> Self {
+        Self {
+            looks_through,
             ..self
         }
     }

@@ -87,7 +87,12 @@ impl Weights {
     /// The same without running statistics, which some versions of PyTorch save for norms that do not use
     /// them: instance norm.
     pub fn without_statistics(&self) -> Self {
-        let tensors = self.tensors.iter().filter(|(key, _)| !is_buffer(key));
+        self.only(|key| !is_buffer(key))
+    }
+
+    /// The same with the tensors alone whose key is among these.
+    pub fn only(&self, among: impl Fn(&str) -> bool) -> Self {
+        let tensors = self.tensors.iter().filter(|(key, _)| among(key));
         Self {
             tensors: tensors.map(|(key, t)| (key.clone(), t.clone())).collect(),
             ..self.clone()

@@ -7,8 +7,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::maps::Norm;
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 impl Paper for Config {
@@ -43,7 +43,7 @@ impl Paper for Config {
             ],
             set: &[("jitter", "0"), ("flip", "false"), ("decay", "0")],
         }],
-        bench: &[("cyclegan", DataInfo::unlabelled(3, 128))],
+        bench: &[Bench::new("cyclegan", DataInfo::unlabelled(3, 128))],
     };
 
     const LAYOUTS: &'static [Layout] = &[

@@ -6,8 +6,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Setting, Side};
 use gan_core::nn::strided::{Generator, StridedSizes};
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 impl Paper for Config {
@@ -37,8 +37,8 @@ impl Paper for Config {
             set: &[],
         }],
         bench: &[
-            ("dcgan", DataInfo::unlabelled(3, 64)),
-            ("dcgan-c1", DataInfo::unlabelled(1, 64)),
+            Bench::new("dcgan", DataInfo::unlabelled(3, 64)),
+            Bench::new("dcgan-c1", DataInfo::unlabelled(1, 64)),
         ],
     };
 

@@ -6,8 +6,8 @@ use crate::model::Generator;
 use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Setting, Side};
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 impl Paper for Config {
@@ -39,7 +39,7 @@ impl Paper for Config {
             ],
             set: &[("flip", "false")],
         }],
-        bench: &[("discogan", DataInfo::unlabelled(3, 64))],
+        bench: &[Bench::new("discogan", DataInfo::unlabelled(3, 64))],
     };
 
     const LAYOUTS: &'static [Layout] = &[gan_core::nn::strided::LAYOUT];

@@ -6,8 +6,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Height, Setting, Width};
 use gan_core::nn::unet::{DROPOUT, Translator};
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 impl Paper for Config {
@@ -40,7 +40,7 @@ impl Paper for Config {
             ],
             set: &[("jitter", "0"), ("flip", "false")],
         }],
-        bench: &[("dualgan", DataInfo::unlabelled(3, 256))],
+        bench: &[Bench::new("dualgan", DataInfo::unlabelled(3, 256))],
     };
 
     const LAYOUTS: &'static [Layout] = &[gan_core::nn::unet::LAYOUT, gan_core::nn::patch::LAYOUT];

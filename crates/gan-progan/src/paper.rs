@@ -7,8 +7,8 @@ use crate::schedule::Schedule;
 use candle_core::{Device, Result, bail};
 use gan_core::Means::{Always, Channels, Doublings, Nothing, Setting};
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Length, Paper, PaperInfo, Preset, Recording,
-    Sampler, View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Length, Paper, PaperInfo, Preset,
+    Recording, Sampler, View, Weights, check,
 };
 
 /// How the reference names the settings.
@@ -51,7 +51,7 @@ impl Paper for Config {
                 ..RECORDING
             },
         ],
-        bench: &[("progan", DataInfo::unlabelled(3, 32))],
+        bench: &[Bench::new("progan", DataInfo::unlabelled(3, 32))],
     };
 
     const LAYOUTS: &'static [Layout] = &[

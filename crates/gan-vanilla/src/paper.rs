@@ -6,8 +6,8 @@ use crate::model::Generator;
 use candle_core::{Device, Result};
 use gan_core::Means::{Always, Pixels, Setting};
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 impl Paper for Config {
@@ -34,7 +34,7 @@ impl Paper for Config {
             ],
             set: &[("size", "null")],
         }],
-        bench: &[("vanilla", DataInfo::unlabelled(1, 28))],
+        bench: &[Bench::new("vanilla", DataInfo::unlabelled(1, 28))],
     };
 
     const LAYOUTS: &'static [Layout] = &[

@@ -6,8 +6,8 @@ use candle_core::{Device, Result};
 use gan_core::Means::{Always, Channels, Nothing, Setting, Side};
 use gan_core::nn::strided::{Generator, StridedSizes};
 use gan_core::{
-    Algorithm, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording, Sampler,
-    View, Weights, check,
+    Algorithm, Bench, Context, DataInfo, Layout, Learns, Paper, PaperInfo, Preset, Recording,
+    Sampler, View, Weights, check,
 };
 
 impl Paper for Config {
@@ -39,7 +39,7 @@ impl Paper for Config {
             ],
             set: &[],
         }],
-        bench: &[("wgan-gp", DataInfo::unlabelled(3, 64))],
+        bench: &[Bench::new("wgan-gp", DataInfo::unlabelled(3, 64))],
     };
 
     const LAYOUTS: &'static [Layout] = &[gan_core::nn::strided::LAYOUT];

@@ -280,7 +280,7 @@ fn costs(
     let mut costs = Vec::new();
     for label in papers
         .iter()
-        .flat_map(|recipe| recipe.info().bench.iter().map(|(label, _)| *label))
+        .flat_map(|recipe| recipe.info().bench.iter().map(|bench| bench.label))
     {
         let ours = || {
             let mut command = Command::new(&own);

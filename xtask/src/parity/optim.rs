@@ -63,7 +63,7 @@ impl Recipe {
     fn lr(&self, t: u64) -> f64 {
         match (self.lr_decay, self.lr_halves_at) {
             (Some(decay), _) => schedule::exponential(self.lr, decay, 0., t),
-            (None, Some(at)) => schedule::halved(self.lr, &[at], t),
+            (None, Some(at)) => schedule::stepped(self.lr, 0.5, &[at], t),
             (None, None) => self.lr,
         }
     }

@@ -66,8 +66,11 @@ pub fn settings(
             }
             Means::Nothing => {}
             Means::Channels => data.channels = count(CHANNELS)?,
+            Means::Colour => data.channels = 3,
             Means::Height => data.height = count(SIDE)?,
             Means::Width => data.width = count(SIDE)?,
+            Means::LowHeight(scale) => data.height = scale * count(SIDE)?,
+            Means::LowWidth(scale) => data.width = scale * count(SIDE)?,
             Means::Side => (data.height, data.width) = (count(SIDE)?, count(SIDE)?),
             Means::Doublings(name) => match value.as_u64().filter(|&n| n <= DOUBLINGS) {
                 Some(n) => {
