@@ -92,7 +92,7 @@ fn time(recipe: &dyn Recipe, bench: &Bench, args: &BenchArgs) -> Result<()> {
     let steps = recipe.steps(&config, preset, data)?;
     let settings = Settings::bare(recipe, config.clone(), steps);
     let mut job = Job::new(recipe, settings, &device)?;
-    if job.learns.looks_through {
+    if job.learns.features.is_some() {
         job.features = Some(Arc::new(Vgg19::untrained(&device)?));
     }
     let mut algorithm = job.build(data)?;

@@ -80,6 +80,9 @@ pub struct TrainArgs {
     /// A data set's name (`data ls`), a folder or a zip file [default: the paper's, which `info PAPER` names]
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+    /// Weights of VGG19 with torchvision's keys (.pth or safetensors), for a loss that looks at its features
+    #[arg(long, value_name = "FILE")]
+    pub vgg: Option<PathBuf>,
     /// Enlarges pictures that are smaller than the run needs; without this or --skip-small they stop the start
     #[arg(long, conflicts_with = "skip_small")]
     pub enlarge: bool,

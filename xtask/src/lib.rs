@@ -29,6 +29,7 @@ pub mod doctor;
 pub mod eval;
 mod eval_noise;
 mod eval_sides;
+mod features;
 mod finish;
 pub mod folder;
 pub mod gpu;

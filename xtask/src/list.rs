@@ -11,11 +11,7 @@ use gan_core::{PaperInfo, Preset, Recipe};
 pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
     for recipe in papers {
         let info = recipe.info();
-        let only = match recipe.untrained() {
-            Some(_) => ": opens weights, is not trained yet",
-            None => "",
-        };
-        say!("{:12} {}{only}", info.name, info.cited());
+        say!("{:12} {}", info.name, info.cited());
     }
     Ok(())
 }
@@ -24,11 +20,6 @@ pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
 pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     let recipe = settings::paper(papers, &args.paper)?;
     let info = recipe.info();
-    if let Some(why) = recipe.untrained() {
-        about(&info);
-        say!("\n{why}");
-        return Ok(());
-    }
     let data = dataset::look(info.data, Split::Train, None, &|_, _, _| {})?.info();
     let [demo, paper] = [Preset::Demo, Preset::Paper].map(|preset| recipe.preset(preset, &data));
     let (demo, paper) = (demo?, paper?);

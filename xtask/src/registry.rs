@@ -2,7 +2,7 @@
 
 use gan_core::Recipe;
 
-/// Every paper that is trained here.
+/// Every paper.
 pub const PAPERS: &[&dyn Recipe] = &[
     &gan_vanilla::RECIPE,
     &gan_dcgan::RECIPE,
@@ -14,12 +14,6 @@ pub const PAPERS: &[&dyn Recipe] = &[
     &gan_discogan::RECIPE,
     &gan_dualgan::RECIPE,
     &gan_progan::RECIPE,
+    &gan_srgan::RECIPE,
+    &gan_esrgan::RECIPE,
 ];
-
-/// Papers whose generators open published weights, and whose training is not here yet.
-pub const OPENED: &[&dyn Recipe] = &[&gan_srgan::RECIPE, &gan_esrgan::RECIPE];
-
-/// Both.
-pub fn all() -> Vec<&'static dyn Recipe> {
-    [PAPERS, OPENED].concat()
-}

@@ -7,7 +7,7 @@ use crate::observers::{self, progress_bar, thousands};
 use crate::samedata;
 use crate::settings::{self, Change, Settings};
 use crate::start::{self, Start};
-use crate::{Usage, memory};
+use crate::{Usage, features, memory};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::Split;
@@ -64,6 +64,9 @@ pub fn resumed<'a>(
     let from = header.map_or(0, |header| header.iteration);
     let changed = change(recipe, &mut settings, args, from)?;
     let learns = recipe.learns(&settings.config)?;
+    let own = settings.vgg.as_ref();
+    let (vgg, features) = features::read(&args.paper, &learns, args.vgg.as_deref(), own)?.unzip();
+    settings.vgg = vgg;
     let progress = progress_bar(args.quiet);
     let place = samedata::place(&settings, args.data.as_deref());
     let looked = samedata::look(&place, Split::Train, learns, &progress)?;
@@ -85,8 +88,10 @@ pub fn resumed<'a>(
         bail!(all_done(&path, from, learns.scheduled))
     }
     notes.extend(changed);
+    let mut job = Job::new(recipe, settings, device)?;
+    job.features = features;
     Ok(Start {
-        job: Job::new(recipe, settings, device)?,
+        job,
         info,
         data,
         notes,

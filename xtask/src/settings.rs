@@ -1,6 +1,7 @@
 //! How a run's settings come about: preset, config file, `--set`; and how they are written down.
 
 use crate::Usage;
+use crate::features::Vgg;
 use anyhow::{Context, Result, bail};
 use gan_core::data::Small;
 use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe, brief, cut};
@@ -22,6 +23,9 @@ pub struct Settings {
     pub preset: String,
     /// Name or folder of the data set.
     pub data: String,
+    /// The weights of VGG19, for a loss that looks at its features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vgg: Option<Vgg>,
     /// Seed of weights, noise and order.
     pub seed: u64,
     /// What becomes of pictures that are too small.
@@ -158,6 +162,7 @@ impl Settings {
             paper: recipe.info().name.into(),
             preset: String::new(),
             data: recipe.info().data.into(),
+            vgg: None,
             small: Small::default(),
             seed: 1,
             steps,
@@ -251,6 +256,7 @@ impl Settings {
             "paper",
             "preset",
             "data",
+            "vgg",
             "small",
             "seed",
             "steps",

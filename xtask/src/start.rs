@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::observers::progress_bar;
 use crate::samedata::absolute;
 use crate::settings::{self, Change, FORMAT, Settings};
-use crate::{Usage, memory};
+use crate::{Usage, features, memory};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::{Data, DataInfo, Small, Split};
@@ -135,6 +135,8 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
     let learns = recipe.learns(&config)?;
     // Before pictures are brought to a size that there may be no room for.
     memory::require(recipe, &config, &info, device)?;
+    let own = base.and_then(|base| base.vgg.as_ref());
+    let (vgg, features) = features::read(&args.paper, &learns, args.vgg.as_deref(), own)?.unzip();
     let small = small(args).or(base.map(|b| b.small)).unwrap_or_default();
     let (data, notes) = read(recipe, looked, &learns, small, args)?;
     let steps = match (steps(args, &learns, &data), base) {
@@ -154,6 +156,7 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         paper: args.paper.clone(),
         preset: base.map_or(preset.name().into(), |b| b.preset.clone()),
         data: name,
+        vgg,
         small,
         seed: args.seed.or(base.map(|b| b.seed)).unwrap_or(1),
         steps,
@@ -175,8 +178,10 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         config,
         made_with: None,
     };
+    let mut job = Job::new(recipe, settings, device)?;
+    job.features = features;
     Ok(Start {
-        job: Job::new(recipe, settings, device)?,
+        job,
         info,
         data,
         notes,

@@ -35,9 +35,6 @@ const COLUMNS: usize = 8;
 /// Runs `train`; gives the exit code.
 pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     let recipe = settings::paper(papers, &args.paper)?;
-    if let Some(why) = recipe.untrained() {
-        bail!(Usage(why))
-    }
     let (device, why) = process::choose(&args.device)?;
     if let (Some(why), false) = (why, args.quiet) {
         warn!("warning: {why}");

@@ -71,6 +71,18 @@ pub fn crop(size: usize, jitter: usize, multiple: usize) -> Result<()> {
     within("jitter", jitter, 0..=4096)
 }
 
+/// Crops of `size` whose partners are `scale` times smaller; 0: pictures whole.
+pub fn crops(size: usize, scale: usize) -> Result<()> {
+    if size == 0 {
+        return Ok(());
+    }
+    within("size", size, 8..=4096)?;
+    match size.is_multiple_of(scale) {
+        true => Ok(()),
+        false => bail!("size is {size}, expected a multiple of scale, {scale}"),
+    }
+}
+
 /// The norm of a network that translates: over the batch or over each map, as the published ones have it.
 pub fn norm_of_maps(key: &str, norm: Norm) -> Result<()> {
     match norm {

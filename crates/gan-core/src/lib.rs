@@ -64,6 +64,7 @@ mod pth;
 pub mod rng;
 pub mod sampler;
 pub mod source;
+pub mod stages;
 pub mod state;
 pub mod store;
 pub mod strips;
@@ -87,13 +88,12 @@ pub use layout::Layout;
 pub use live::LiveSource;
 pub use observe::{Event, Observer};
 pub use optim::{Optimizer, Rule};
-pub use paper::{
-    Bench, Erased, Learns, Means, Paper, PaperInfo, Preset, Recipe, Recording, Sides, Untrained,
-};
+pub use paper::{Bench, Erased, Learns, Means, Paper, PaperInfo, Preset, Recipe, Recording, Sides};
 pub use params::{Ema, Net, Params};
 pub use rng::Worker;
 pub use sampler::{Columns, Law, Noise, Port, Probe, Sampler, Takes, fixed_noise};
 pub use source::Source;
+pub use stages::{Falling, Stages};
 pub use state::{StateReader, StateWriter, Stateful};
 pub use store::Store;
 pub use tally::Tally;

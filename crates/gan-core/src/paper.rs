@@ -4,6 +4,7 @@ use crate::algorithm::Algorithm;
 use crate::context::{Context, Length};
 use crate::data::{DataInfo, Side, View};
 use crate::layout::Layout;
+use crate::nn::vgg::Features;
 use crate::sampler::Sampler;
 use crate::weights::Weights;
 use candle_core::{Device, Result, bail};
@@ -154,8 +155,8 @@ pub struct Learns {
     /// How many times smaller the pictures are that it is given, where it learns to enlarge them: they are made of the
     /// others, or lie beside them.
     pub enlarges: Option<usize>,
-    /// Whether its loss looks through a feature network, whose weights have to be named.
-    pub looks_through: bool,
+    /// The features of VGG19 that its loss looks at, where it does: the weights have to be named.
+    pub features: Option<Features>,
 }
 
 impl Learns {
@@ -169,7 +170,7 @@ impl Learns {
             batch,
             scheduled: false,
             enlarges: None,
-            looks_through: false,
+            features: None,
         }
     }
 
@@ -206,12 +207,9 @@ impl Learns {
         }
     }
 
-    /// The same with a loss that looks through a feature network, or without.
-    pub fn looking_through(self, looks_through: bool) -> Self {
-        Self {
-            looks_through,
-            ..self
-        }
+    /// The same with a loss that looks at features of VGG19, or at none.
+    pub fn looking_at(self, features: Option<Features>) -> Self {
+        Self { features, ..self }
     }
 
     /// The same with a schedule that depends on the length of the run, or without.
@@ -298,10 +296,6 @@ pub trait Recipe: Sync {
     fn rates(&self) -> &'static [&'static str];
     /// See [`Paper::LAYOUTS`].
     fn layouts(&self) -> &'static [Layout];
-    /// Why it cannot be trained, where it cannot.
-    fn untrained(&self) -> Option<String> {
-        None
-    }
     /// JSON schema of the settings.
     fn schema(&self) -> Schema;
     /// See [`Paper::preset`].
@@ -384,76 +378,5 @@ impl<C: Paper> Recipe for Erased<C> {
 
     fn open(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
         C::open(weights, device).map_err(|error| weights.named(error))
-    }
-}
-
-/// A paper whose generator opens published weights, and whose training is not here yet.
-#[derive(Clone, Copy, Debug)]
-pub struct Untrained {
-    /// Its facts.
-    pub info: PaperInfo,
-    /// See [`Paper::LAYOUTS`].
-    pub layouts: &'static [Layout],
-    /// See [`Paper::open`].
-    pub open: fn(&Weights, &Device) -> Result<Box<dyn Sampler>>,
-}
-
-impl Untrained {
-    fn refused<T>(&self) -> Result<T> {
-        bail!("{}", self.untrained().unwrap_or_default())
-    }
-}
-
-impl Recipe for Untrained {
-    fn info(&self) -> PaperInfo {
-        self.info
-    }
-
-    fn rates(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn layouts(&self) -> &'static [Layout] {
-        self.layouts
-    }
-
-    fn untrained(&self) -> Option<String> {
-        let name = self.info.name;
-        Some(format!(
-            "{name} cannot be trained yet; its generator is used with weights that are there: cargo xtask sample {name} \
-             --weights FILE --input PICTURE"
-        ))
-    }
-
-    fn schema(&self) -> Schema {
-        Schema::default()
-    }
-
-    fn preset(&self, _: Preset, _: &DataInfo) -> Result<Value> {
-        self.refused()
-    }
-
-    fn steps(&self, _: &Value, _: Preset, _: &DataInfo) -> Result<u64> {
-        self.refused()
-    }
-
-    fn check(&self, _: &Value) -> Result<Value> {
-        self.refused()
-    }
-
-    fn learns(&self, _: &Value) -> Result<Learns> {
-        self.refused()
-    }
-
-    fn parts_end(&self, _: &Value, _: &Length) -> Result<Vec<u64>> {
-        self.refused()
-    }
-
-    fn build(&self, _: &Value, _: &Context) -> Result<Box<dyn Algorithm>> {
-        self.refused()
-    }
-
-    fn open(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Sampler>> {
-        (self.open)(weights, device).map_err(|error| weights.named(error))
     }
 }

@@ -4,6 +4,7 @@
 use crate::error::{cut, shortened};
 use crate::networks::{Network, bare};
 use candle_core::{DType, Tensor};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -97,6 +98,23 @@ impl Weights {
             tensors: tensors.map(|(key, t)| (key.clone(), t.clone())).collect(),
             ..self.clone()
         }
+    }
+
+    /// SHA-256 of keys, shapes and values as numbers of 32 bits, in hexadecimal: the same whatever the container.
+    ///
+    /// # Errors
+    /// Numbers that have no 32 bits.
+    pub fn sha256(&self) -> candle_core::Result<String> {
+        let mut sum = Sha256::new();
+        for (key, tensor) in self.iter() {
+            sum.update(format!("{key} {:?}\n", tensor.dims()));
+            let values = tensor.to_dtype(DType::F32)?.flatten_all()?;
+            for x in values.to_vec1::<f32>()? {
+                sum.update(x.to_le_bytes());
+            }
+        }
+        let bytes: [u8; 32] = sum.finalize().into();
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// An error of what the file holds, with the file's name before it, once.

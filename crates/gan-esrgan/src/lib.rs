@@ -39,27 +39,22 @@
 //!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
+mod algorithm;
+mod config;
+mod discriminator;
 mod layout;
+pub mod loss;
 mod model;
+mod paper;
 
 // What public signatures name.
 pub use gan_core;
 
+pub use algorithm::{Esrgan, initial};
+pub use config::{Config, Content};
+pub use discriminator::{Discriminator, DiscriminatorSizes};
 pub use layout::LAYOUTS;
 pub use model::{Rrdb, RrdbSizes};
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Untrained = gan_core::Untrained {
-    info: gan_core::PaperInfo {
-        name: "esrgan",
-        title: "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
-        authors: "Wang, Yu, Wu, Gu, Liu, Dong, Loy, Qiao, Tang",
-        year: 2018,
-        arxiv: "1809.00219",
-        data: "photos",
-        recordings: &[],
-        bench: &[],
-    },
-    layouts: LAYOUTS,
-    open: |weights, device| Ok(Box::new(Rrdb::open(weights, device)?)),
-};
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

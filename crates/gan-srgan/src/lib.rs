@@ -37,29 +37,23 @@
 //!
 //! Architecture invariant: depends on `gan-core` and candle only, never on another paper.
 
+mod algorithm;
+mod config;
+mod discriminator;
 mod layout;
 mod model;
 mod msr;
+mod paper;
 
 // What public signatures name.
 pub use gan_core;
 
+pub use algorithm::Srgan;
+pub use config::{Config, Content};
+pub use discriminator::{Discriminator, DiscriminatorSizes};
 pub use layout::{LAYOUTS, open};
 pub use model::{SrResnet, SrResnetSizes};
 pub use msr::{MsrResnet, MsrResnetSizes};
 
 /// The paper as the runner's registry holds it.
-pub const RECIPE: gan_core::Untrained = gan_core::Untrained {
-    info: gan_core::PaperInfo {
-        name: "srgan",
-        title: "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
-        authors: "Ledig, Theis, Huszár, Caballero, Cunningham, Acosta, Aitken, Tejani, Totz, Wang, Shi",
-        year: 2016,
-        arxiv: "1609.04802",
-        data: "photos",
-        recordings: &[],
-        bench: &[],
-    },
-    layouts: LAYOUTS,
-    open,
-};
+pub const RECIPE: gan_core::Erased<Config> = gan_core::Erased::NEW;

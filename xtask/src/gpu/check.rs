@@ -85,7 +85,7 @@ pub fn gpu_check(papers: &[&dyn Recipe], args: &GpuCheckArgs) -> Result<u8> {
     let mut checks = Vec::new();
     recordings(papers, &device, args, &mut checks)?;
     ops(&device, &mut checks);
-    for recipe in papers.iter().filter(|recipe| recipe.untrained().is_none()) {
+    for recipe in papers {
         alone(*recipe, &device, args, &mut checks);
     }
     let costs = costs(papers, args, &mut checks)?;

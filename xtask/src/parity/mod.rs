@@ -236,6 +236,10 @@ fn replay(
         .map(|(key, t)| (key.to_string(), t.clone()));
     let mut source = Recorded::new(draws.collect(), device, tape.clone());
     let mut state = checkpoint::state(&mut *algorithm, &source)?;
+    // What is not recorded stays as it is: a variable is not set to itself.
+    for value in state.values_mut() {
+        *value = value.copy()?.detach();
+    }
     let features = FEATURES.trim_start_matches("init.");
     let first = recording
         .with_prefix("init.")

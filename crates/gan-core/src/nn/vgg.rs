@@ -43,6 +43,14 @@ impl Features {
             Features::Vgg54 | Features::Vgg54Before => 16,
         }
     }
+
+    /// The weights of a file that these features depend on.
+    pub fn part(self, weights: &Weights) -> Weights {
+        weights.only(|key| {
+            let mut layers = numbered(self);
+            layers.any(|(number, ..)| key.starts_with(&format!("features.{number}.")))
+        })
+    }
 }
 
 /// One layer of it.
@@ -88,15 +96,9 @@ impl Vgg19 {
                 *known = width;
             }
         }
-        let wanted = |key: &str| {
-            let known = |(number, ..): (usize, usize, bool)| {
-                let layer = format!("features.{number}.");
-                key.starts_with(&layer)
-            };
-            numbered(features).any(known)
-        };
+        let part = features.part(weights);
         let build = |vb| Self::new(features, widths, vb);
-        Ok(Net::open(&weights.only(wanted), device, "vgg", build)?.frozen)
+        Ok(Net::open(&part, device, "vgg", build)?.frozen)
     }
 
     /// Weights of the paper's widths that nobody trained, for timing: each layer about keeps its input's size.
