@@ -129,11 +129,15 @@ fn choice(seed: u64, role: &str, position: u64, view: &View) -> Choice {
         return Choice::MIDDLE;
     }
     let key = Key::new(seed, &format!("{role}.jitter"), position, 0);
-    match rng::uniforms(key, 0, 3)[..] {
-        [y, x, coin] => Choice {
+    match rng::uniforms(key, 0, 4)[..] {
+        [y, x, coin, quarter] => Choice {
             y,
             x,
             mirror: view.flip && coin < 0.5,
+            turns: match view.turns() {
+                true => (4. * quarter) as u8, // quarter is below 1
+                false => 0,
+            },
         },
         _ => Choice::MIDDLE,
     }
@@ -244,6 +248,11 @@ fn pictures(
         if choice.mirror {
             bytes.chunks_exact_mut(w).for_each(<[u8]>::reverse);
         }
+        if choice.turns > 0 {
+            let planes = bytes.chunks_exact(h * w);
+            let planes = planes.map(|plane| turned(plane, w, choice.turns));
+            bytes = planes.collect::<Vec<_>>().concat();
+        }
         let (h, w) = match shrink {
             None => {
                 values.extend(bytes.iter().map(|&x| scale(f32::from(x))));
@@ -279,6 +288,15 @@ fn pictures(
     Ok(Block::Pictures {
         values,
         dims: [which.len(), channels, h, w],
+    })
+}
+
+/// A square plane of this width after so many quarter turns to the right.
+fn turned(plane: &[u8], side: usize, turns: u8) -> Vec<u8> {
+    (0..turns).fold(plane.to_vec(), |plane, _| {
+        // What was the last row is the first column.
+        let columns = (0..side).map(|x| plane.iter().skip(x).step_by(side).rev());
+        columns.flatten().copied().collect()
     })
 }
 
@@ -378,6 +396,31 @@ mod tests {
     }
 
     #[test]
+    fn turns_are_to_the_right() {
+        assert_eq!(turned(&[1, 2, 3, 4], 2, 1), [3, 1, 4, 2]);
+        assert_eq!(turned(&[1, 2, 3, 4], 2, 2), [4, 3, 2, 1]);
+        assert_eq!(turned(&[1, 2, 3, 4], 2, 3), [2, 4, 1, 3]);
+        // A low picture is shrunk from the square as it is turned.
+        let info = DataInfo::unlabelled(1, 4).of(3);
+        let bytes = (0..48).map(|i| (i * i * 7 % 251) as u8).collect();
+        let data = Data::one(Arc::new(Held::new(info, bytes, None).expect("a set")));
+        let asks = [
+            asked("high").unit().what,
+            asked("low").unit().shrunk(2).what,
+        ];
+        let request = request(20, View::square(4).turned(true), asks.to_vec());
+        let blocks = Running::start(&data, request, 0).and_then(|mut run| run.batch());
+        let blocks = blocks.expect("a batch");
+        let (high, low) = (values(&blocks, 0), values(&blocks, 1));
+        for (square, low) in high.chunks_exact(16).zip(low.chunks_exact(4)) {
+            let bytes: Vec<u8> = square.iter().map(|x| (x * 255.).round() as u8).collect();
+            let want = bicubic::shrunk(&bytes, (4, 4), 2);
+            let got: Vec<f32> = low.iter().map(|low| (low * 255.).round()).collect();
+            assert_eq!(got, want);
+        }
+    }
+
+    #[test]
     fn ranges_and_averages() {
         let asks = [
             asked("u").unit().what,
@@ -442,6 +485,24 @@ mod tests {
         assert!((5..20).contains(&mirrored), "{mirrored} of 25 are mirrored");
         let plain = run(25, 0, View::crop(2));
         assert!(plain[0].chunks_exact(4).all(|p| p[1] > p[0]));
+        // Turned, its 25 squares are in all eight positions, the averages are those of the squares as they then are,
+        // and what is cut and mirrored is as without turns.
+        let turned = run(25, 0, crop.turned(true));
+        for (y, x) in turned[1].iter().zip(&turned[0]) {
+            assert!((y - x - 100. / 255.).abs() < 1e-6, "{x} and {y}");
+        }
+        let mut positions = std::collections::BTreeSet::new();
+        for (i, square) in turned[0].chunks_exact(4).enumerate() {
+            assert!((square.iter().sum::<f32>() / 4. - turned[2][i]).abs() < 1e-6);
+            let mut sorted = square.to_vec();
+            sorted.sort_by(f32::total_cmp);
+            let ranks = square.iter().map(|x| sorted.iter().position(|y| x == y));
+            positions.insert(ranks.collect::<Vec<_>>());
+            let mut before = all[0][4 * i..4 * i + 4].to_vec();
+            before.sort_by(f32::total_cmp);
+            assert_eq!(sorted, before);
+        }
+        assert_eq!(positions.len(), 8, "{positions:?}");
         let error = batch(&data(), [3].into_iter(), &View::crop(3), &[x]).expect_err("too large");
         assert!(error.to_string().contains("a square of 3"), "{error}");
     }

@@ -73,6 +73,8 @@ pub struct View {
     pub fit: Fit,
     /// Whether every other picture, at random, is mirrored left to right.
     pub flip: bool,
+    /// Whether squares are turned, by none to three quarter turns at random. Whole pictures never are.
+    pub turn: bool,
 }
 
 /// A rectangle of a picture.
@@ -109,7 +111,7 @@ pub struct Kept {
     pub size: (usize, usize),
 }
 
-/// Where a square is cut, in parts of the room there is, and whether the picture is mirrored.
+/// Where a square is cut, in parts of the room there is, whether it is mirrored and how far it is turned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Choice {
     /// From 0 (the top) to below 1.
@@ -118,14 +120,17 @@ pub struct Choice {
     pub x: f32,
     /// Mirrored left to right.
     pub mirror: bool,
+    /// Quarter turns to the right, after mirroring: 0 to 3.
+    pub turns: u8,
 }
 
 impl Choice {
-    /// The middle, not mirrored.
+    /// The middle, neither mirrored nor turned.
     pub const MIDDLE: Self = Self {
         y: 0.5,
         x: 0.5,
         mirror: false,
+        turns: 0,
     };
 }
 
@@ -152,12 +157,26 @@ impl View {
     }
 
     const fn of(fit: Fit) -> Self {
-        Self { fit, flip: false }
+        Self {
+            fit,
+            flip: false,
+            turn: false,
+        }
     }
 
     /// The same, mirrored at random or not.
     pub const fn flipped(self, flip: bool) -> Self {
         Self { flip, ..self }
+    }
+
+    /// The same, its squares turned at random or not; with mirroring that makes all eight positions of a square.
+    pub const fn turned(self, turn: bool) -> Self {
+        Self { turn, ..self }
+    }
+
+    /// Whether a batch holds turned pictures: squares alone keep their shape.
+    pub(super) fn turns(&self) -> bool {
+        self.turn && matches!(self.fit, Fit::Square { .. } | Fit::Crop { .. })
     }
 
     /// The shortest side that a picture needs so that nothing is enlarged but by the jitter; 0: any will do.
@@ -168,23 +187,23 @@ impl View {
         }
     }
 
-    /// The same without chance: squares from the middle, nothing mirrored.
+    /// The same without chance: squares from the middle, nothing mirrored or turned.
     pub fn still(self) -> Self {
         let fit = match self.fit {
             Fit::Square { size, .. } => Fit::Square { size, load: size },
             other => other,
         };
-        Self { fit, flip: false }
+        Self::of(fit)
     }
 
-    /// Whether a batch depends on chance: where squares are cut, and what is mirrored.
+    /// Whether a batch depends on chance: where squares are cut, what is mirrored and what is turned.
     pub fn is_random(&self) -> bool {
         let crops = match self.fit {
             Fit::Whole => false,
             Fit::Square { size, load } => load > size,
             Fit::Crop { .. } => true,
         };
-        crops || self.flip
+        crops || self.flip || self.turns()
     }
 
     /// What is kept of a picture of this height and width when it is read. One smaller than what is needed
@@ -401,7 +420,7 @@ mod tests {
         let last = Choice {
             y: 0.999,
             x: 0.,
-            mirror: false,
+            ..Choice::MIDDLE
         };
         assert_eq!(view.cut((88, 72), last), Ok(part(24, 0, 64, 64)));
         assert_eq!(view.cut((88, 72), Choice::MIDDLE), Ok(part(12, 4, 64, 64)));
@@ -412,5 +431,13 @@ mod tests {
         assert_eq!(crop.kept((90, 48)).expect("a size").size, (180, 96));
         assert!(View::jittered(64, 8).kept((10, 6000)).is_err());
         assert_eq!((view.needs(), View::whole().needs()), (64, 0));
+    }
+
+    #[test]
+    fn turns_are_of_squares_and_are_chance() {
+        let turned = View::square(8).turned(true);
+        assert!(turned.is_random() && !View::square(8).is_random());
+        assert_eq!(turned.still(), View::square(8));
+        assert!(!View::whole().turned(true).is_random());
     }
 }

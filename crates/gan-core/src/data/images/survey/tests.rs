@@ -99,7 +99,7 @@ fn sets_that_memory_does_not_hold_are_the_same_from_a_file() {
             let choice = Choice {
                 y: 0.7,
                 x: 0.2,
-                mirror: false,
+                ..Choice::MIDDLE
             };
             let part = view.cut(held.size(i), choice).expect("a square");
             let [mut a, mut b] = [Vec::new(), Vec::new()];
