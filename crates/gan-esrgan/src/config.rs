@@ -112,7 +112,7 @@ impl Config {
     pub fn view(&self) -> View {
         match self.size {
             0 => View::whole().flipped(self.augment),
-            size => View::crop(size).flipped(self.augment),
+            size => View::crop(size).flipped(self.augment).turned(self.augment),
         }
     }
 
