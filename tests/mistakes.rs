@@ -1,7 +1,7 @@
 //! Some 600 lines because each mistaken step is read beside the right one, and they share what judges them.
 //!
-//! Deliberate mistakes in DiscoGAN's, DualGAN's and ProGAN's steps, each of which its recording has to show. Those of the
-//! vanilla GAN are in `parity.rs`.
+//! Deliberate mistakes in DiscoGAN's, DualGAN's and ProGAN's steps, and in those of the papers that enlarge, each of which
+//! its recording has to show. Those of the vanilla GAN are in `parity.rs`.
 
 use candle_core::{Device, Result, Tensor};
 use gan_core::loss::{bce_with_logits as bce, gradient_penalty, l1, mse};
@@ -54,6 +54,8 @@ macro_rules! mistaken {
         }
     };
 }
+
+mod enlarging;
 
 mistaken!(MistakenDisco, gan_discogan::Config, disco);
 mistaken!(MistakenDual, gan_dualgan::Config, dual);
