@@ -248,6 +248,7 @@ pub fn look(
         Some(false) => Labels::Ignored,
         None => Labels::AsFound,
     };
+    let scale = wanted.and_then(|learns| learns.enlarges);
     let wanted = wanted.map(|learns| learns.sides);
     let path = locate(name)?;
     let kind = embedded(name).map(|set| set.kind);
@@ -276,6 +277,9 @@ pub fn look(
         (_, Some(Sides::Paired)) => files(sides::paired(&path, split, progress)?),
         (_, Some(Sides::Apart)) => files(sides::apart(&path, split, progress)?),
         (Some(Kind::Sides), _) => files(one_side()?),
+        (None, Some(Sides::One)) if let Some(scale) = scale => {
+            files(images::low::enlarging(&path, split, scale, progress)?)
+        }
         (_, Some(Sides::One)) => files(images::open(&path, split, labels, progress)?),
         (_, None) => files(match sides::kind(&path)? {
             sides::Kind::One => images::open(&path, split, labels, progress)?,

@@ -76,7 +76,7 @@ pub fn require(
 fn estimate(job: &Job<'_>, info: &DataInfo) -> Option<u64> {
     let batch = job.learns.batch;
     let whole = match job.learns.view.fit {
-        Fit::Whole => None,
+        Fit::Whole | Fit::Multiple { .. } => None,
         Fit::Square { size, .. } | Fit::Crop { size } => Some(size),
     };
     // The part of one picture's pixels and of the batch; from the smallest side that the networks take upwards.

@@ -8,11 +8,13 @@
 //! | only folders, each with pictures, where labels are learned | one class a folder, numbered in the natural order of their names |
 //! | anything else | pictures without labels, however nested, in the order of their names |
 //! | `trainA/`, `trainB/`, `testA/`, `testB/` | the sides of a data set in two domains: [`sides`] |
+//! | `low/`, `high/`, also in parts, with the same names in both | for papers that enlarge, pictures and smaller ones: [`low`]; for those that learn labels two classes; for others those in `high/` |
 //!
 //! A folder that holds nothing but one other folder stands for that one. Names that are nearly those of parts are
 //! refused, and what is left out is said. What becomes of pictures of all sizes and kinds is [`Survey`]'s business.
 
 pub(crate) mod decode;
+pub mod low;
 mod parallel;
 mod parts;
 pub mod sides;
@@ -30,7 +32,7 @@ use crate::FileError;
 use parts::{Parts, composed, counted, folder_of, natural, some_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use survey::Item;
+use survey::{Item, Partners};
 
 /// Labels are held as bytes.
 const CLASSES: usize = 256;
@@ -60,8 +62,19 @@ pub fn open(
     progress: &Progress,
 ) -> Result<Survey, FileError> {
     let (files, entries) = Files::open(path)?;
-    let mut notes = left_out(&files, &entries);
-    let pictures = pictures(path, &entries)?;
+    opened(path, (files, &entries), split, labels, progress)
+}
+
+/// The same of files that have been listed.
+fn opened(
+    path: &Path,
+    (files, entries): (Files, &[Entry]),
+    split: Split,
+    labels: Labels,
+    progress: &Progress,
+) -> Result<Survey, FileError> {
+    let mut notes = left_out(&files, entries);
+    let pictures = pictures(path, entries)?;
     parts::refuse_near(path, &pictures)?;
     if let Some(first) = parts::first_side(&pictures) {
         return Err(FileError::new(
@@ -70,7 +83,7 @@ pub fn open(
             "name one of its folders (of a zip file: unpack it first)",
         ));
     }
-    let folders = match Parts::find(path, &pictures, None)? {
+    let mut folders = match Parts::find(path, &pictures, None)? {
         None if split == Split::Test => {
             return Err(FileError::new(
                 path,
@@ -99,8 +112,16 @@ pub fn open(
             all
         }
     };
+    if labels != Labels::Needed {
+        for (inside, listed) in &mut folders {
+            if let Some((high, note)) = low::high_alone(path, inside, listed) {
+                *listed = high;
+                notes.push(note);
+            }
+        }
+    }
     let (classes, items) = labelled(path, &files, &folders, labels, &mut notes)?;
-    let survey = Survey::new(path, files, vec![items], false, classes, progress)?;
+    let survey = Survey::new(path, files, vec![items], Partners::None, classes, progress)?;
     Ok(match split {
         Split::Train => survey.saying(notes),
         Split::Test => survey, // they are of both parts, and have been said
@@ -112,6 +133,15 @@ type Listed<'a> = Vec<(&'a str, (&'a str, &'a Entry))>;
 
 /// The pictures among the files, below the one folder that holds everything, if there is one.
 fn pictures<'a>(path: &Path, entries: &'a [Entry]) -> Result<Listed<'a>, FileError> {
+    pictures_down_to(path, entries, &parts::is_meant)
+}
+
+/// The same, not below a folder whose name means something.
+fn pictures_down_to<'a>(
+    path: &Path,
+    entries: &'a [Entry],
+    is_meant: &dyn Fn(&str) -> bool,
+) -> Result<Listed<'a>, FileError> {
     let named = entries.iter().filter(|entry| is_picture(&entry.name));
     let mut listed: Listed<'a> = named
         .map(|entry| first_folder(&entry.name, entry))
@@ -119,7 +149,7 @@ fn pictures<'a>(path: &Path, entries: &'a [Entry]) -> Result<Listed<'a>, FileErr
     let Some(&(mut only, _)) = listed.first() else {
         return Err(no_pictures(path, entries));
     };
-    let stays = |folder: &str| folder.is_empty() || parts::is_meant(folder);
+    let stays = |folder: &str| folder.is_empty() || is_meant(folder);
     while !stays(only) && listed.iter().all(|(folder, _)| *folder == only) {
         listed = within(&listed, only);
         only = listed.first().map_or("", |(folder, _)| folder);

@@ -187,6 +187,15 @@ fn labels_of(pictures: &dyn Pictures) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// Pictures that lie beside those of a set, each a whole number of times smaller than its partner.
+#[derive(Clone, Debug)]
+pub struct Low {
+    /// The pictures, in the order of their partners.
+    pub pictures: Arc<dyn Pictures>,
+    /// How many times smaller they are.
+    pub scale: usize,
+}
+
 /// A data set as a run sees it: pictures of one side or two, with labels or without.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -197,6 +206,9 @@ pub struct Data {
     pub b: Option<Arc<dyn Pictures>>,
     /// Whether picture i of one side belongs to picture i of the other.
     pub paired: bool,
+    /// Smaller pictures beside those of side A, where they are given: what is asked for of that side by
+    /// [`Shrink::Bicubic`] and their factor is cut from them.
+    pub low: Option<Low>,
 }
 
 impl Data {
@@ -206,6 +218,7 @@ impl Data {
             a,
             b: None,
             paired: false,
+            low: None,
         }
     }
 
@@ -215,6 +228,7 @@ impl Data {
             a,
             b: Some(b),
             paired: false,
+            low: None,
         }
     }
 
@@ -239,7 +253,35 @@ impl Data {
             a,
             b: Some(b),
             paired: true,
+            low: None,
         })
+    }
+
+    /// The same with pictures that are `scale` times smaller beside those of side A.
+    ///
+    /// # Errors
+    /// Other counts or channels, or a picture that is not as many times smaller; the sentence says which.
+    pub fn with_low(self, pictures: Arc<dyn Pictures>, scale: usize) -> Result<Self, String> {
+        let (high, low) = (self.a.info(), pictures.info());
+        if (high.len, high.channels) != (low.len, low.channels) {
+            return Err(format!(
+                "{} pictures of {} channels lie beside {} smaller ones of {}",
+                high.len, high.channels, low.len, low.channels
+            ));
+        }
+        let is = |i: usize| {
+            let (h, w) = pictures.size(i);
+            self.a.size(i) == (scale * h, scale * w)
+        };
+        if let Some(i) = (0..high.len).find(|&i| !is(i)) {
+            return Err(format!(
+                "picture {i} is {:?}, its low partner {:?}, expected {scale} times smaller",
+                self.a.size(i),
+                pictures.size(i)
+            ));
+        }
+        let low = Some(Low { pictures, scale });
+        Ok(Self { low, ..self })
     }
 
     /// The pictures of a side, where there is one.
@@ -252,16 +294,21 @@ impl Data {
 
     /// SHA-256 of the contents, in hexadecimal.
     pub fn sha256(&self) -> String {
-        match (&self.b, self.paired) {
+        let sides = match (&self.b, self.paired) {
             (None, _) => self.a.sha256().to_string(),
             (Some(b), false) => format!("{}+{}", self.a.sha256(), b.sha256()),
             (Some(b), true) => format!("{}={}", self.a.sha256(), b.sha256()),
+        };
+        match &self.low {
+            None => sides,
+            Some(low) => format!("{sides}/{}", low.pictures.sha256()),
         }
     }
 
     /// Name and SHA-256 of each file that the pictures were read from; none for a set that was made.
     pub fn files(&self) -> BTreeMap<String, String> {
-        let sides = [Some(&self.a), self.b.as_ref()].into_iter().flatten();
+        let low = self.low.as_ref().map(|low| &low.pictures);
+        let sides = [Some(&self.a), self.b.as_ref(), low].into_iter().flatten();
         let files = sides.flat_map(|side| side.files());
         files
             .map(|file| (file.name.clone(), file.sha256.clone()))

@@ -48,6 +48,11 @@ pub enum Range {
 pub enum Fit {
     /// As they are; all have one size.
     Whole,
+    /// Each in its own size, without what is left at the right and at the bottom of a multiple.
+    Multiple {
+        /// Height and width are multiples of it.
+        of: usize,
+    },
     /// The shorter side is brought to `load`, once, when a picture is read. Of it a square of `size` is
     /// kept: the one in the middle where both are equal, one at random in each batch where `load` is larger.
     Square {
@@ -111,6 +116,30 @@ pub struct Kept {
     pub size: (usize, usize),
 }
 
+impl Kept {
+    /// What is kept of a picture that is this many times smaller; none where the picture is scaled, or the part is no
+    /// whole number of its pixels.
+    pub(super) fn smaller(self, times: usize) -> Option<Self> {
+        let Part {
+            top,
+            left,
+            height,
+            width,
+        } = self.part;
+        let all = [top, left, height, width];
+        let fits = times > 0 && all.iter().all(|length| length.is_multiple_of(times));
+        (fits && self.size == (height, width)).then(|| Self {
+            part: Part {
+                top: top / times,
+                left: left / times,
+                height: height / times,
+                width: width / times,
+            },
+            size: (height / times, width / times),
+        })
+    }
+}
+
 /// Where a square is cut, in parts of the room there is, whether it is mirrored and how far it is turned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Choice {
@@ -156,6 +185,12 @@ impl View {
         Self::of(Fit::Crop { size })
     }
 
+    /// Each picture in its own size, cut at the right and at the bottom to a multiple of this number.
+    pub const fn multiples(of: usize) -> Self {
+        let of = if of == 0 { 1 } else { of };
+        Self::of(Fit::Multiple { of })
+    }
+
     const fn of(fit: Fit) -> Self {
         Self {
             fit,
@@ -183,6 +218,7 @@ impl View {
     pub fn needs(&self) -> usize {
         match self.fit {
             Fit::Whole => 0,
+            Fit::Multiple { of } => of,
             Fit::Square { size, .. } | Fit::Crop { size } => size,
         }
     }
@@ -199,7 +235,7 @@ impl View {
     /// Whether a batch depends on chance: where squares are cut, what is mirrored and what is turned.
     pub fn is_random(&self) -> bool {
         let crops = match self.fit {
-            Fit::Whole => false,
+            Fit::Whole | Fit::Multiple { .. } => false,
             Fit::Square { size, load } => load > size,
             Fit::Crop { .. } => true,
         };
@@ -218,6 +254,19 @@ impl View {
                 part: whole,
                 size: (h, w),
             },
+            Fit::Multiple { of } => {
+                let multiple = |(h, w): (usize, usize)| (h - h % of, w - w % of);
+                match h.min(w) < of {
+                    true => Kept {
+                        part: whole,
+                        size: multiple(shorter((h, w), of)),
+                    },
+                    false => Kept {
+                        part: Part::whole(multiple((h, w))),
+                        size: multiple((h, w)),
+                    },
+                }
+            }
             Fit::Square { size, load } if size == load => {
                 let side = h.min(w);
                 Kept {
@@ -243,7 +292,8 @@ impl View {
             },
         };
         let (height, width) = kept.size;
-        if height.min(width) == 0 || (kept.size != (h, w) && height.max(width) > LARGEST_SIDE) {
+        let scaled = kept.size != (kept.part.height, kept.part.width);
+        if height.min(width) == 0 || (scaled && height.max(width) > LARGEST_SIDE) {
             return Err(format!(
                 "a picture of {h}x{w} cannot be brought to {height}x{width}"
             ));
@@ -256,6 +306,7 @@ impl View {
     pub fn picture(&self, data: &DataInfo) -> [usize; 3] {
         let (h, w) = match self.fit {
             Fit::Whole => (data.height, data.width),
+            Fit::Multiple { of } => (data.height - data.height % of, data.width - data.width % of),
             Fit::Square { size, .. } | Fit::Crop { size } => (size, size),
         };
         [data.channels, h, w]
@@ -266,6 +317,19 @@ impl View {
     /// # Errors
     /// A picture smaller than the square; the sentence says so.
     pub fn cut(&self, held: (usize, usize), choice: Choice) -> Result<Part, String> {
+        self.cut_at(held, choice, 1)
+    }
+
+    /// The same, beginning at multiples of `step` pixels only, where each such square is a pixel of a smaller picture.
+    ///
+    /// # Errors
+    /// As [`View::cut`].
+    pub(super) fn cut_at(
+        &self,
+        held: (usize, usize),
+        choice: Choice,
+        step: usize,
+    ) -> Result<Part, String> {
         let (Fit::Square { size, .. } | Fit::Crop { size }) = self.fit else {
             return Ok(Part::whole(held));
         };
@@ -276,8 +340,8 @@ impl View {
             ));
         }
         let start = |length: usize, at: f32| {
-            let room = length - size;
-            ((at * (room + 1) as f32) as usize).min(room)
+            let room = (length - size) / step.max(1);
+            ((at * (room + 1) as f32) as usize).min(room) * step
         };
         Ok(Part {
             top: start(held.0, choice.y),
@@ -285,6 +349,29 @@ impl View {
             height: size,
             width: size,
         })
+    }
+
+    /// How pictures are seen that are this many times smaller and lie beside those of this view.
+    ///
+    /// # Errors
+    /// Squares of a size that is no multiple; the sentence says so.
+    pub(super) fn smaller(self, times: usize) -> Result<Self, String> {
+        let part = |length: usize| match length.is_multiple_of(times) {
+            true => Ok(length / times),
+            false => Err(format!(
+                "squares of {length} are no whole number of pixels of the low pictures, which are {times} times smaller"
+            )),
+        };
+        let fit = match self.fit {
+            Fit::Whole => Fit::Whole,
+            Fit::Multiple { of } => Fit::Multiple { of: part(of)? },
+            Fit::Square { size, load } => Fit::Square {
+                size: part(size)?,
+                load: part(load)?,
+            },
+            Fit::Crop { size } => Fit::Crop { size: part(size)? },
+        };
+        Ok(Self { fit, ..self })
     }
 }
 
@@ -398,46 +485,4 @@ impl Ask<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_kept_and_cut() {
-        let part = |top, left, height, width| Part {
-            top,
-            left,
-            height,
-            width,
-        };
-        // A portrait: the middle, once.
-        let kept = View::square(64).kept((218, 178)).expect("a size");
-        assert_eq!(kept.part, part(20, 0, 178, 178));
-        assert_eq!(kept.size, (64, 64));
-        // With jitter the longer side stays, and a square is cut in each batch.
-        let view = View::jittered(64, 8);
-        let kept = view.kept((218, 178)).expect("a size");
-        assert_eq!((kept.part, kept.size), (part(0, 0, 218, 178), (88, 72)));
-        let last = Choice {
-            y: 0.999,
-            x: 0.,
-            ..Choice::MIDDLE
-        };
-        assert_eq!(view.cut((88, 72), last), Ok(part(24, 0, 64, 64)));
-        assert_eq!(view.cut((88, 72), Choice::MIDDLE), Ok(part(12, 4, 64, 64)));
-        assert!(view.cut((63, 72), last).is_err());
-        // Full size, unless it is too small.
-        let crop = View::crop(96);
-        assert_eq!(crop.kept((300, 200)).expect("a size").size, (300, 200));
-        assert_eq!(crop.kept((90, 48)).expect("a size").size, (180, 96));
-        assert!(View::jittered(64, 8).kept((10, 6000)).is_err());
-        assert_eq!((view.needs(), View::whole().needs()), (64, 0));
-    }
-
-    #[test]
-    fn turns_are_of_squares_and_are_chance() {
-        let turned = View::square(8).turned(true);
-        assert!(turned.is_random() && !View::square(8).is_random());
-        assert_eq!(turned.still(), View::square(8));
-        assert!(!View::whole().turned(true).is_random());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Data sets in two domains: aligned pairs, or two sets without a correspondence.
 
 use super::parts::{self, Parts, composed, counted, folder_of, some_of};
-use super::survey::{Half, Item};
+use super::survey::{Half, Item, Partners};
 use super::{Entry, Files, Listed, Survey, left_out, pictures, within};
 use crate::FileError;
 use crate::data::{Progress, Side, Split};
@@ -36,9 +36,17 @@ pub fn paired(path: &Path, split: Split, progress: &Progress) -> Result<Survey, 
     }
     let [a, b] = both(path, &listed, split)?;
     notes.extend(said(path, &listed)?);
-    let (a, b): (Vec<_>, Vec<_>) = pairs(path, split, &a, &b)?.into_iter().unzip();
+    let names = [Side::A, Side::B].map(|side| folder_of(split, Some(side)));
+    let (a, b): (Vec<_>, Vec<_>) = pairs(path, &names, &a, &b)?.into_iter().unzip();
     let sides = [a, b].map(|side| side.into_iter().map(whole).collect());
-    let survey = Survey::new(path, files, sides.into(), true, Vec::new(), progress)?;
+    let survey = Survey::new(
+        path,
+        files,
+        sides.into(),
+        Partners::Equal,
+        Vec::new(),
+        progress,
+    )?;
     for ((first, a), (second, b)) in survey.side(0).zip(survey.side(1)) {
         if (a.height, a.width) != (b.height, b.width) {
             return Err(FileError::new(
@@ -89,7 +97,14 @@ fn joined(
         });
         halves.collect()
     });
-    let survey = Survey::new(path, files, sides.into(), true, Vec::new(), progress)?;
+    let survey = Survey::new(
+        path,
+        files,
+        sides.into(),
+        Partners::Equal,
+        Vec::new(),
+        progress,
+    )?;
     let oblong = oblong(&survey)?;
     if oblong > 0 {
         let all = part.len();
@@ -160,7 +175,14 @@ pub fn apart(path: &Path, split: Split, progress: &Progress) -> Result<Survey, F
         entries.collect()
     });
     notes.extend(said(path, &listed)?);
-    let survey = Survey::new(path, files, sides.into(), false, Vec::new(), progress)?;
+    let survey = Survey::new(
+        path,
+        files,
+        sides.into(),
+        Partners::None,
+        Vec::new(),
+        progress,
+    )?;
     Ok(of_train(survey, split, notes))
 }
 
@@ -181,7 +203,7 @@ pub fn side(
         path,
         files,
         vec![part.collect()],
-        false,
+        Partners::None,
         Vec::new(),
         progress,
     )
@@ -200,7 +222,8 @@ fn said(path: &Path, listed: &Listed<'_>) -> Result<Vec<String>, FileError> {
     Ok(parts::said(listed, &read))
 }
 
-fn whole(entry: &Entry) -> Item {
+/// A file as one picture.
+pub(super) fn whole(entry: &Entry) -> Item {
     Item {
         entry: entry.clone(),
         half: None,
@@ -247,20 +270,33 @@ fn one<'a>(
     ))
 }
 
-/// The pictures of both sides by their names, endings aside.
-fn pairs<'a>(
+/// The pictures of two folders of these names by their own names, endings aside. Where the first has no partner for a
+/// picture of the second, that one's name may end with a factor: `0801x4.png` beside `0801.png`.
+///
+/// # Errors
+/// Two pictures of one name, and those without a partner.
+pub(super) fn pairs<'a>(
     path: &Path,
-    split: Split,
+    folders: &[String; 2],
     a: &Listed<'a>,
     b: &Listed<'a>,
 ) -> Result<Vec<(&'a Entry, &'a Entry)>, FileError> {
-    let by_name = |side: &Listed<'a>| {
-        let mut names: BTreeMap<String, (String, &'a Entry)> = BTreeMap::new();
+    type Named<'a> = BTreeMap<String, (String, &'a Entry)>;
+    let by_name = |side: &Listed<'a>, known: Option<&Named<'_>>| {
+        let mut names: Named<'a> = BTreeMap::new();
         for (folder, (rest, entry)) in side {
             let name = [folder, "/", rest].concat();
             let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
             let written = (stem.to_string(), *entry);
-            if let Some((_, other)) = names.insert(composed(stem), written) {
+            let mut key = composed(stem);
+            let bare = key.trim_end_matches(|c: char| c.is_ascii_digit());
+            if let (Some(known), Some(bare)) = (known, bare.strip_suffix('x'))
+                && !known.contains_key(&key)
+                && known.contains_key(bare)
+            {
+                key = bare.to_string();
+            }
+            if let Some((_, other)) = names.insert(key, written) {
                 return Err(FileError::new(
                     &path.join(&entry.name),
                     format!("has the name of {} but for its ending", other.name),
@@ -270,7 +306,8 @@ fn pairs<'a>(
         }
         Ok(names)
     };
-    let (a, mut b) = (by_name(a)?, by_name(b)?);
+    let a = by_name(a, None)?;
+    let mut b = by_name(b, Some(&a))?;
     let (mut pairs, mut alone) = (Vec::new(), Vec::new());
     for (name, (written, entry)) in a {
         match b.remove(&name) {
@@ -283,7 +320,7 @@ fn pairs<'a>(
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         return Ok(pairs.into_iter().map(|(_, a, b)| (a, b)).collect());
     }
-    let folder = folder_of(split, None);
+    let [first, second] = folders;
     Err(FileError::new(
         path,
         format!(
@@ -292,7 +329,7 @@ fn pairs<'a>(
             some_of(&alone)
         ),
         format!(
-            "a pair has one name in {folder}A/ and {folder}B/; add the partners or take these out"
+            "a pair has one name in {first}/ and {second}/; add the partners or take these out"
         ),
     ))
 }
@@ -319,7 +356,8 @@ pub fn kind(path: &Path) -> Result<Kind, FileError> {
         return Ok(Kind::One);
     }
     let [a, b] = both(path, &listed, Split::Train)?;
-    Ok(match pairs(path, Split::Train, &a, &b) {
+    let names = [Side::A, Side::B].map(|side| folder_of(Split::Train, Some(side)));
+    Ok(match pairs(path, &names, &a, &b) {
         Ok(_) => Kind::Paired,
         Err(_) => Kind::Unpaired,
     })

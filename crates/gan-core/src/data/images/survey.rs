@@ -6,6 +6,8 @@
 //! cut and resized as [`View::kept`](crate::data::View::kept) says, each for itself. What was changed is
 //! said in notes. Nothing depends on the number of threads.
 
+mod notes;
+
 use super::decode::{self, Looks};
 use super::parallel::{Room, in_parallel};
 use super::parts::{counted, some_of};
@@ -41,6 +43,17 @@ pub(super) enum Half {
     Right,
 }
 
+/// What the two sides of a set are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Partners {
+    /// Nothing; or there is one side.
+    None,
+    /// Each picture has its partner of the same size in the other.
+    Equal,
+    /// Those of the second are smaller ones of the first's, by this factor.
+    Smaller(usize),
+}
+
 /// What the files of a set say, before their pixels are read.
 pub struct Survey {
     path: PathBuf,
@@ -48,23 +61,24 @@ pub struct Survey {
     sides: Vec<Vec<(Item, Looks)>>,
     sha256: Vec<String>,
     read_from: Vec<Vec<SourceFile>>,
-    paired: bool,
+    partners: Partners,
     classes: Vec<String>,
     notes: Vec<String>,
 }
 
 impl Survey {
-    /// Looks at the files of one side or two; `paired` sides have as many pictures.
+    /// Looks at the files of one side or two; sides of partners have as many pictures.
     pub(super) fn new(
         path: &Path,
         files: Files,
         sides: Vec<Vec<Item>>,
-        paired: bool,
+        partners: Partners,
         classes: Vec<String>,
         progress: &Progress,
     ) -> Result<Self, FileError> {
         // The two halves of a picture come from one file, which is read once.
-        let joined = paired && sides.iter().flatten().all(|item| item.half.is_some());
+        let joined =
+            partners == Partners::Equal && sides.iter().flatten().all(|item| item.half.is_some());
         let looked: Vec<&Item> = match joined {
             true => sides.iter().take(1).flatten().collect(),
             false => sides.iter().flatten().collect(),
@@ -125,7 +139,7 @@ impl Survey {
             sides: surveyed,
             sha256: hashes,
             read_from,
-            paired,
+            partners,
             classes,
             notes: Vec::new(),
         })
@@ -152,6 +166,14 @@ impl Survey {
         self.sides.iter().flatten()
     }
 
+    /// The sides whose sizes count; low partners follow theirs.
+    fn leading(&self) -> &[Vec<(Item, Looks)>] {
+        match self.partners {
+            Partners::Smaller(_) => self.sides.get(..1).unwrap_or_default(),
+            _ => &self.sides,
+        }
+    }
+
     fn channels(&self) -> usize {
         self.all()
             .map(|(_, looks)| looks.channels)
@@ -161,12 +183,13 @@ impl Survey {
 
     /// Counts, channels, classes and sizes.
     pub fn info(&self) -> DataInfo {
-        let sizes: Vec<_> = self
-            .all()
+        let leading = self.leading().iter();
+        let sizes = leading.clone().flatten();
+        let sizes: Vec<_> = sizes
             .map(|(_, looks)| (looks.height, looks.width))
             .collect();
         let mut info = DataInfo::picture(self.channels(), 0, 0).sized(&sizes);
-        let counts: Vec<usize> = self.sides.iter().map(Vec::len).collect();
+        let counts: Vec<usize> = leading.map(Vec::len).collect();
         info.len = counts.first().copied().unwrap_or(0);
         info.len_b = counts.get(1).copied();
         info.classes = (!self.classes.is_empty()).then_some(self.classes.len());
@@ -176,7 +199,7 @@ impl Survey {
 
     /// Whether there are two sides.
     pub fn has_two_sides(&self) -> bool {
-        self.sides.len() > 1
+        self.leading().len() > 1
     }
 
     /// The pictures, brought to what a run needs and held; beside them, what was changed, a sentence each.
@@ -229,30 +252,34 @@ impl Survey {
         let wrong = |problem| FileError::new(&self.path, problem, "check its pictures");
         let data = match (sides.next(), sides.next()) {
             (Some(a), None) => Data::one(a),
-            (Some(a), Some(b)) if self.paired => Data::paired(a, b).map_err(wrong)?,
-            (Some(a), Some(b)) => Data::apart(a, b),
+            (Some(a), Some(b)) => match self.partners {
+                Partners::None => Data::apart(a, b),
+                Partners::Equal => Data::paired(a, b).map_err(wrong)?,
+                Partners::Smaller(scale) => Data::one(a).with_low(b, scale).map_err(wrong)?,
+            },
             (None, _) => return Err(wrong("has no pictures".into())),
         };
         notes.extend(told.notes(self.all().count()));
         Ok((data, notes))
     }
 
-    /// Numbers of the pictures of each side that are too small; of a pair both.
+    /// Which pictures of each leading side are too small; of a pair both.
     fn small(&self, reading: &Reading<'_>) -> Result<Vec<Vec<bool>>, FileError> {
         let needs = reading.view.needs();
         let is = |looks: &Looks| looks.height.min(looks.width) < needs;
         let mut small: Vec<Vec<bool>> = self
-            .sides
+            .leading()
             .iter()
             .map(|side| side.iter().map(|(_, looks)| is(looks)).collect())
             .collect();
-        if let (true, [a, b]) = (self.paired, &mut small[..]) {
+        if let (Partners::Equal, [a, b]) = (self.partners, &mut small[..]) {
             for (a, b) in a.iter_mut().zip(b) {
                 (*a, *b) = (*a || *b, *a || *b);
             }
         }
         let count = small.iter().flatten().filter(|small| **small).count();
-        let named = self.all().filter(|(_, looks)| is(looks));
+        let all = self.leading().iter().flatten();
+        let named = all.filter(|(_, looks)| is(looks));
         let named = named.map(|(item, looks)| {
             let Looks { width, height, .. } = *looks;
             format!("{} ({width} wide, {height} high)", item.entry.name)
@@ -260,7 +287,18 @@ impl Survey {
         let mut named: Vec<String> = named.collect();
         named.dedup(); // the halves of one picture
         let named: Vec<&str> = named.iter().map(String::as_str).collect();
+        let has_low = self.has_low();
         match reading.small {
+            // An enlarged picture would be no partner of its low one any more.
+            Small::Refuse | Small::Enlarge if count > 0 && has_low => Err(FileError::new(
+                &self.path,
+                format!(
+                    "holds {} with low partners whose shorter side is below the {needs} pixels that this run needs: {}",
+                    counted(count, "picture"),
+                    some_of(&named)
+                ),
+                "--skip-small leaves them out, --set size=N needs less",
+            )),
             Small::Refuse if count > 0 => Err(FileError::new(
                 &self.path,
                 format!(
@@ -274,7 +312,10 @@ impl Survey {
                 Some(_) => Err(FileError::new(
                     &self.path,
                     format!("has no picture with a shorter side of {needs} pixels or more"),
-                    "--enlarge enlarges them, --set size=N needs less",
+                    match has_low {
+                        true => "--set size=N needs less",
+                        false => "--enlarge enlarges them, --set size=N needs less",
+                    },
                 )),
                 None => Ok(small),
             },
@@ -293,7 +334,11 @@ impl Survey {
                 .all()
                 .next()
                 .map(|(item, l)| (item, (l.height, l.width)))
-            && let Some((item, looks)) = self.all().find(|(_, l)| (l.height, l.width) != size)
+            && let Some((item, looks)) = self
+                .leading()
+                .iter()
+                .flatten()
+                .find(|(_, l)| (l.height, l.width) != size)
         {
             let kind = |looks: &Looks| {
                 if looks.channels == 1 {
@@ -332,7 +377,24 @@ impl Survey {
             })
             .collect()
         };
-        self.sides.iter().zip(small).map(side).collect()
+        let sides = self.leading().iter().zip(small).map(side);
+        let mut kept = sides.collect::<Result<Vec<Vec<_>>, FileError>>()?;
+        if let (Partners::Smaller(scale), [high]) = (self.partners, &kept[..]) {
+            let low = high.iter().map(|&(i, kept)| match kept.smaller(scale) {
+                Some(low) => Ok((i, low)),
+                None => Err(FileError::new(
+                    &self.path,
+                    "holds low pictures, and this run would bring their partners to another size",
+                    "take low/ away, or cut the pictures to the size that the run needs",
+                )),
+            });
+            kept.push(low.collect::<Result<_, _>>()?);
+        }
+        Ok(kept)
+    }
+
+    fn has_low(&self) -> bool {
+        matches!(self.partners, Partners::Smaller(_))
     }
 
     /// Bytes that reading a picture takes: its file, what is decoded of it, the same turned or made 8 bits a channel,
@@ -400,90 +462,6 @@ impl Survey {
             }
         })?;
         Ok(slots)
-    }
-
-    /// What reading alone changes.
-    fn converted(&self) -> Vec<String> {
-        let all = self.all().count();
-        let colours = self.channels();
-        let count = |is: &dyn Fn(&Looks) -> bool| self.all().filter(|(_, looks)| is(looks)).count();
-        let said = [
-            (
-                count(&|looks| looks.turned),
-                "are turned as their orientation tag says",
-            ),
-            (
-                count(&|looks| looks.deep),
-                "have more than 8 bits a channel and are rounded to 8",
-            ),
-            (
-                count(&|looks| looks.channels < colours),
-                "are grey and get three equal channels, as others have colours",
-            ),
-        ];
-        let said = said.into_iter().filter(|(n, _)| *n > 0);
-        let mut notes: Vec<String> = said
-            .map(|(n, what)| format!("{n} of {all} pictures {what}"))
-            .collect();
-        let several = self.all().filter(|(_, looks)| looks.first);
-        let several: Vec<&str> = several.map(|(item, _)| item.entry.name.as_str()).collect();
-        if !several.is_empty() {
-            notes.push(format!(
-                "{} of {all} pictures are the first of several frames or pages, the others are left out: {}",
-                several.len(),
-                some_of(&several)
-            ));
-        }
-        notes
-    }
-
-    /// What bringing pictures to size changes.
-    fn changed(
-        &self,
-        reading: &Reading<'_>,
-        kept: &[Vec<(usize, Kept)>],
-        small: &[Vec<bool>],
-    ) -> Vec<String> {
-        let all = self.all().count();
-        let mut notes = Vec::new();
-        let smalls = small.iter().flatten().filter(|small| **small).count();
-        if smalls > 0 {
-            let needs = reading.view.needs();
-            notes.push(match reading.small {
-                Small::Skip => format!(
-                    "{smalls} of {all} pictures are left out: they, or their partners, are smaller than {needs} pixels"
-                ),
-                _ => format!("{smalls} of {all} pictures are smaller than {needs} pixels and are enlarged"),
-            });
-        }
-        let sides = kept.iter().zip(&self.sides);
-        let held: Vec<(&Looks, &Kept)> = sides
-            .flat_map(|(kept, side)| {
-                kept.iter()
-                    .filter_map(|(i, kept)| Some((&side.get(*i)?.1, kept)))
-            })
-            .collect();
-        let count = |is: &dyn Fn(&Looks, &Kept) -> bool| {
-            held.iter().filter(|(looks, kept)| is(looks, kept)).count()
-        };
-        let whole = |looks: &Looks| Part::whole((looks.height, looks.width));
-        let cut = count(&|looks, kept| kept.part != whole(looks));
-        let scaled = count(&|_, kept| (kept.part.height, kept.part.width) != kept.size);
-        match reading.view.fit {
-            Fit::Square { size, load } if size == load && cut > 0 => notes.push(format!(
-                "{cut} of {all} pictures are cut to the square in their middle, {scaled} are brought to \
-                 {size}x{size}"
-            )),
-            Fit::Square { size, load } if size == load && scaled > 0 => notes.push(format!(
-                "{scaled} of {all} pictures are brought to {size}x{size}"
-            )),
-            Fit::Square { size, load } if size < load && scaled > 0 => notes.push(format!(
-                "{scaled} of {all} pictures are brought to a shorter side of {load}, from which squares of \
-                 {size} are cut at random"
-            )),
-            _ => {}
-        }
-        notes
     }
 }
 
