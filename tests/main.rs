@@ -11,6 +11,7 @@ mod edge;
 mod enlarge;
 mod eval;
 mod faults;
+mod features;
 mod finish;
 mod goes_on;
 #[cfg(feature = "cuda")]

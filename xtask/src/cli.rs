@@ -145,6 +145,14 @@ pub struct TrainArgs {
     pub quiet: bool,
 }
 
+/// A share, from 0 to 1.
+fn alpha(word: &str) -> Result<f64, String> {
+    match word.trim().parse::<f64>() {
+        Ok(alpha) if (0. ..=1.).contains(&alpha) => Ok(alpha),
+        _ => Err("expected a number from 0 to 1".into()),
+    }
+}
+
 /// A number of checkpoints; 0 for all of them.
 fn keep(word: &str) -> Result<u32, String> {
     match (word, word.parse()) {
@@ -179,6 +187,13 @@ pub struct SampleArgs {
     /// Which network of --weights, where it holds several (`weights inspect` lists them)
     #[arg(long, value_name = "NAME", requires = "weights")]
     pub key: Option<String>,
+    /// Another network of the same shapes, to make pictures with one between both: ESRGAN's network interpolation
+    #[arg(long, value_name = "FILE")]
+    pub interpolate_with: Option<PathBuf>,
+    /// How far from that network, 0, to the one that is sampled, 1; of a run without --interpolate-with, from its
+    /// network as pre-training left it; several, separated by commas, with --strip [default: 0.8; strip: 0,0.2,…,1]
+    #[arg(long, value_name = "A", value_delimiter = ',', value_parser = alpha)]
+    pub alpha: Vec<f64>,
     /// Pictures to make (with --interpolate: rows) [default: 64; rows: 8]
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub n: Option<u16>,

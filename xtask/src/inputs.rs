@@ -4,7 +4,7 @@ use crate::cli::{DirectionArg, SampleArgs};
 use crate::output::{self, Format, Lost, Target, Usual, counted};
 use crate::photos::Photos;
 use crate::translation::{Translation, each, larger, strips};
-use crate::{Usage, one_line, room};
+use crate::{Usage, interpolation, one_line, room};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::images::Album;
@@ -100,15 +100,23 @@ const TRIED: usize = 64;
 /// # Errors
 /// Pictures that cannot be read or translated, by name, once the others are made; those that cannot be written.
 pub fn sample(
-    sampler: &dyn Sampler,
+    samplers: &[&dyn Sampler],
     args: &SampleArgs,
     input: &Path,
     device: &Device,
     usual: &Usual,
 ) -> Result<()> {
-    let Some(port) = sampler.takes().port else {
+    let first = samplers
+        .first()
+        .and_then(|&sampler| Some((sampler, sampler.takes().port?)));
+    let Some((sampler, port)) = first else {
         bail!("this generator takes no pictures")
     };
+    if samplers.len() > 1 && !port.restores {
+        bail!(Usage(
+            "--alpha: several of them are shown of generators that enlarge; name one".into()
+        ))
+    }
     let side = match (args.direction, port.sides) {
         (_, [side]) => *side,
         (Some(DirectionArg::B2a), _) => Side::B,
@@ -127,7 +135,7 @@ pub fn sample(
         device,
     };
     let photos = match port.restores {
-        true => Some(Photos::new(sampler, args, device, places.format)?),
+        true => Some(Photos::new(samplers, args, device, places.format)?),
         false => None,
     };
     let write = |i: usize, name: &String, path: &Path| match &photos {
@@ -158,6 +166,9 @@ pub fn sample(
     }
     if let Some(photos) = &photos {
         photos.say_notes();
+    }
+    if let (Some(alphas), true, true) = (interpolation::alphas(args)?, args.strip, made > 0) {
+        say!("{}", interpolation::caption(&alphas));
     }
     match fatal {
         Some(error) => Err(error),
@@ -231,7 +242,8 @@ impl Places {
                 let tiles = named("tile", args.tile.map(u64::from))
                     + &named("overlap", args.overlap.map(u64::from))
                     + &named("memory", args.memory);
-                let rest = format!("{way}-seed{}{strip}{scale}{tiles}", args.seed);
+                let between = interpolation::named(args)?;
+                let rest = format!("{way}-seed{}{between}{strip}{scale}{tiles}", args.seed);
                 Target::Folder(usual.path(done(port), &rest))
             }
         };

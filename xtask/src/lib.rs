@@ -36,6 +36,7 @@ pub mod gpu;
 mod health;
 mod heldout;
 mod inputs;
+mod interpolation;
 pub mod job;
 mod judging;
 pub mod list;

@@ -4,13 +4,13 @@ use crate::cli::SampleArgs;
 use crate::observers::progress_bar;
 use crate::output::{self, Format, Lost};
 use crate::{process, room};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::Progress;
 use gan_core::data::images::Album;
 use gan_core::image::GAP;
 use gan_core::photo::{self, Enlarger, Form, Kind, Photo, Smooth, Tiles};
-use gan_core::{Sampler, shortened};
+use gan_core::{Port, Sampler, shortened};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,9 @@ const NAMED: usize = 4;
 
 /// How photographs are enlarged, and what is to be said of them in the end.
 pub struct Photos<'a> {
-    enlarger: Enlarger<'a>,
+    /// One, or of a strip those whose pictures are shown beside each other.
+    enlargers: Vec<Enlarger<'a>>,
+    port: Port,
     format: photo::Format,
     on_cpu: bool,
     strip: bool,
@@ -41,21 +43,28 @@ impl<'a> Photos<'a> {
     /// # Errors
     /// A generator that does not restore; tiles for one that has to see a photograph whole.
     pub fn new(
-        sampler: &'a dyn Sampler,
+        samplers: &[&'a dyn Sampler],
         args: &SampleArgs,
         device: &Device,
         format: Format,
     ) -> Result<Self> {
-        let enlarger = Enlarger::new(sampler)?.device(device).seed(args.seed);
         let pixels = |n: Option<u32>| n.map(|n| n as usize);
-        let overlap = pixels(args.overlap).unwrap_or(Tiles::overlap(enlarger.port()));
         let memory = args.memory.map_or(Enlarger::MEMORY, |mib| mib << 20);
-        let enlarger = match pixels(args.tile) {
-            Some(side) => enlarger.tiles(Tiles { side, overlap })?,
-            None => enlarger.overlap(overlap).memory(memory),
+        let enlarger = |sampler: &&'a dyn Sampler| -> Result<Enlarger<'a>> {
+            let enlarger = Enlarger::new(*sampler)?.device(device).seed(args.seed);
+            let overlap = pixels(args.overlap).unwrap_or(Tiles::overlap(enlarger.port()));
+            Ok(match pixels(args.tile) {
+                Some(side) => enlarger.tiles(Tiles { side, overlap })?,
+                None => enlarger.overlap(overlap).memory(memory),
+            })
+        };
+        let enlargers = samplers.iter().map(enlarger).collect::<Result<Vec<_>>>()?;
+        let Some(first) = enlargers.first() else {
+            bail!("there is no generator")
         };
         Ok(Self {
-            enlarger,
+            port: first.port().clone(),
+            enlargers,
             format: match format {
                 Format::Jpeg => photo::Format::Jpeg,
                 Format::Png | Format::Gif => photo::Format::Png,
@@ -105,7 +114,10 @@ impl<'a> Photos<'a> {
     }
 
     fn written(&self, photo: &Photo, what: &str, path: &Path) -> Result<(), Lost> {
-        let form = self.laid_out(&self.enlarger.form(photo));
+        let Some(first) = self.enlargers.first() else {
+            return Ok(());
+        };
+        let form = self.laid_out(&first.form(photo));
         let watch = |done: usize, all: usize| {
             (self.progress)(what, done, all);
             match self.stop.load(Ordering::Relaxed) {
@@ -115,17 +127,26 @@ impl<'a> Photos<'a> {
         };
         let ready = || {
             self.format.check(&form)?;
-            self.require_room(photo)?;
-            Ok(self.enlarger.bands(photo, &watch)?)
+            self.require_room(first, photo)?;
+            let bands = self
+                .enlargers
+                .iter()
+                .map(|enlarger| enlarger.bands(photo, &watch));
+            Ok(bands.collect::<candle_core::Result<Vec<_>>>()?)
         };
-        let bands = ready().map_err(Lost::Made)?;
-        let smooth = Smooth::new(photo, self.enlarger.port().scale);
+        let mut all = ready().map_err(Lost::Made)?;
+        let smooth = Smooth::new(photo, self.port.scale);
         let mut rows = 0;
-        let bands = bands.map(|band| {
-            let band = band?;
+        // All of them make the same rows at a time.
+        let bands = std::iter::from_fn(|| {
+            let bands: Option<Vec<_>> = all.iter_mut().map(Iterator::next).collect();
+            Some(bands?.into_iter().collect::<candle_core::Result<Vec<_>>>())
+        });
+        let bands = bands.map(|bands| {
+            let bands = bands?;
             let from = rows;
-            rows += band.len() / smooth.form().row().max(1);
-            Ok(self.shown(band, &smooth, from, rows))
+            rows += bands.first().map_or(0, Vec::len) / smooth.form().row().max(1);
+            Ok(self.shown(bands, &smooth, from, rows))
         });
         // Above and below a strip, as between its pictures.
         let border = || {
@@ -145,7 +166,7 @@ impl<'a> Photos<'a> {
         match self.strip {
             true => Form {
                 height: form.height + 2 * GAP,
-                width: 2 * form.width + 3 * GAP,
+                width: (self.enlargers.len() + 1) * (form.width + GAP) + GAP,
                 ..form
             },
             false => form,
@@ -154,9 +175,15 @@ impl<'a> Photos<'a> {
 
     /// Rows `from` to `to` of what is written: each pixel as large as is asked for, in a strip with the bicubic rows
     /// before them.
-    fn shown(&self, band: Vec<u8>, smooth: &Smooth<'_>, from: usize, to: usize) -> Vec<u8> {
+    fn shown(
+        &self,
+        mut bands: Vec<Vec<u8>>,
+        smooth: &Smooth<'_>,
+        from: usize,
+        to: usize,
+    ) -> Vec<u8> {
         if !self.strip && self.times == 1 {
-            return band;
+            return bands.pop().unwrap_or_default();
         }
         let form = smooth.form();
         let beside = match self.strip {
@@ -171,7 +198,7 @@ impl<'a> Photos<'a> {
         let mut shown = Vec::new();
         for y in 0..to - from {
             let mut line = gap.clone();
-            for rows in [&beside, &band] {
+            for rows in [&beside].into_iter().chain(&bands) {
                 let pixels = rows.get(y * row..(y + 1) * row).unwrap_or(&[]);
                 for pixel in pixels.chunks_exact(pixel.max(1)) {
                     (0..self.times).for_each(|_| line.extend(pixel));
@@ -186,12 +213,12 @@ impl<'a> Photos<'a> {
     }
 
     /// Refuses tiles that the memory of the machine would not hold.
-    fn require_room(&self, photo: &Photo) -> Result<()> {
+    fn require_room(&self, enlarger: &Enlarger<'_>, photo: &Photo) -> Result<()> {
         if !self.on_cpu {
             return Ok(());
         }
-        let port = self.enlarger.port();
-        let tiles = self.enlarger.tiles_of(&photo.form)?;
+        let port = &self.port;
+        let tiles = enlarger.tiles_of(&photo.form)?;
         let Form { height, width, .. } = photo.form;
         room::require(tiles.needs(port, &photo.form), |need| {
             match port.reach.is_some() {

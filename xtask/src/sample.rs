@@ -9,7 +9,7 @@ use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, Usual, counted};
 use crate::shell::quoted;
 use crate::translation::larger;
-use crate::{Usage, folder, inputs, process, room, samedata, settings};
+use crate::{Usage, folder, inputs, interpolation, process, room, samedata, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use gan_core::data::Split;
@@ -67,26 +67,35 @@ fn of_weights(
         ))
     }
     let weights = Weights::read_part(file, args.key.as_deref())?;
-    let sampler = recipe.open(&weights, device).with_context(|| {
-        let nearest = Nearest::new(papers, &weights);
-        // Of a file of another kind of network, what it is says more than its first key.
-        let other = nearest.filter(|nearest| !nearest.papers.contains(&recipe.info().name));
-        let other = other.map_or(String::new(), |nearest| format!("; {}", nearest.said()));
-        format!("not a generator of {}{other}", args.run)
-    })?;
-    let notes = weights.notes().iter();
-    notes.for_each(|note| say!("{}: {note}", file.display()));
-    let sampler = Judged {
-        sampler: &*sampler,
-        file,
+    let open = |weights: &Weights| {
+        recipe.open(weights, device).with_context(|| {
+            let nearest = Nearest::new(papers, weights);
+            // Of a file of another kind of network, what it is says more than its first key.
+            let other = nearest.filter(|nearest| !nearest.papers.contains(&recipe.info().name));
+            let other = other.map_or(String::new(), |nearest| format!("; {}", nearest.said()));
+            format!("not a generator of {}{other}", args.run)
+        })
     };
+    let notes: Vec<String> = weights.notes().to_vec();
+    // Opened alone first: what is wrong with it is no matter of the other network.
+    let alone = open(&weights)?;
+    let samplers = match interpolation::alphas(args)? {
+        None => vec![alone],
+        Some(_) => {
+            let networks = interpolation::networks(weights, args, || None)?;
+            networks.iter().map(open).collect::<Result<_>>()?
+        }
+    };
+    notes
+        .iter()
+        .for_each(|note| say!("{}: {note}", file.display()));
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let usual = Usual {
         dir: PathBuf::new(),
         begin: format!("{}-{stem}-", args.run),
         end: String::new(),
     };
-    write(&sampler, args, &[], device, &usual)
+    write(&judged(&samplers, file), args, &[], device, &usual)
 }
 
 fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<()> {
@@ -118,7 +127,6 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
     if let Some(data) = &args.data {
         require_data(run, &job, &checkpoint, data)?;
     }
-    let algorithm = job.restored(&checkpoint).with_context(file)?;
     let t = checkpoint.header.iteration;
     let usual = Usual {
         dir: run.join("samples"),
@@ -126,11 +134,33 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
         end: format!("-{t:08}"),
     };
     let classes = &checkpoint.header.data.names;
+    if interpolation::alphas(args)?.is_some() {
+        let path = &checkpoint.path;
+        let own = || Some(Weights::read_part(path, Some(PRETRAINED)));
+        let networks = interpolation::networks(Weights::read(path)?, args, own)?;
+        let open = |weights: &Weights| Ok(recipe.open(weights, device)?);
+        let samplers: Vec<_> = networks.iter().map(open).collect::<Result<_>>()?;
+        return write(&judged(&samplers, path), args, classes, device, &usual);
+    }
+    let algorithm = job.restored(&checkpoint).with_context(file)?;
     let sampler = Judged {
         sampler: &*algorithm.sampler(t),
         file: &checkpoint.path,
     };
-    write(&sampler, args, classes, device, &usual)
+    write(&[sampler], args, classes, device, &usual)
+}
+
+/// What papers that pre-train call the network as that left it.
+const PRETRAINED: &str = "psnr";
+
+/// Generators of one file.
+fn judged<'a>(samplers: &'a [Box<dyn Sampler>], file: &'a Path) -> Vec<Judged<'a>> {
+    let each = samplers.iter();
+    each.map(|sampler| Judged {
+        sampler: &**sampler,
+        file,
+    })
+    .collect()
 }
 
 /// A generator whose pictures are looked at as it makes them: numbers that are finite may be so large that what is
@@ -173,18 +203,22 @@ fn require_data(run: &Path, job: &Job<'_>, checkpoint: &Checkpoint, data: &str) 
     samedata::require(run, Some(&checkpoint.header), &place, &train)
 }
 
-/// `names` are those of the classes, where they have some.
+/// Of several generators all but photographs are refused; `names` are those of the classes, where they have some.
 fn write(
-    sampler: &dyn Sampler,
+    samplers: &[Judged<'_>],
     args: &SampleArgs,
     names: &[String],
     device: &Device,
     usual: &Usual,
 ) -> Result<()> {
+    let Some(sampler) = samplers.first() else {
+        bail!("there is no generator")
+    };
     let takes = sampler.takes();
     inputs::check(&takes, args)?;
     if let Some(input) = &args.input {
-        return inputs::sample(sampler, args, input, device, usual);
+        let samplers: Vec<&dyn Sampler> = samplers.iter().map(|s| s as &dyn Sampler).collect();
+        return inputs::sample(&samplers, args, input, device, usual);
     }
     let asked = Asked::new(&takes, args, names)?;
     let target = asked.target(args, usual)?;

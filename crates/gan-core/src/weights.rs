@@ -100,6 +100,45 @@ impl Weights {
         }
     }
 
+    /// The network between two of the same shapes: (1 − α)·other + α·self, number by number (Wang et al. 2018, section
+    /// 3.4, where `self` is the network that a game has trained and `other` the one it began with).
+    ///
+    /// # Errors
+    /// Other keys or shapes, naming the first that differs and the file of `other`.
+    pub fn interpolated(&self, other: &Self, alpha: f64) -> candle_core::Result<Self> {
+        let differs = |key: &str, found: Option<&[usize]>, wanted: Option<&[usize]>| {
+            let said =
+                |dims: Option<&[usize]>| dims.map_or("none".into(), |dims| format!("{dims:?}"));
+            other.named(candle_core::Error::Msg(format!(
+                "cannot be interpolated with {}: {} is {} here and {} there; networks of one kind and size can",
+                shortened(&self.path.display().to_string(), NAME),
+                cut(key, KEY),
+                said(found),
+                said(wanted)
+            )))
+        };
+        let counted = |weights: &Self| weights.only(|key| !is_counter(key));
+        let (of_self, of_other) = (counted(self), counted(other));
+        if let Some(key) = of_other.keys().find(|key| of_self.dims(key).is_none()) {
+            return Err(differs(key, of_other.dims(key), None));
+        }
+        let each = of_self.iter().map(|(key, own)| {
+            let Some(tensor) = of_other.get(key).filter(|t| t.dims() == own.dims()) else {
+                return Err(differs(key, of_other.dims(key), Some(own.dims())));
+            };
+            let [own, tensor] = [own, tensor].map(|tensor| tensor.to_dtype(DType::F32));
+            Ok((
+                key.to_string(),
+                ((own? * alpha)? + (tensor? * (1. - alpha))?)?,
+            ))
+        });
+        let tensors = each.collect::<candle_core::Result<_>>()?;
+        Ok(Self {
+            tensors,
+            ..self.clone()
+        })
+    }
+
     /// SHA-256 of keys, shapes and values as numbers of 32 bits, in hexadecimal: the same whatever the container.
     ///
     /// # Errors

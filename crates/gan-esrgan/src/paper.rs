@@ -169,6 +169,9 @@ impl Paper for Config {
             bail!("scale is {}, expected 2 or 4", self.scale)
         }
         check::crops(self.size, self.scale)?;
+        if let Some(features) = self.content.features() {
+            features.check(self.size)?;
+        }
         if !matches!(self.channels, 1 | 3) {
             bail!("channels is {}, expected 1 or 3", self.channels)
         }

@@ -44,6 +44,25 @@ impl Features {
         }
     }
 
+    /// The smallest height and width of pictures that have such features: one halving a pooling.
+    pub fn least(self) -> usize {
+        1 << numbered(self).filter(|(.., pooled)| *pooled).count()
+    }
+
+    /// Refuses crops of `size` without such features; 0: pictures whole, of which the network itself judges.
+    ///
+    /// # Errors
+    /// Names the size and the smallest one.
+    pub fn check(self, size: usize) -> Result<()> {
+        match size == 0 || size >= self.least() {
+            true => Ok(()),
+            false => bail!(
+                "size is {size}, but content looks at features of VGG19, which crops from {} on have",
+                self.least()
+            ),
+        }
+    }
+
     /// The weights of a file that these features depend on.
     pub fn part(self, weights: &Weights) -> Weights {
         weights.only(|key| {
@@ -64,6 +83,7 @@ enum Layer {
 #[derive(Clone, Debug)]
 pub struct Vgg19 {
     layers: Vec<Layer>,
+    least: usize,
     mean: Tensor,
     deviation: Tensor,
 }
@@ -148,6 +168,7 @@ impl Vgg19 {
         let each = |values: [f32; 3]| Tensor::new(&values, vb.device())?.reshape((1, 3, 1, 1));
         Ok(Self {
             layers,
+            least: features.least(),
             mean: each(MEAN)?,
             deviation: each(DEVIATION)?,
         })
@@ -159,9 +180,7 @@ impl Vgg19 {
     /// # Errors
     /// Pictures too small for the poolings.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let pools = self.layers.iter().filter(|l| matches!(l, Layer::Pool));
-        let least = 1 << pools.count();
-        let (_, c, h, w) = x.dims4()?;
+        let (least, (_, c, h, w)) = (self.least, x.dims4()?);
         if h.min(w) < least {
             bail!("VGG19 is shown pictures of {h}x{w}, its poolings need {least}x{least}")
         }
