@@ -5,34 +5,49 @@
 //!
 //! x + β·F(x) around every five convolutions, and once more around every three such blocks, β = .2,
 //!
-//! then nearest doublings, each followed by a convolution. It opens published weights in the three ways in which files
-//! name its layers, and enlarges pictures of any size. Its training comes with a later version.
+//! then nearest doublings, each followed by a convolution. It is trained on the L1 distance first, and then in a game
+//! that asks which of two pictures is more real (section 3.2; C is the discriminator before its sigmoid):
+//!
+//! D_Ra(a, b) = σ(C(a) − E C(b))
+//!
+//! D descends −E ln D_Ra(x_r, x_f) − E ln(1 − D_Ra(x_f, x_r))
+//!
+//! G descends L_percep + λ·(−E ln(1 − D_Ra(x_r, x_f)) − E ln D_Ra(x_f, x_r)) + η·L_1
+//!
+//! with L_percep of VGG19's features before the activation (section 3.3). G opens published weights in the three ways in
+//! which files name its layers, and enlarges pictures of any size.
 //!
 //! | paper | code |
 //! |---|---|
-//! | I^LR, the picture that is given | `x` |
+//! | the picture that is given | `low`, at sampling `x` |
+//! | x_r, x_f = G(·) | `high`, `fake` |
 //! | RRDB, the block of figure 4 | `body` |
 //! | β, the factor of residuals | `BETA` |
-//! | G(I^LR) | `fake` |
+//! | C(x), D_Ra | `real_score`, `fake_score`; [`loss::relative`] before the sigmoid |
+//! | L^Ra | `ra`, [`loss::relativistic_average`] |
+//! | L_percep, L_1, λ, η | `percep`, `l1`, `lambda_ra`, `eta_l1` |
+//! | θ^INTERP, α (section 3.4) | `Weights::interpolated` of gan-core |
 //!
-//! Deviations, with reasons in README.md:
+//! What the paper leaves open, and deviations, are in README.md:
 //!
 //! 1. Doublings are of nearest pixels, as in the published weights.
-//! 2. x2 and x1 by making the picture smaller first, its pixels moved to channels, as published weights have it.
+//! 2. x2 and x1 by making the picture smaller first, its pixels moved to channels, as published weights have it; what is
+//!    trained here makes x2 by one doubling.
+//! 3. The small picture is made of the crop, not cut from a small picture of the whole.
+//! 4. G is updated before D, on one batch.
+//! 5. Batches run on across the end of an epoch.
 //!
 //! ```
 //! use gan_esrgan::gan_core::candle_core::{Device, Result};
-//! use gan_esrgan::gan_core::{Context, DataInfo, Net, Probe, Sampler, Side, init, rng::CounterRng, Draws};
-//! use gan_esrgan::{Rrdb, RrdbSizes};
+//! use gan_esrgan::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_esrgan::{Config, Esrgan};
 //!
 //! # fn main() -> Result<()> {
-//! let sizes = RrdbSizes { channels: 3, width: 16, growth: 8, blocks: 1, ups: 2, unshuffle: 1 };
-//! let cx = Context::new(&Device::Cpu, 1, DataInfo::unlabelled(3, 8), 1);
-//! let g = Net::new(&cx, "g", init::as_layers, |vb| Rrdb::new(&sizes, vb))?.frozen;
-//! let mut draws = CounterRng::new(1, &Device::Cpu);
-//! let x = draws.uniform("x", &[1, 3, 8, 12])?; // in [−1, 1]
-//! let made = g.sample(&Probe::pictures(Side::A, x), &mut draws)?;
-//! assert_eq!(made.get("fake")?.dims(), [1, 3, 32, 48]);
+//! let data = DataInfo::unlabelled(3, 64).of(100);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = Esrgan::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert_eq!(gan.sampler(0).takes().port.map(|port| port.scale), Some(4));
 //! # Ok(())
 //! # }
 //! ```

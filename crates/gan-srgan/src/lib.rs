@@ -2,35 +2,46 @@
 //! Caballero, Cunningham, Acosta, Aitken, Tejani, Totz, Wang, Shi 2016
 //! ([arXiv 1609.04802](https://arxiv.org/abs/1609.04802)).
 //!
-//! The generator SRResNet (figure 4): residual blocks at the size of the input, then sub-pixel doublings. Two networks
-//! open weights and enlarge pictures of any size: the paper's ([`SrResnet`]: batch norm, PReLU, 9x9 at both ends), and
-//! the one that public toolboxes publish weights of ([`MsrResnet`]: no batch norm, added to the picture enlarged
-//! bilinearly). Their training comes with a later version.
+//! The generator SRResNet (figure 4): residual blocks at the size of the input, then sub-pixel doublings. It is trained
+//! on the mean squared error of pixels first, and then against a discriminator (equations 2 and 3):
+//!
+//! D ascends  E ln D(I^HR) + E ln(1 − D(G(I^LR)))
+//!
+//! G descends l_X + λ·E(−ln D(G(I^LR))), λ = 1e-3
+//!
+//! where the content loss l_X is the mean squared error of pixels, or of VGG19's features φ_{2,2} or φ_{5,4}.
+//!
+//! Two networks open weights and enlarge pictures of any size: the paper's ([`SrResnet`]: batch norm, PReLU, 9x9 at both
+//! ends), which is trained here, and the one that public toolboxes publish weights of ([`MsrResnet`]: no batch norm,
+//! added to the picture enlarged bilinearly).
 //!
 //! | paper | code |
 //! |---|---|
-//! | I^LR, the picture that is given | `x` |
+//! | I^LR, the picture that is given | `low`, at sampling `x` |
+//! | I^HR, the true picture | `high` |
 //! | B residual blocks | `body` |
 //! | G(I^LR) | `fake` |
+//! | l_X, its weight 1 and the adversarial one's | `content`, `adv`, `lambda_adv` |
+//! | φ_{i,j} | [`Content`] |
 //!
-//! Deviations, with reasons in README.md:
+//! What the paper leaves open, and deviations, are in README.md:
 //!
 //! 1. One PReLU slope a layer, and no bias before batch norm.
 //! 2. A linear output.
+//! 3. The small picture is made of the crop, not cut from a small picture of the whole.
+//! 4. Batches run on across the end of an epoch.
 //!
 //! ```
 //! use gan_srgan::gan_core::candle_core::{Device, Result};
-//! use gan_srgan::gan_core::{Context, DataInfo, Net, Probe, Sampler, Side, init, rng::CounterRng, Draws};
-//! use gan_srgan::{SrResnet, SrResnetSizes};
+//! use gan_srgan::gan_core::{Algorithm, Context, DataInfo, Paper, Preset};
+//! use gan_srgan::{Config, Srgan};
 //!
 //! # fn main() -> Result<()> {
-//! let sizes = SrResnetSizes { channels: 3, width: 16, blocks: 1, ups: 2 };
-//! let cx = Context::new(&Device::Cpu, 1, DataInfo::unlabelled(3, 8), 1);
-//! let g = Net::new(&cx, "g", init::as_layers, |vb| SrResnet::new(&sizes, vb))?.frozen;
-//! let mut draws = CounterRng::new(1, &Device::Cpu);
-//! let x = draws.uniform("x", &[1, 3, 8, 12])?; // in [−1, 1]
-//! let made = g.sample(&Probe::pictures(Side::A, x), &mut draws)?;
-//! assert_eq!(made.get("fake")?.dims(), [1, 3, 32, 48]);
+//! let data = DataInfo::unlabelled(3, 64).of(100);
+//! let config = Config::preset(Preset::Smoke, &data);
+//! let cx = Context::new(&Device::Cpu, 1, data, 200);
+//! let gan = Srgan::new(&config, &cx)?; // `gan.step(…)` is an iteration
+//! assert_eq!(gan.sampler(0).takes().port.map(|port| port.scale), Some(4));
 //! # Ok(())
 //! # }
 //! ```
