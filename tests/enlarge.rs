@@ -99,21 +99,6 @@ fn photographs_become_what_pytorch_makes_of_them() {
     }
 }
 
-#[test]
-fn what_cannot_be_trained_says_so_in_one_line() {
-    let dir = tempfile::tempdir().unwrap();
-    for paper in ["esrgan", "srgan"] {
-        let said = fails(dir.path(), &["train", paper], 2);
-        assert!(said.contains("cannot be trained yet"), "{said}");
-        let said = fails(dir.path(), &["sample", paper], 2);
-        assert!(said.contains("--weights FILE"), "{said}");
-        let info = ok("", dir.path(), &["info", paper]);
-        assert!(info.contains("cannot be trained yet"), "{info}");
-    }
-    assert!(ok("", dir.path(), &["list"]).contains("opens weights"));
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-}
-
 /// A safetensors file of these keys and shapes.
 fn write(path: &Path, tensors: &[(&str, &[usize])]) {
     let tensors: BTreeMap<String, Tensor> = tensors
