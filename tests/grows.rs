@@ -70,13 +70,16 @@ fn a_network_that_enlarges_is_shown_and_judged_beside_the_truth() {
     let (paper, dir) = ("toy-upscale", tempfile::tempdir().unwrap());
     let dir = dir.path();
     train(paper, dir);
-    // Given (shown twice as large), made and true, eight of them; at the end 64, four strips in a row.
-    let strip = (3 * (8 + 2) + 2, 8 * (8 + 2) + 2);
+    // Given (shown twice as large), bicubic, made and true, eight of them and whole; at the end 64, four strips in a row.
+    let strip = (4 * (28 + 2) + 2, 8 * (28 + 2) + 2);
     assert_eq!(size(&dir.join("r/samples/step-00000008-strips.png")), strip);
-    assert_eq!(size(&dir.join("r/samples/step-00000008-real.png")).1, 4 + 4);
+    assert_eq!(
+        size(&dir.join("r/samples/step-00000008-real.png")).1,
+        14 + 4
+    );
     assert_eq!(
         size(&dir.join("r/held-out.png")),
-        (12 * 10 + 2, 16 * 10 + 2)
+        (16 * 30 + 2, 16 * 30 + 2)
     );
     let input = image::RgbImage::from_fn(21, 1, |x, _| image::Rgb([x as u8 * 9; 3]));
     input.save(dir.join("in.png")).unwrap();
@@ -101,7 +104,13 @@ fn a_network_that_enlarges_is_shown_and_judged_beside_the_truth() {
     );
     assert_eq!(size(&dir.join("strip.png")), (2 * 44 + 2, 2 + 4));
     let said = ok(paper, dir, &["eval", "r", "--at", "start,last", "-n", "50"]);
-    for word in ["l1", "of input", "psnr", "truth", "50 held-out pictures"] {
+    for word in [
+        "psnr y",
+        "ssim rgb",
+        "bicubic",
+        "50 held-out pictures",
+        "28x28 grey",
+    ] {
         assert!(said.contains(word), "{word:?} is missing in\n{said}");
     }
 }

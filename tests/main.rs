@@ -19,6 +19,7 @@ mod gpu;
 mod grows;
 mod images;
 mod kept;
+mod larger;
 mod learns;
 mod lengths;
 mod mistakes;

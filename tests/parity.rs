@@ -47,7 +47,14 @@ fn every_recording_is_met() {
     for name in PAPERS
         .iter()
         .flat_map(|recipe| recipe.info().recordings.iter().map(|r| r.name))
-        .chain(["optim", "layers", "metrics-swd", "metrics-msssim", "resize"])
+        .chain([
+            "optim",
+            "layers",
+            "metrics-swd",
+            "metrics-msssim",
+            "metrics-pairs",
+            "resize",
+        ])
     {
         assert!(
             seen.contains(&name.to_string()),

@@ -2,6 +2,7 @@
 
 use crate::cli::EvalArgs;
 use crate::dataset::How;
+use crate::eval_larger::Enlargements;
 use crate::eval_noise::Noises;
 use crate::eval_sides::Translations;
 use crate::job::Job;
@@ -37,6 +38,7 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let sampler = untrained.sampler(0);
     let judge: Box<dyn Judging> = match sampler.takes().port {
         None => Box::new(Noises::new(&*sampler, &job, &train, args)?),
+        Some(port) if port.scale > 1 => Box::new(Enlargements::new(port, &job, args)?),
         Some(port) => Box::new(Translations::new(port, &job, &train, args)?),
     };
     let mut rows = judge.yardsticks()?;

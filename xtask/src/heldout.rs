@@ -2,11 +2,11 @@
 
 use crate::dataset::{self, How};
 use crate::job::Job;
-use crate::translation::{Translation, each, strips};
+use crate::translation::{Translation, bicubic, each, strips};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use gan_core::data::{Data, Small, Split, pictures};
-use gan_core::{FileError, Learns, Port, Probe, Sampler, Side};
+use gan_core::{DataInfo, FileError, Learns, Port, Probe, Sampler, Side, View};
 use std::path::{Path, PathBuf};
 
 /// Pictures in the grids of a run.
@@ -15,12 +15,35 @@ const SHOWN: usize = 8;
 const LAST: usize = 64;
 /// Strips beside each other then.
 const ACROSS: usize = 4;
+/// The longest side of pictures that are shown whole beside what is made of them: 64 strips of four such pictures are
+/// one of 4096x4096.
+const WHOLE: usize = 256;
+
+/// What stands beside what a generator makes of pictures, where there is any.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// The same pictures enlarged by the bicubic filter.
+    pub plain: Option<Tensor>,
+    /// What they should become.
+    pub truth: Option<Tensor>,
+}
+
+/// How held-out pictures are seen: as in training but for chance. A paper that enlarges is shown whole ones where all
+/// have one size that can be looked at.
+fn seen(learns: &Learns, info: &DataInfo) -> View {
+    let alike = info.smallest.is_none() && info.height.max(info.width) <= WHOLE;
+    match learns.enlarges {
+        Some(scale) if alike => View::multiples(scale),
+        _ => learns.view.still(),
+    }
+}
 
 /// A data set's test part; its training part where it has none.
 #[derive(Debug)]
 pub struct HeldOut {
     data: Data,
-    learns: Learns,
+    /// How they are seen.
+    view: View,
     /// Channels of the pictures that the network is made for.
     channels: usize,
     /// Whether the pictures are held out.
@@ -37,17 +60,22 @@ impl HeldOut {
     pub fn open(job: &Job<'_>, train: &Data) -> Result<Self> {
         let learns = job.learns;
         let how = How {
-            small: Small::Enlarge,
+            small: match (learns.enlarges, job.settings.small) {
+                // An enlarged picture has no low partner.
+                (Some(_), Small::Skip) => Small::Skip,
+                _ => Small::Enlarge,
+            },
             ..How::default()
         };
         let quiet = |_: &str, _: usize, _: usize| {};
         let looked = dataset::look(&job.settings.data, Split::Test, Some(learns), &quiet)?;
-        let (data, notes) = looked.read(learns.view.still(), &how, &quiet)?;
+        let view = seen(&learns, &looked.info());
+        let (data, notes) = looked.read(view, &how, &quiet)?;
         let notes = notes.iter().map(|note| format!("held out: {note}"));
         Ok(Self {
             channels: train.a.info().channels,
             data,
-            learns,
+            view,
             is_held_out: true,
             notes: notes.collect(),
         })
@@ -62,7 +90,7 @@ impl HeldOut {
             Err(error) if is_missing(&error) => Ok(Self {
                 channels: train.a.info().channels,
                 data: train.clone(),
-                learns: job.learns,
+                view: job.learns.view,
                 is_held_out: false,
                 notes: vec![format!(
                     "grids show training pictures, no held-out ones: {error}"
@@ -93,7 +121,7 @@ impl HeldOut {
             1 => pictures("held out").of(side),
             _ => pictures("held out").of(side).shrunk(scale),
         };
-        let pictures = dataset::seen(&self.data, which, self.learns.view, ask)?;
+        let pictures = dataset::seen(&self.data, which, self.view, ask)?;
         // The held-out part may be grey where the other has colours.
         match pictures.dim(1)? < self.channels {
             true => Ok(pictures.repeat((1, self.channels, 1, 1))?),
@@ -114,26 +142,27 @@ impl HeldOut {
         })
     }
 
-    /// What the grids of a run show, and what should become of it.
+    /// What the grids of a run show, and what stands beside what becomes of it.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn shown(&self, port: &Port, device: &Device) -> Result<(Probe, Option<Tensor>)> {
+    pub fn shown(&self, port: &Port, device: &Device) -> Result<(Probe, Beside)> {
         let fewest = port.sides.iter().map(|&side| self.len(side)).min();
         let n = fewest.unwrap_or(0).min(SHOWN);
         let mut probe = Probe::default();
+        let mut beside = Beside::default();
         for &side in port.sides {
             let given = self.pictures(side, n, port.scale)?;
+            if port.scale > 1 {
+                beside.plain = Some(bicubic(&given, port.scale)?.to_device(device)?);
+            }
             probe = probe.with(side, given.to_device(device)?);
         }
-        let truth = match port.sides {
-            [side] => self.truth(port, *side, n)?,
-            _ => None,
-        };
-        Ok((
-            probe,
-            truth.map(|truth| truth.to_device(device)).transpose()?,
-        ))
+        if let [side] = port.sides {
+            let truth = self.truth(port, *side, n)?;
+            beside.truth = truth.map(|truth| truth.to_device(device)).transpose()?;
+        }
+        Ok((probe, beside))
     }
 
     /// Writes strips of up to 64 held-out pictures: `held-out.png`, or one file a direction. Gives their
@@ -158,7 +187,13 @@ impl HeldOut {
             };
             let input = self.pictures(side, LAST, port.scale)?;
             let Translation { translated, cycled } = each(sampler, &input, side, seed, device)?;
-            let mut columns = vec![input, translated];
+            let plain = match port.scale {
+                1 => None,
+                scale => Some(bicubic(&input, scale)?),
+            };
+            let mut columns = vec![input];
+            columns.extend(plain);
+            columns.push(translated);
             columns.extend(cycled);
             if !port.both_ways() {
                 columns.extend(self.truth(port, side, LAST)?);

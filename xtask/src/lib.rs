@@ -27,6 +27,7 @@ pub mod data;
 pub mod dataset;
 pub mod doctor;
 pub mod eval;
+mod eval_larger;
 mod eval_noise;
 mod eval_sides;
 mod features;

@@ -223,8 +223,8 @@ impl Run<'_> {
         let shown = takes.classes.map_or(GRID, |classes| classes * COLUMNS);
         let (mut strips, probe) = match (&takes.port, self.held_out) {
             (Some(port), Some(held_out)) => {
-                let (probe, truth) = held_out.shown(port, &job.device)?;
-                (Some(Strips::new(&dir.join("samples"), truth)), probe)
+                let (probe, beside) = held_out.shown(port, &job.device)?;
+                (Some(Strips::new(&dir.join("samples"), beside)), probe)
             }
             _ => (
                 None,

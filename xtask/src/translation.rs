@@ -1,6 +1,7 @@
 //! What generators that take pictures make of them, and strips for people to look at.
 
 use candle_core::{Device, Result, Tensor, bail};
+use gan_core::data::bicubic::resized;
 use gan_core::image::{Picture, grid};
 use gan_core::rng::CounterRng;
 use gan_core::{Draws, Probe, Sampler, Side};
@@ -82,6 +83,33 @@ pub fn enlarged(pictures: &Tensor, (h, w): (usize, usize)) -> Result<Tensor> {
     let shape = (n, c, from_h, scale, from_w, scale);
     let pictures = pictures.detach().reshape((n, c, from_h, 1, from_w, 1))?;
     pictures.broadcast_as(shape)?.reshape((n, c, h, w))
+}
+
+/// Pictures `[n, c, h, w]` in [−1, 1] made `scale` times as large by MATLAB's bicubic filter, as files of 8 bits hold
+/// them: clipped and rounded.
+///
+/// # Errors
+/// Pictures that are none.
+pub fn bicubic(pictures: &Tensor, scale: usize) -> Result<Tensor> {
+    let (n, c, h, w) = pictures.dims4()?;
+    let values: Vec<f32> = pictures
+        .detach()
+        .to_device(&Device::Cpu)?
+        .flatten_all()?
+        .to_vec1()?;
+    let mut made = Vec::with_capacity(values.len() * scale * scale);
+    for plane in values.chunks_exact((h * w).max(1)) {
+        let plane: Vec<f64> = plane
+            .iter()
+            .map(|&x| ((f64::from(x) + 1.) * 127.5).round())
+            .collect();
+        let (large, _) = resized(&plane, (h, w), scale as f64);
+        let rounded = large
+            .into_iter()
+            .map(|x| (x + 0.5).floor().clamp(0., 255.) as f32);
+        made.extend(rounded.map(|x| x / 127.5 - 1.));
+    }
+    Tensor::from_vec(made, (n, c, scale * h, scale * w), &Device::Cpu)
 }
 
 /// The same pictures as many times as large, each pixel repeated; as they are where no number is named.

@@ -5,6 +5,7 @@
 //! - [`classes`]: whether pictures show the class that was asked for, and whether they differ;
 //! - [`msssim`]: how much alike pictures of a set are;
 //! - [`pairs`]: pictures beside those that they should be;
+//! - [`similarity`]: the same of photographs of 8 bits, as super-resolution states it;
 //! - [`lenet`]: the small network that reads digits, trained by this project and embedded.
 //!
 //! Architecture invariants:
@@ -35,6 +36,7 @@ pub mod classes;
 pub mod lenet;
 pub mod msssim;
 pub mod pairs;
+pub mod similarity;
 pub mod sliced;
 
 /// One value of a measure.

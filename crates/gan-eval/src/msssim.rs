@@ -76,7 +76,11 @@ fn pair(pictures: [&[f32]; 2], [c, mut h, mut w]: [usize; 3]) -> f64 {
 }
 
 /// Contrast and structure at each place where the window fits; with luminance, if that is asked for.
-fn similarities([a, b]: [&[f64]; 2], (h, w): (usize, usize), luminance: bool) -> Vec<f64> {
+pub(crate) fn similarities(
+    [a, b]: [&[f64]; 2],
+    (h, w): (usize, usize),
+    luminance: bool,
+) -> Vec<f64> {
     let n = WINDOW.0.min(h).min(w);
     let deviation = WINDOW.1 * n as f64 / WINDOW.0 as f64;
     let middle = (n as f64 - 1.) / 2.;

@@ -207,6 +207,18 @@ pub fn descriptors(level: &Tensor, positions: &[[usize; 3]]) -> Result<Tensor> {
     Tensor::from_vec(values, (positions.len(), c * PATCH * PATCH), &Device::Cpu)
 }
 
+/// One plane filtered with [1 4 6 4 1] / 16 in both directions; borders are mirrored without repeating the edge.
+pub(crate) fn smoothed(plane: Vec<f64>, (h, w): (usize, usize)) -> Result<Vec<f64>> {
+    let plane = Planes {
+        n: 1,
+        c: 1,
+        h,
+        w,
+        values: plane,
+    };
+    Ok(plane.smooth()?.values)
+}
+
 /// Pictures as plain numbers.
 struct Planes {
     n: usize,

@@ -1,6 +1,7 @@
 //! `samples/step-*-strips.png`: held-out pictures and what has become of them, side by side.
 
 use super::{INTERRUPTED, picture_name, writing};
+use crate::heldout::Beside;
 use crate::translation::strips;
 use candle_core::{Result, Tensor};
 use gan_core::{Event, Observer};
@@ -13,16 +14,16 @@ pub const COLUMN: &str = "strips";
 #[derive(Debug)]
 pub struct Strips {
     dir: PathBuf,
-    truth: Option<Tensor>,
+    beside: Beside,
 }
 
 impl Strips {
     /// Strips in `dir`, which [`super::pictures::Pictures::open`] has made: what a generator that takes
     /// pictures shows (input, output; or input, translated, cycled from both sides) and, where there are
-    /// some, the true partners of its input.
-    pub fn new(dir: &Path, truth: Option<Tensor>) -> Self {
+    /// some, the true partners of its input; of one that enlarges input, bicubic, output, truth.
+    pub fn new(dir: &Path, beside: Beside) -> Self {
         let dir = dir.to_path_buf();
-        Self { dir, truth }
+        Self { dir, beside }
     }
 }
 
@@ -34,8 +35,11 @@ impl Observer for Strips {
             _ => None,
         };
         if let Some((path, columns)) = shown {
-            let made = columns.iter().map(|(_, pictures)| pictures);
-            let columns: Vec<Tensor> = made.chain(&self.truth).cloned().collect();
+            let made: Vec<&Tensor> = columns.iter().map(|(_, pictures)| pictures).collect();
+            let (input, made) = made.split_at(made.len().min(1));
+            let columns = input.iter().copied().chain(&self.beside.plain);
+            let columns = columns.chain(made.iter().copied());
+            let columns: Vec<Tensor> = columns.chain(&self.beside.truth).cloned().collect();
             let png = strips(&columns, 1)?.png()?;
             std::fs::write(&path, png).map_err(writing(&path))?;
         }

@@ -2,8 +2,10 @@
 
 use super::{Group, Recording, Report, numbers};
 use anyhow::{Context as _, Result, bail};
-use candle_core::DType;
+use candle_core::{DType, Tensor};
+use gan_core::image::Picture;
 use gan_eval::msssim::ms_ssim;
+use gan_eval::similarity::{Likeness, likeness};
 use gan_eval::sliced::{descriptors, laplacian, sliced_wasserstein};
 use serde::Deserialize;
 
@@ -22,6 +24,8 @@ const CHANNELS: usize = 4;
 #[derive(Deserialize)]
 struct Config {
     levels: usize,
+    /// Pixels that PSNR and SSIM leave out on each side.
+    border: usize,
 }
 
 /// Compares what can be compared, and lists the rest.
@@ -33,11 +37,19 @@ pub fn replay(recording: &Recording) -> Result<Report> {
     if recording.with_prefix("msssim.").next().is_some() {
         groups.push(similarity(recording)?);
     }
+    let pairs: Vec<String> = recording
+        .tensors
+        .keys()
+        .filter_map(|key| pair(key))
+        .collect();
+    for name in &pairs {
+        groups.extend(alike(recording, name)?);
+    }
     let mut later: Vec<String> = recording
         .tensors
         .keys()
         .filter_map(|key| key.split('.').next())
-        .filter(|part| !["swd", "msssim"].contains(part))
+        .filter(|part| !["swd", "msssim"].contains(part) && !pairs.iter().any(|pair| pair == part))
         .map(str::to_string)
         .collect();
     later.dedup();
@@ -45,6 +57,54 @@ pub fn replay(recording: &Recording) -> Result<Report> {
         name: recording.name.clone(),
         groups,
         later,
+    })
+}
+
+/// The name of a pair, of the key of its first picture: `pair0.a`.
+fn pair(key: &str) -> Option<String> {
+    let name = key.strip_suffix(".a")?;
+    let number = name.strip_prefix("pair")?;
+    let is = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is.then(|| name.to_string())
+}
+
+/// PSNR and SSIM of two pictures of 8 bits.
+fn alike(recording: &Recording, name: &str) -> Result<Vec<Group>> {
+    let config: Config = recording.meta("config")?;
+    let picture = |which: &str| -> Result<Picture> {
+        let key = format!("{name}.{which}");
+        picture(recording.tensor(&key)?).with_context(|| key)
+    };
+    let found = likeness(&picture("a")?, &picture("b")?, config.border)
+        .with_context(|| name.to_string())?;
+    let Likeness {
+        psnr_y,
+        psnr_rgb,
+        ssim_y,
+        ssim_rgb,
+    } = found;
+    let values = [
+        ("psnr_rgb", psnr_rgb),
+        ("psnr_y", psnr_y),
+        ("ssim_rgb", ssim_rgb),
+        ("ssim_y", ssim_y),
+    ];
+    let groups =
+        values.map(|(what, value)| compared(&format!("{name}.{what}"), recording, &[value], LIMIT));
+    groups.into_iter().collect()
+}
+
+/// A recorded picture `[h, w, c]` of 8 bits.
+fn picture(tensor: &Tensor) -> Result<Picture> {
+    let (height, width, channels) = tensor.dims3()?;
+    if tensor.dtype() != DType::U8 {
+        bail!("holds {:?}, expected 8 bits a value", tensor.dtype())
+    }
+    Ok(Picture {
+        width,
+        height,
+        channels,
+        bytes: tensor.flatten_all()?.to_vec1()?,
     })
 }
 
