@@ -86,15 +86,18 @@ fn full_width_does_not_depend_on_threads() {
     for recipe in xtask::registry::PAPERS {
         let (paper, dir) = (recipe.info().name, tempfile::tempdir().unwrap());
         let small: &[&str] = match paper {
-            "pix2pix" | "dualgan" => &["--set", "downs=6", "--set", "size=64"],
-            "cyclegan" => &["--set", "size=32"],
-            "progan" => &["--set", "grow=false", "--set", "size=8"],
+            "pix2pix" | "dualgan" => &["downs=6", "size=64"],
+            "cyclegan" => &["size=32"],
+            "progan" => &["grow=false", "size=8"],
+            "srgan" => &["content=mse", "size=24", "pretrain=1"],
+            "esrgan" => &["content=l1", "size=32", "pretrain=1", "blocks=2"],
             _ => &[],
         };
         let saved = ["1", "2", "8"].map(|threads| {
             let out = format!("t{threads}");
             let args = ["--preset", "paper", "--set", "batch=4", "--steps", "2"];
-            let rest = [&args[..], small, &["--threads", threads]].concat();
+            let small: Vec<&str> = small.iter().flat_map(|set| ["--set", set]).collect();
+            let rest = [&args[..], &small, &["--threads", threads]].concat();
             train(paper, dir.path(), &out, &rest);
             bytes(&checkpoint(&dir.path().join(out), 2))
         });
