@@ -48,7 +48,7 @@ fn every_paper_is_judged_at_its_start_and_at_each_checkpoint() {
             row["measures"].as_array().unwrap().clone()
         };
         let port = port(*recipe);
-        let enlarges = port.is_some_and(|port| port.scale > 1);
+        let enlarges = port.as_ref().is_some_and(|port| port.scale > 1);
         let yardsticks: &[&str] = match port {
             Some(_) if enlarges => &["bicubic"],
             Some(_) => &["input", "truth"],
