@@ -248,6 +248,13 @@ fn small_pictures_go_with_their_partners() {
         notes.join("\n").contains("1 of 2 pictures are left out"),
         "{notes:?}"
     );
+    let odd = enlarging(&paths[0], Split::Train, 2, QUIET).expect("a set");
+    let error = odd.read(&Reading::new(View::crop(3))).map(drop);
+    let error = error.expect_err("no whole pixels").to_string();
+    assert!(
+        error.contains("squares of 3 are no whole number"),
+        "{error}"
+    );
     // A run that resizes has no use for them.
     let resized = enlarging(&paths[0], Split::Train, 2, QUIET).expect("a set");
     let error = resized.read(&Reading::new(View::square(4))).map(drop);
