@@ -47,12 +47,14 @@ fn every_paper_is_judged_at_its_start_and_at_each_checkpoint() {
                 .unwrap_or_else(|| panic!("{paper} {name}\n{said}"));
             row["measures"].as_array().unwrap().clone()
         };
-        let two_sides = port(*recipe).is_some();
-        let yardsticks = match two_sides {
-            true => ["input", "truth"],
-            false => ["training pictures", "mean + noise"],
+        let port = port(*recipe);
+        let enlarges = port.as_ref().is_some_and(|port| port.scale > 1);
+        let yardsticks: &[&str] = match port {
+            Some(_) if enlarges => &["bicubic"],
+            Some(_) => &["input", "truth"],
+            None => &["training pictures", "mean + noise"],
         };
-        for name in yardsticks.into_iter().chain(["start", "2", "4"]) {
+        for name in yardsticks.iter().copied().chain(["start", "2", "4"]) {
             let measures = row(name);
             // A network that grows begins with pictures that no measure is for.
             let small = format!("\"of\":\"{name} (");
@@ -71,7 +73,11 @@ fn every_paper_is_judged_at_its_start_and_at_each_checkpoint() {
             said,
             "{paper}: the same command, other values"
         );
-        if two_sides {
+        if enlarges {
+            assert!(row("4").iter().any(|m| m["name"] == "better"), "{said}");
+            continue;
+        }
+        if port.is_some() {
             let of = |name: &str, measure: &str| {
                 let all = row(name);
                 let ends = |m: &&Value| m["name"].as_str().unwrap().ends_with(measure);

@@ -214,14 +214,10 @@ fn photographs_are_judged_whole_beside_bicubic_and_with_their_own_low_pictures()
     let (stated, _) = value(&json, "4", "psnr y");
     assert!((stated - psnr).abs() < 1e-9 * psnr, "{stated}, not {psnr}");
     // A run goes on with the low pictures that it began with only.
-    let resume = ["train", TOY, "--resume", "r-given", "--steps", "6"];
-    ok(TOY, dir, &resume);
+    let resume = ["train", TOY, "--out", "r-given", "--resume", "--steps"];
+    ok(TOY, dir, &[&resume[..], &["6"]].concat());
     save(&photo((10, 12), 3), &dir.join("given/train/low/0x2.png"));
-    let output = run(
-        TOY,
-        dir,
-        &["train", TOY, "--resume", "r-given", "--steps", "8"],
-    );
+    let output = run(TOY, dir, &[&resume[..], &["8"]].concat());
     let line = error_line(&output, 1, &resume);
     assert!(line.contains("changed: train/low/0x2.png"), "{line}");
 }

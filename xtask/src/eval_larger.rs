@@ -144,7 +144,7 @@ impl Enlargements {
             let pairs = all.iter().zip(&self.bicubic);
             let better = pairs.filter(|(made, bicubic)| made.psnr_y > bicubic.psnr_y);
             let protocol = format!(
-                "how many of {} have a higher PSNR on Y than what bicubic makes",
+                "photographs with a higher PSNR on Y than what bicubic makes, of {}",
                 self.protocol
             );
             measures.push(("better", better.count() as f64, protocol));

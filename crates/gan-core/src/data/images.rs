@@ -112,19 +112,21 @@ fn opened(
             all
         }
     };
+    let mut left = Vec::new();
     if labels != Labels::Needed {
-        for (inside, listed) in &mut folders {
+        for (i, (inside, listed)) in folders.iter_mut().enumerate() {
             if let Some((high, note)) = low::high_alone(path, inside, listed) {
                 *listed = high;
-                notes.push(note);
+                // The first is the part that is wanted.
+                left.extend(Some(note).filter(|_| i == 0));
             }
         }
     }
     let (classes, items) = labelled(path, &files, &folders, labels, &mut notes)?;
     let survey = Survey::new(path, files, vec![items], Partners::None, classes, progress)?;
     Ok(match split {
-        Split::Train => survey.saying(notes),
-        Split::Test => survey, // they are of both parts, and have been said
+        Split::Train => survey.saying([left, notes].concat()),
+        Split::Test => survey.saying(left), // the others are of both parts, and have been said
     })
 }
 

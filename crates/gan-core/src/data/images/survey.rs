@@ -380,6 +380,10 @@ impl Survey {
         let sides = self.leading().iter().zip(small).map(side);
         let mut kept = sides.collect::<Result<Vec<Vec<_>>, FileError>>()?;
         if let (Partners::Smaller(scale), [high]) = (self.partners, &kept[..]) {
+            reading.view.smaller(scale).map_err(|problem| {
+                let problem = format!("holds low pictures, and {problem}");
+                FileError::new(&self.path, problem, "choose a size that is a multiple")
+            })?;
             let low = high.iter().map(|&(i, kept)| match kept.smaller(scale) {
                 Some(low) => Ok((i, low)),
                 None => Err(FileError::new(

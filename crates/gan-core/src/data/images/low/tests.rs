@@ -109,6 +109,33 @@ fn partners_are_found_by_name_in_folders_and_zip_files() {
     }
 }
 
+/// A part with low pictures beside one without: nothing is said to be left out that is not.
+#[test]
+fn one_part_alone_may_have_low_pictures() {
+    let (_dir, paths) = three_ways(&[
+        ("train/1.png", ramp(1, (4, 4), 1)),
+        ("test/high/1.png", ramp(2, (4, 4), 1)),
+        ("test/low/1.png", ramp(3, (2, 2), 1)),
+    ]);
+    for path in &paths {
+        let (data, notes) = read(path, Split::Train, View::multiples(2)).expect("a set");
+        assert!(data.low.is_none() && notes.is_empty(), "{notes:?}");
+        let (data, notes) = read(path, Split::Test, View::multiples(2)).expect("a set");
+        assert!(
+            data.low.is_some() && notes[0].contains("test/low/, 2 times"),
+            "{notes:?}"
+        );
+        let plain = |split| {
+            let survey = open(path, split, Labels::AsFound, QUIET).expect("a set");
+            survey.read(&Reading::new(View::whole())).expect("a set")
+        };
+        let (data, notes) = plain(Split::Test);
+        assert_eq!((data.info().len, data.info().classes), (1, None));
+        assert!(notes[0].contains("test/low/ is left out"), "{notes:?}");
+        assert_eq!(plain(Split::Train).1, Vec::<String>::new());
+    }
+}
+
 /// Where no low pictures are given, the set is what it is to every paper.
 #[test]
 fn sets_without_low_pictures_stay_as_they_are() {
@@ -220,6 +247,13 @@ fn small_pictures_go_with_their_partners() {
     assert!(
         notes.join("\n").contains("1 of 2 pictures are left out"),
         "{notes:?}"
+    );
+    let odd = enlarging(&paths[0], Split::Train, 2, QUIET).expect("a set");
+    let error = odd.read(&Reading::new(View::crop(3))).map(drop);
+    let error = error.expect_err("no whole pixels").to_string();
+    assert!(
+        error.contains("squares of 3 are no whole number"),
+        "{error}"
     );
     // A run that resizes has no use for them.
     let resized = enlarging(&paths[0], Split::Train, 2, QUIET).expect("a set");
