@@ -56,10 +56,10 @@ fn a_dry_run_shows_the_plan_and_makes_nothing() {
                 "--steps",
                 "77",
                 "--set",
-                "lr=0.5",
+                "lr=0.005",
             ],
         );
-        for word in ["77", "lr=0.5", recipe.info().data, "dry run"] {
+        for word in ["77", "lr=0.005", recipe.info().data, "dry run"] {
             assert!(said.contains(word), "{word} in\n{said}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -80,7 +80,7 @@ pub struct TrainArgs {
     /// A data set's name (`data ls`), a folder or a zip file [default: the paper's, which `info PAPER` names]
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
-    /// Weights of VGG19 with torchvision's keys (.pth or safetensors), for a loss that looks at its features
+    /// Weights of VGG19 with torchvision's keys, for a loss that looks at its features
     #[arg(long, value_name = "FILE")]
     pub vgg: Option<PathBuf>,
     /// Enlarges pictures that are smaller than the run needs; without this or --skip-small they stop the start
@@ -147,10 +147,8 @@ pub struct TrainArgs {
 
 /// A share, from 0 to 1.
 fn alpha(word: &str) -> Result<f64, String> {
-    match word.trim().parse::<f64>() {
-        Ok(alpha) if (0. ..=1.).contains(&alpha) => Ok(alpha),
-        _ => Err("expected a number from 0 to 1".into()),
-    }
+    let alpha = word.parse().ok().filter(|a| (0. ..=1.).contains(a));
+    alpha.ok_or_else(|| "expected a number from 0 to 1".into())
 }
 
 /// A number of checkpoints; 0 for all of them.
@@ -190,8 +188,8 @@ pub struct SampleArgs {
     /// Another network of the same shapes, to make pictures with one between both: ESRGAN's network interpolation
     #[arg(long, value_name = "FILE")]
     pub interpolate_with: Option<PathBuf>,
-    /// How far from that network, 0, to the one that is sampled, 1; of a run without --interpolate-with, from its
-    /// network as pre-training left it; several, separated by commas, with --strip [default: 0.8; strip: 0,0.2,…,1]
+    /// How far from that network (of a run alone, from what pre-training left), 0, to the one that is sampled, 1;
+    /// several, with commas between, for --strip [default: 0.8; strip: 0,0.2,…,1]
     #[arg(long, value_name = "A", value_delimiter = ',', value_parser = alpha)]
     pub alpha: Vec<f64>,
     /// Pictures to make (with --interpolate: rows) [default: 64; rows: 8]

@@ -2,26 +2,16 @@
 
 use crate::Usage;
 use crate::samedata::absolute;
+use crate::settings::Vgg;
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::nn::vgg::Vgg19;
 use gan_core::{FileError, Learns, Weights, brief};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Where VGG19's published weights are, for whoever has none.
 const PUBLISHED: &str = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth";
-
-/// What `config.toml` says of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vgg {
-    /// Their file.
-    pub file: String,
-    /// SHA-256 of the weights that are used, whatever the file's container.
-    pub sha256: String,
-}
 
 /// The weights, and what `config.toml` says of them.
 pub type Named = (Vgg, Arc<Weights>);

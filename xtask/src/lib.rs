@@ -41,6 +41,7 @@ mod interpolation;
 pub mod job;
 mod judging;
 pub mod list;
+mod looked_at;
 mod made;
 mod memory;
 mod nearest;

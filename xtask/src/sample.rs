@@ -4,6 +4,7 @@
 use crate::cli::SampleArgs;
 use crate::dataset::How;
 use crate::job::Job;
+use crate::looked_at::{Judged, judged};
 use crate::nearest::Nearest;
 use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, Usual, counted};
@@ -11,13 +12,12 @@ use crate::shell::quoted;
 use crate::translation::larger;
 use crate::{Usage, folder, inputs, interpolation, process, room, samedata, settings};
 use anyhow::{Context as _, Result, bail};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use gan_core::data::Split;
 use gan_core::image::{Picture, grid, single};
 use gan_core::rng::CounterRng;
 use gan_core::{
-    Checkpoint, Columns, Draws, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes,
-    Weights, fixed_noise,
+    Checkpoint, FileError, Law, Noise, Probe, Recipe, Sampler, Store, Takes, Weights, fixed_noise,
 };
 use std::path::{Path, PathBuf};
 
@@ -152,43 +152,6 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
 
 /// What papers that pre-train call the network as that left it.
 const PRETRAINED: &str = "psnr";
-
-/// Generators of one file.
-fn judged<'a>(samplers: &'a [Box<dyn Sampler>], file: &'a Path) -> Vec<Judged<'a>> {
-    let each = samplers.iter();
-    each.map(|sampler| Judged {
-        sampler: &**sampler,
-        file,
-    })
-    .collect()
-}
-
-/// A generator whose pictures are looked at as it makes them: numbers that are finite may be so large that what is
-/// made with them is not, and only here is it known which file they came from.
-struct Judged<'a> {
-    sampler: &'a dyn Sampler,
-    file: &'a Path,
-}
-
-impl Sampler for Judged<'_> {
-    fn takes(&self) -> Takes {
-        self.sampler.takes()
-    }
-
-    fn sample(&self, input: &Probe, draws: &mut dyn Draws) -> candle_core::Result<Columns> {
-        let made = self.sampler.sample(input, draws)?;
-        for (_, pictures) in made.iter() {
-            let values = pictures.detach().flatten_all()?.to_dtype(DType::F32)?;
-            let values = values.to_vec1::<f32>()?;
-            if let Some(x) = values.iter().find(|x| !x.is_finite()) {
-                let problem = format!("makes a picture that is not finite (a number in it is {x})");
-                let remedy = "its training has failed; take weights from before that";
-                return Err(FileError::new(self.file, problem, remedy).into());
-            }
-        }
-        Ok(made)
-    }
-}
 
 /// Refuses data that are not those of a run: nothing is made of them, but who names them may mean another run.
 fn require_data(run: &Path, job: &Job<'_>, checkpoint: &Checkpoint, data: &str) -> Result<()> {

@@ -1,7 +1,6 @@
 //! How a run's settings come about: preset, config file, `--set`; and how they are written down.
 
 use crate::Usage;
-use crate::features::Vgg;
 use anyhow::{Context, Result, bail};
 use gan_core::data::Small;
 use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe, brief, cut};
@@ -53,6 +52,16 @@ pub struct Settings {
     /// What the run was made with; for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_with: Option<MadeWith>,
+}
+
+/// The weights of VGG19 that a run's loss looks through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vgg {
+    /// Their file.
+    pub file: String,
+    /// SHA-256 of the weights that are used, whatever the file's container.
+    pub sha256: String,
 }
 
 /// Settings that were changed while a run was under way.

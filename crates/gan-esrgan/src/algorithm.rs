@@ -89,22 +89,28 @@ impl Esrgan {
         self.psnr.update(&self.g.params, |_| true)
     }
 
-    /// The second stage: G on L_percep + λ·L_G^Ra + η·L_1 (equation 3), then D on L_D^Ra (equation 1).
+    /// The second stage: G, then D on the same pictures.
     fn adversarial(&mut self, it: &mut Iter<'_>) -> Result<()> {
         let [low, high] = self.config.crops(it)?;
-        let Some((d, opt_d)) = &mut self.game else {
+        let fake = self.fool(it, &low, &high)?;
+        self.judge(it, &high, &fake)
+    }
+
+    /// G on L_percep + λ·L_G^Ra + η·L_1 (equation 3); gives G's pictures, without what led to them.
+    fn fool(&mut self, it: &mut Iter<'_>, low: &Tensor, high: &Tensor) -> Result<Tensor> {
+        let Some((d, _)) = &self.game else {
             bail!("adversarial is false: there is no D")
         };
-        let fake = self.g.live.forward(&low)?;
-        let l1 = l1(&fake, &high)?;
+        let fake = self.g.live.forward(low)?;
+        let l1 = l1(&fake, high)?;
         let percep = match (self.config.content, &self.vgg) {
             (Content::L1, _) => None,
-            (Content::Vgg54, Some(vgg)) => Some(perceptual(vgg, &fake, &high)?),
+            (Content::Vgg54, Some(vgg)) => Some(perceptual(vgg, &fake, high)?),
             (Content::Vgg54, None) => bail!(
                 "content looks at VGG19's features, whose weights were not given: Context::features"
             ),
         };
-        let real_score = d.frozen.forward(&high, Train)?.detach(); // C(x_r) [b]
+        let real_score = d.frozen.forward(high, Train)?.detach(); // C(x_r) [b]
         let ra = relativistic_average(&d.frozen.forward(&fake, Train)?, &real_score)?;
         let mut loss = ((&ra * self.config.lambda_ra)? + (&l1 * self.config.eta_l1)?)?;
         if let Some(percep) = &percep {
@@ -113,9 +119,16 @@ impl Esrgan {
         let mut terms = vec![("g", &loss), ("ra", &ra), ("l1", &l1)];
         terms.extend(percep.iter().map(|percep| ("percep", percep)));
         it.minimise(&mut self.opt_g, "g", &terms)?;
+        Ok(fake.detach())
+    }
 
-        let real_score = d.live.forward(&high, Train)?;
-        let fake_score = d.live.forward(&fake.detach(), Train)?; // C(x_f) [b]
+    /// D on L_D^Ra (equation 1).
+    fn judge(&mut self, it: &mut Iter<'_>, high: &Tensor, fake: &Tensor) -> Result<()> {
+        let Some((d, opt_d)) = &mut self.game else {
+            return Ok(());
+        };
+        let real_score = d.live.forward(high, Train)?;
+        let fake_score = d.live.forward(fake, Train)?; // C(x_f) [b]
         let d_loss = relativistic_average(&real_score, &fake_score)?;
         let gap = (real_score.mean_all()? - fake_score.mean_all()?)?;
         let (real, fake) = (real_score.detach(), fake_score.detach());

@@ -124,16 +124,17 @@ impl Paper for Config {
                 batch: 4,
                 size: 96,
                 blocks: 3,
-                width_g: 24,
-                growth: 12,
+                width_g: 32,
+                growth: 16,
                 width_d: 16,
                 dense: 32,
                 content: Content::L1,
+                lambda_ra: 1e-3,
                 eta_l1: 1.,
                 pretrain: 3_000,
                 lr: 7e-4,
-                lr_at: vec![2_400],
-                lr_factor: 0.2,
+                lr_at: vec![2_000, 2_600],
+                lr_factor: 0.3,
                 lr_gan_at: Vec::new(),
                 ..paper
             },
@@ -158,7 +159,7 @@ impl Paper for Config {
         let game = match preset {
             Preset::Paper => 400_000,
             Preset::Bench | Preset::Smoke => 200,
-            Preset::Demo => 600,
+            Preset::Demo => 400,
         };
         self.pretrain + if self.adversarial { game } else { 0 }
     }

@@ -74,21 +74,11 @@ impl Srgan {
     /// Equations 2 and 3: D on what is real and what G made, then G on the perceptual loss.
     fn adversarial(&mut self, it: &mut Iter<'_>) -> Result<()> {
         let [low, high] = self.config.crops(it)?;
-        let Some((d, opt_d)) = &mut self.game else {
+        let fake = self.g.live.forward(&low, Train)?;
+        self.judge(it, &high, &fake.detach())?;
+        let Some((d, _)) = &self.game else {
             bail!("adversarial is false: there is no D")
         };
-        let fake = self.g.live.forward(&low, Train)?;
-
-        // Ascend ln D(I^HR) + ln(1 − D(G(I^LR))).
-        let real_score = d.live.forward(&high, Train)?; // [b]
-        let fake_score = d.live.forward(&fake.detach(), Train)?;
-        let d_real = bce_with_logits(&real_score, 1.)?;
-        let d_fake = bce_with_logits(&fake_score, 0.)?;
-        let d_loss = (&d_real + &d_fake)?;
-        it.log("score/real", &sigmoid(&real_score.detach())?.mean_all()?);
-        it.log("score/fake", &sigmoid(&fake_score.detach())?.mean_all()?);
-        let terms = [("d", &d_loss), ("d_real", &d_real), ("d_fake", &d_fake)];
-        it.minimise(opt_d, "d", &terms)?;
 
         // Descend l_X + λ·(−ln D(G(I^LR))), the same fake through the updated D.
         let adv = bce_with_logits(&d.frozen.forward(&fake, Train)?, 1.)?;
@@ -96,6 +86,22 @@ impl Srgan {
         let loss = (&content + (&adv * self.config.lambda_adv)?)?;
         let terms = [("g", &loss), ("content", &content), ("adv", &adv)];
         it.minimise(&mut self.opt_g, "g", &terms)
+    }
+
+    /// Ascends ln D(I^HR) + ln(1 − D(G(I^LR))) (equation 2). What it computes is gone before G's own update.
+    fn judge(&mut self, it: &mut Iter<'_>, high: &Tensor, fake: &Tensor) -> Result<()> {
+        let Some((d, opt_d)) = &mut self.game else {
+            return Ok(());
+        };
+        let real_score = d.live.forward(high, Train)?; // [b]
+        let fake_score = d.live.forward(fake, Train)?;
+        let d_real = bce_with_logits(&real_score, 1.)?;
+        let d_fake = bce_with_logits(&fake_score, 0.)?;
+        let d_loss = (&d_real + &d_fake)?;
+        it.log("score/real", &sigmoid(&real_score.detach())?.mean_all()?);
+        it.log("score/fake", &sigmoid(&fake_score.detach())?.mean_all()?);
+        let terms = [("d", &d_loss), ("d_real", &d_real), ("d_fake", &d_fake)];
+        it.minimise(opt_d, "d", &terms)
     }
 
     /// l_X of pictures in [−1, 1] (section 2.2.1).

@@ -153,9 +153,9 @@ impl Paper for Config {
                 width_d: 16,
                 dense: 64,
                 content: Content::Mse,
-                pretrain: 4_000,
+                pretrain: 5_600,
                 lr: 7e-4,
-                lr_at: vec![3_200],
+                lr_at: vec![4_400],
                 lr_factor: 0.2,
                 lr_gan_at: Vec::new(),
                 ..paper
@@ -179,7 +179,7 @@ impl Paper for Config {
         let game = match preset {
             Preset::Paper => 200_000, // 10^5 at each rate (section 3.2)
             Preset::Bench | Preset::Smoke => 200,
-            Preset::Demo => 600,
+            Preset::Demo => 800,
         };
         self.pretrain + if self.adversarial { game } else { 0 }
     }
