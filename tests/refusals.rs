@@ -279,7 +279,7 @@ $ parity text.txt
 $ parity r/weights/g.safetensors
 1 error: r/weights/g.safetensors: is no recording of the format gan-reference/1; record it again
 $ bench unknown
-2 error: no benchmark is called "unknown"; known: vanilla dcgan dcgan-c1 wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan
+2 error: no benchmark is called "unknown"; known: vanilla dcgan dcgan-c1 wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan srgan-mse srgan-vgg54 esrgan
 $ bench vanilla --steps 1
 2 error: invalid value '1' for '--steps <N>': 1 is not in 2..18446744073709551615
     For more information, try '--help'.

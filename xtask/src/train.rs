@@ -67,7 +67,8 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         Some(_) => Some(HeldOut::or_training(job, &start.data)?),
         None => None,
     };
-    let mut notes = start.notes;
+    let mut notes = recipe.notes(&job.settings.config)?;
+    notes.extend(start.notes);
     notes.extend(held_out.iter().flat_map(|held_out| held_out.notes.clone()));
     if let (Some((folder, Some(checkpoint))), true) = (&start.run, from >= job.settings.steps) {
         restore(&mut running, checkpoint)?;

@@ -270,6 +270,11 @@ pub trait Paper: Serialize + DeserializeOwned + JsonSchema + Sized {
     fn parts_end(&self, _: &Length) -> Vec<u64> {
         Vec::new()
     }
+    /// What is to be said when a run with these settings starts, a sentence each: where something stands in for what
+    /// the paper has.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Networks and optimizers.
     ///
     /// # Errors
@@ -308,6 +313,8 @@ pub trait Recipe: Sync {
     fn learns(&self, config: &Value) -> Result<Learns>;
     /// See [`Paper::parts_end`].
     fn parts_end(&self, config: &Value, length: &Length) -> Result<Vec<u64>>;
+    /// See [`Paper::notes`].
+    fn notes(&self, config: &Value) -> Result<Vec<String>>;
     /// See [`Paper::build`].
     fn build(&self, config: &Value, cx: &Context) -> Result<Box<dyn Algorithm>>;
     /// See [`Paper::open`]; its errors name the file.
@@ -370,6 +377,10 @@ impl<C: Paper> Recipe for Erased<C> {
 
     fn parts_end(&self, config: &Value, length: &Length) -> Result<Vec<u64>> {
         Ok(Self::read(config)?.parts_end(length))
+    }
+
+    fn notes(&self, config: &Value) -> Result<Vec<String>> {
+        Ok(Self::read(config)?.notes())
     }
 
     fn build(&self, config: &Value, cx: &Context) -> Result<Box<dyn Algorithm>> {

@@ -206,6 +206,13 @@ impl Paper for Config {
         self.stages().ends(length)
     }
 
+    fn notes(&self) -> Vec<String> {
+        let pixels = self.adversarial && self.content == Content::L1;
+        let note = "content is l1: the game compares pixels in place of VGG19's features (L_percep), which need --set \
+                    content=vgg54 --vgg FILE";
+        pixels.then(|| note.to_string()).into_iter().collect()
+    }
+
     fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
         Ok(Box::new(Esrgan::new(self, cx)?))
     }

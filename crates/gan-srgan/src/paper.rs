@@ -217,6 +217,13 @@ impl Paper for Config {
         self.stages().ends(length)
     }
 
+    fn notes(&self) -> Vec<String> {
+        let pixels = self.adversarial && self.content == Content::Mse;
+        let note = "content is mse: the game compares pixels in place of VGG19's features, which need --set content=vgg54 \
+                    --vgg FILE";
+        pixels.then(|| note.to_string()).into_iter().collect()
+    }
+
     fn build(&self, cx: &Context) -> Result<Box<dyn Algorithm>> {
         Ok(Box::new(Srgan::new(self, cx)?))
     }
