@@ -178,16 +178,13 @@ fn trained(dir: &Path) {
     });
     picture.save(dir.join("photo.png")).unwrap();
     for paper in ["srgan", "esrgan"] {
+        // Far enough that both networks make something of the picture.
+        let set = ["pretrain=30", "lr=0.01", "lr_gan=0.01"].map(|set| ["--set", set]);
+        let out = format!("run-{paper}");
         let args = [
-            "train",
-            paper,
-            "--preset",
-            "smoke",
-            "--steps",
-            "9",
-            "--out",
-            &format!("run-{paper}"),
+            "train", paper, "--preset", "smoke", "--steps", "40", "--out", &out,
         ];
+        let args = [&args[..], &set.concat()].concat();
         ok("", dir, &args);
     }
 }

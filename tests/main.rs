@@ -37,6 +37,7 @@ mod refusals;
 mod resume;
 mod sample;
 mod smoke;
+mod stages;
 mod steps;
 mod sweep;
 #[path = "../crates/gan-core/tests/toys/mod.rs"]

@@ -79,7 +79,7 @@ fn every_paper_trains_resumes_and_samples() {
         let names: Vec<_> = names.flatten().map(|e| e.file_name()).collect();
         assert!(names.iter().any(|n| n == "fake") && names.iter().any(|n| n == "train"));
         for name in names {
-            let events = std::fs::read_dir(run.join("tensorboard").join(name))
+            let events = std::fs::read_dir(run.join("tensorboard").join(&name))
                 .unwrap()
                 .count();
             assert_eq!(events, 1, "{paper}: {name:?}");

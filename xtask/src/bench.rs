@@ -93,7 +93,8 @@ fn time(recipe: &dyn Recipe, bench: &Bench, args: &BenchArgs) -> Result<()> {
     let settings = Settings::bare(recipe, config.clone(), steps);
     let mut job = Job::new(recipe, settings, &device)?;
     if job.learns.features.is_some() {
-        job.features = Some(Arc::new(Vgg19::untrained(&device)?));
+        let narrower = if args.small { 16 } else { 1 };
+        job.features = Some(Arc::new(Vgg19::untrained(narrower, &device)?));
     }
     let mut algorithm = job.build(data)?;
     let mut source = Made {

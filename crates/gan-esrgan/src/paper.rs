@@ -150,6 +150,8 @@ impl Paper for Config {
                 content: Content::L1,
                 eta_l1: 1.,
                 pretrain: 4,
+                lr: 1e-2, // so that pictures change in a few iterations
+                lr_gan: 2e-3,
                 ..paper
             },
         }

@@ -170,6 +170,8 @@ impl Paper for Config {
                 dense: 4,
                 content: Content::Mse,
                 pretrain: 4,
+                lr: 1e-2, // so that pictures change in a few iterations
+                lr_gan: 2e-3,
                 ..paper
             },
         }

@@ -121,15 +121,16 @@ impl Vgg19 {
         Ok(Net::open(&part, device, "vgg", build)?.frozen)
     }
 
-    /// Weights of the paper's widths that nobody trained, for timing: each layer about keeps its input's size.
+    /// Weights of the paper's widths over `narrower` that nobody trained, for timing: each layer about keeps its input's
+    /// size.
     ///
     /// # Errors
     /// A device without memory for them.
-    pub fn untrained(device: &Device) -> Result<Weights> {
+    pub fn untrained(narrower: usize, device: &Device) -> Result<Weights> {
         let (mut tensors, mut inputs) = (BTreeMap::new(), MEAN.len());
         let mut rng = CounterRng::new(1, device);
         for (number, block, _) in numbered(Features::Vgg54) {
-            let width = WIDTHS.get(block).copied().unwrap_or_default();
+            let width = WIDTHS.get(block).copied().unwrap_or_default() / narrower.max(1);
             let key = format!("features.{number}");
             let scale = (2. / (inputs * K * K) as f64).sqrt();
             let kernel = (rng.normal(&key, &[width, inputs, K, K])? * scale)?;
