@@ -341,3 +341,25 @@ fn what_cannot_be_learned_from_or_judged_is_said_before_anything_starts() {
         fail(&["eval", "o"], &[&size, "16 pixels are needed a side"]);
     }
 }
+
+/// The scale is a setting: what is looked at for the preset's would be left aside in silence.
+#[test]
+fn low_pictures_of_another_scale_than_the_settings_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for i in 0..3 {
+        save(&photo((32, 32), i), &dir.join(format!("set/high/{i}.png")));
+        save(&photo((16, 16), i), &dir.join(format!("set/low/{i}.png")));
+    }
+    let train = ["train", "srgan", "--preset", "smoke", "--steps", "1", "-q"];
+    let of = |scale: &'static str, out: &'static str| {
+        let rest = ["--data", "set", "--set", scale, "--out", out];
+        run("", dir, &[&train[..], &rest].concat())
+    };
+    let line = error_line(&of("scale=4", "x"), 1, &[]);
+    let words = "is 16 wide and 16 high, expected 8 wide and 8 high";
+    assert!(line.contains(words), "{line}");
+    assert!(!dir.join("x").exists());
+    assert!(of("scale=2", "r").status.success());
+    assert!(dir.join("r/weights/g.safetensors").is_file());
+}

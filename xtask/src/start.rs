@@ -53,6 +53,18 @@ pub fn read(
         memory: args.memory.map_or(How::default().memory, |mib| mib << 20),
     };
     let (data, mut notes) = looked.read(learns.view, &how, &progress_bar(args.quiet))?;
+    if let Some(low) = data
+        .low
+        .as_ref()
+        .filter(|low| learns.enlarges != Some(low.scale))
+    {
+        bail!(Usage(format!(
+            "{}: its low pictures are {} times smaller than its high ones, this run enlarges {} times",
+            args.data.as_deref().unwrap_or_default(),
+            low.scale,
+            learns.enlarges.unwrap_or(1)
+        )))
+    }
     let names = &data.a.info().names;
     if learns.labels && !names.is_empty() {
         let rows = "rows of grids and numbers of classes, from 0";
@@ -124,6 +136,8 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         Some(base) => base.config.clone(),
         None => recipe.preset(preset, &DataInfo::square(28 * 28)?)?,
     };
+    // What is wrong with them is said below, of settings that are made for the data.
+    let likely = settings::apply(recipe, &likely, &args.set).unwrap_or(likely);
     let learns = recipe.learns(&likely)?;
     let looked = dataset::look(&name, Split::Train, Some(learns), &progress_bar(args.quiet))?;
     let info = looked.info();

@@ -1,7 +1,7 @@
 //! D, VGG-like as SRGAN's (section 4.1): levels of two convolutions, the second of which halves the picture, and two
 //! dense layers.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use gan_core::nn::{
     Act, BatchNorm, Conv2d, Linear, Mode, batch_norm, conv2d, conv2d_no_bias, leaky_relu, linear,
@@ -49,6 +49,9 @@ pub struct Discriminator {
 
 impl Discriminator {
     /// Keys `convK_0`, `bnK_0` (from K = 1 on), `convK_1`, `bnK_1`, `linear1`, `linear2`.
+    ///
+    /// # Errors
+    /// Pictures that its levels leave nothing of.
     pub fn new(sizes: &DiscriminatorSizes, vb: VarBuilder<'_>) -> Result<Self> {
         let leaky = Act::LeakyRelu(SLOPE);
         let mut inputs = sizes.channels;
@@ -79,6 +82,14 @@ impl Discriminator {
         };
         let levels = (0..sizes.levels).map(level).collect::<Result<Vec<_>>>()?;
         let (h, w) = (sizes.height >> sizes.levels, sizes.width >> sizes.levels);
+        if h * w == 0 {
+            bail!(
+                "levels is {}, but pictures of {}x{} are halved to nothing before that",
+                sizes.levels,
+                sizes.height,
+                sizes.width
+            )
+        }
         Ok(Self {
             levels,
             linear1: linear(inputs * h * w, sizes.dense, vb.pp("linear1"))?,

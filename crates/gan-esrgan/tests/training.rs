@@ -19,6 +19,24 @@ fn the_papers_discriminator_has_the_references_parameters() {
     assert_eq!(tally.bytes() / 4, 14_499_401 + 5_760);
 }
 
+#[test]
+fn pictures_that_its_levels_leave_nothing_of_are_refused() {
+    let data = DataInfo::picture(3, 64, 24);
+    let cx = Context::new(&Device::Cpu, 1, data, 1);
+    let mut config = Config {
+        size: 0,
+        levels: 4,
+        ..Config::preset(Preset::Smoke, &cx.data)
+    };
+    config.build(&cx).unwrap();
+    config.levels = 5;
+    let error = config.build(&cx).err().unwrap().to_string();
+    assert!(
+        error.contains("levels is 5") && error.contains("64x24"),
+        "{error}"
+    );
+}
+
 /// Residual branches begin small (section 3.1): kernels of N(0, .01·2 / fan-in), offsets 0.
 #[test]
 fn dense_blocks_begin_small() {
