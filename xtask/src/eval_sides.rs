@@ -7,7 +7,7 @@ use crate::dataset::{self, Truth};
 use crate::heldout::{HeldOut, which};
 use crate::job::Job;
 use crate::judging::{Judging, Row};
-use crate::translation::{Translation, each, enlarged};
+use crate::translation::{Translation, each};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::{Data, Split, pictures};
@@ -34,8 +34,6 @@ pub struct Translations {
 /// One direction.
 struct Way {
     from: Side,
-    /// Height and width of what is made.
-    shown_at: (usize, usize),
     input: Tensor,
     /// What the input should become, picture by picture.
     partners: Option<Partners>,
@@ -64,7 +62,7 @@ impl Translations {
     pub fn new(port: Port, job: &Job<'_>, train: &Data, args: &EvalArgs) -> Result<Self> {
         let (settings, device) = (&job.settings, &job.device);
         let held_out = HeldOut::open(job, train)?;
-        let truth = match held_out.paired() || port.scale > 1 {
+        let truth = match held_out.paired() {
             true => None,
             false => dataset::truth(&settings.data, Split::Test, job.learns.view.still())?,
         };
@@ -206,8 +204,8 @@ impl Way {
         truth: Option<&Truth>,
         seed: u64,
     ) -> Result<Self> {
-        let input = held_out.pictures(from, n, port.scale)?;
-        // Of one set alone, pictures become larger ones of the same.
+        let input = held_out.pictures(from, n, 1)?;
+        // Of one set alone, pictures become others of the same.
         let to = match &train.b {
             Some(_) => from.other(),
             None => from,
@@ -239,9 +237,8 @@ impl Way {
                 let mean = mean(&known, len)?
                     .broadcast_as(truth.dims())?
                     .contiguous()?;
-                let (_, _, h, w) = truth.dims4()?;
                 Some(Partners {
-                    copy: l1(&enlarged(&input, (h, w))?, &truth)?,
+                    copy: l1(&input, &truth)?,
                     plain: l1(&mean, &truth)?,
                     truth,
                     mean,
@@ -251,25 +248,23 @@ impl Way {
         };
         let count = goal.dim(0)?.min(n).min(len);
         // A paired set has a truth for each picture, which says more than a distance of sets.
-        let distance =
-            match !held_out.paired() && port.scale == 1 && h.min(w) >= sliced::LEAST && count > 1 {
-                true => {
-                    let protocol = Protocol {
-                        seed,
-                        ..Protocol::default()
-                    };
-                    let goal = goal.narrow(0, 0, count)?.contiguous()?;
-                    Some((SlicedWasserstein::new(&goal, protocol)?, count))
-                }
-                false => None,
-            };
+        let distance = match !held_out.paired() && h.min(w) >= sliced::LEAST && count > 1 {
+            true => {
+                let protocol = Protocol {
+                    seed,
+                    ..Protocol::default()
+                };
+                let goal = goal.narrow(0, 0, count)?.contiguous()?;
+                Some((SlicedWasserstein::new(&goal, protocol)?, count))
+            }
+            false => None,
+        };
         let mut shown = known(&mut which(len, n))?;
         if shown.dim(1)? < c {
             shown = shown.repeat((1, c, 1, 1))?;
         }
         Ok(Self {
             from,
-            shown_at: (h, w),
             input,
             partners,
             labels,
@@ -296,7 +291,7 @@ impl Way {
 impl Judging for Translations {
     /// What translations stand beside.
     fn yardsticks(&self) -> Result<Vec<Row>> {
-        let mut rows = vec![self.row("input", |way| enlarged(&way.input, way.shown_at).ok())?];
+        let mut rows = vec![self.row("input", |way| Some(way.input.clone()))?];
         let partners = |of: fn(&Partners) -> &Tensor| {
             move |way: &Way| way.partners.as_ref().map(|partners| of(partners).clone())
         };

@@ -71,7 +71,7 @@ pub fn each(
 ///
 /// # Errors
 /// A size that is no whole multiple.
-pub fn enlarged(pictures: &Tensor, (h, w): (usize, usize)) -> Result<Tensor> {
+fn enlarged(pictures: &Tensor, (h, w): (usize, usize)) -> Result<Tensor> {
     let (n, c, from_h, from_w) = pictures.dims4()?;
     if (from_h, from_w) == (h, w) {
         return Ok(pictures.clone());
