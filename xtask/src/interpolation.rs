@@ -3,7 +3,7 @@
 use crate::Usage;
 use crate::cli::SampleArgs;
 use anyhow::{Result, bail};
-use gan_core::{FileError, Weights};
+use gan_core::Weights;
 
 /// α where none is named: the paper's own for its results (section 4.1).
 const USUAL: f64 = 0.8;
@@ -38,7 +38,7 @@ pub fn alphas(args: &SampleArgs) -> Result<Option<Vec<f64>>> {
 pub fn networks(
     weights: Weights,
     args: &SampleArgs,
-    own: impl FnOnce() -> Option<std::result::Result<Weights, FileError>>,
+    own: impl FnOnce() -> Option<Weights>,
 ) -> Result<Vec<Weights>> {
     let Some(alphas) = alphas(args)? else {
         return Ok(vec![weights]);
@@ -46,7 +46,7 @@ pub fn networks(
     let other = match &args.interpolate_with {
         Some(file) => Weights::read_part(file, None)?,
         None => match own() {
-            Some(own) => own?,
+            Some(own) => own,
             None => bail!(Usage(
                 "--alpha: between which networks? name the other one with --interpolate-with FILE"
                     .into()

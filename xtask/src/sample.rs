@@ -136,7 +136,8 @@ fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<
     let classes = &checkpoint.header.data.names;
     if interpolation::alphas(args)?.is_some() {
         let path = &checkpoint.path;
-        let own = || Some(Weights::read_part(path, Some(PRETRAINED)));
+        // A paper that does not pre-train has none.
+        let own = || Weights::read_part(path, Some(PRETRAINED)).ok();
         let networks = interpolation::networks(Weights::read(path)?, args, own)?;
         let open = |weights: &Weights| Ok(recipe.open(weights, device)?);
         let samplers: Vec<_> = networks.iter().map(open).collect::<Result<_>>()?;
