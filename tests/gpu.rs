@@ -14,7 +14,16 @@ fn every_paper_trains_resumes_samples_and_is_measured() {
         let dir = tempfile::tempdir().unwrap();
         let run = |args: &[&str]| ok(paper, dir.path(), args);
         let gpu = ["--device", "cuda"];
+        let port = crate::program::port(*recipe);
+        let enlarges = port.as_ref().is_some_and(|port| port.scale > 1);
         let train = ["train", paper, "--preset", "smoke", "--steps", "4"];
+        // Both stages, and the run goes on in the second.
+        let stages: &[&str] = if enlarges {
+            &["--set", "pretrain=1"]
+        } else {
+            &[]
+        };
+        let train = [&train[..], stages].concat();
         let said = run(&[&train[..], &gpu, &["--out", "whole"]].concat());
         assert!(said.contains("cuda"), "{said}");
         run(&[&train[..], &gpu, &["--out", "parts", "--until", "2"]].concat());
@@ -22,13 +31,19 @@ fn every_paper_trains_resumes_samples_and_is_measured() {
         let end = |out: &str| bytes(&checkpoint(&dir.path().join(out), 4));
         assert!(end("whole") == end("parts"), "{paper}: resumed, other bits");
 
-        let takes = crate::program::port(*recipe).is_some();
-        let real = format!("whole/samples/step-{:08}-real.png", 4);
-        let input: &[&str] = if takes { &["--input", &real] } else { &[] };
+        // What enlarges shows no column of what it was given, and is held out fewer and larger pictures.
+        let photo = dir.path().join("photo.png");
+        image::RgbImage::new(7, 5).save(photo).unwrap();
+        let input: &[&str] = match port {
+            Some(_) if enlarges => &["--input", "photo.png"],
+            Some(_) => &["--input", "whole/samples/step-00000004-real.png"],
+            None => &[],
+        };
+        let n = if enlarges { "1" } else { "40" };
         let sample = [&["sample", "whole", "--out", "sample.png"][..], input, &gpu].concat();
         run(&sample);
         assert!(dir.path().join("sample.png").exists(), "{paper}");
-        run(&[&["eval", "whole", "-n", "40", "--at", "last"][..], &gpu].concat());
+        run(&[&["eval", "whole", "-n", n, "--at", "last"][..], &gpu].concat());
     }
 }
 
