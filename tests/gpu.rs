@@ -39,7 +39,7 @@ fn every_paper_trains_resumes_samples_and_is_measured() {
             Some(_) => &["--input", "whole/samples/step-00000004-real.png"],
             None => &[],
         };
-        let n = if enlarges { "1" } else { "40" };
+        let n = if enlarges { "2" } else { "40" };
         let sample = [&["sample", "whole", "--out", "sample.png"][..], input, &gpu].concat();
         run(&sample);
         assert!(dir.path().join("sample.png").exists(), "{paper}");
