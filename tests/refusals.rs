@@ -67,6 +67,8 @@ $ train cyclegan --data mnist
 2 error: cyclegan learns from two sets of pictures, A and B, which this data set does not have; choose another with --data
 $ train dcgan --data few --set size=32
 1 error: HERE/few: holds 3 pictures whose shorter side is below the 32 pixels that this run needs: 0.png (16 wide, 16 high), 1.png (16 wide, 16 high), 2.png (16 wide, 16 high); --enlarge enlarges them, --skip-small leaves them out, --set size=N needs less
+$ train srgan --preset smoke --data few --set size=32
+1 error: HERE/few: holds 3 pictures whose shorter side is below the 32 pixels that this run needs: 0.png (16 wide, 16 high), 1.png (16 wide, 16 high), 2.png (16 wide, 16 high); --enlarge enlarges them, --skip-small leaves them out, --set size=N needs less
 $ train dcgan --data few --set size=32 --skip-small
 1 error: HERE/few: has no picture with a shorter side of 32 pixels or more; --enlarge enlarges them, --set size=N needs less
 $ train vanilla --data broken

@@ -5,7 +5,7 @@ use crate::dataset;
 use crate::settings;
 use anyhow::Result;
 use gan_core::data::Split;
-use gan_core::{PaperInfo, Preset, Recipe};
+use gan_core::{Preset, Recipe};
 
 /// Runs `list`.
 pub fn list(papers: &[&dyn Recipe]) -> Result<()> {
@@ -23,7 +23,13 @@ pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
     let data = dataset::look(info.data, Split::Train, None, &|_, _, _| {})?.info();
     let [demo, paper] = [Preset::Demo, Preset::Paper].map(|preset| recipe.preset(preset, &data));
     let (demo, paper) = (demo?, paper?);
-    about(&info);
+    say!("{}: {}", info.name, info.title);
+    if !info.authors.is_empty() {
+        say!("{}, {}", info.authors, info.year);
+    }
+    if !info.arxiv.is_empty() {
+        say!("https://arxiv.org/abs/{}", info.arxiv);
+    }
     say!(
         "\nsettings (--set KEY=VALUE)   {:15} paper",
         format!("demo on {}", info.data)
@@ -42,15 +48,4 @@ pub fn info(papers: &[&dyn Recipe], args: &InfoArgs) -> Result<()> {
         info.name
     );
     Ok(())
-}
-
-/// What a paper is.
-fn about(info: &PaperInfo) {
-    say!("{}: {}", info.name, info.title);
-    if !info.authors.is_empty() {
-        say!("{}, {}", info.authors, info.year);
-    }
-    if !info.arxiv.is_empty() {
-        say!("https://arxiv.org/abs/{}", info.arxiv);
-    }
 }

@@ -77,15 +77,11 @@ fn of_weights(
         })
     };
     let notes: Vec<String> = weights.notes().to_vec();
-    // Opened alone first: what is wrong with it is no matter of the other network.
-    let alone = open(&weights)?;
-    let samplers = match interpolation::alphas(args)? {
-        None => vec![alone],
-        Some(_) => {
-            let networks = interpolation::networks(weights, args, || None)?;
-            networks.iter().map(open).collect::<Result<_>>()?
-        }
-    };
+    if interpolation::alphas(args)?.is_some() {
+        open(&weights)?; // what is wrong with it alone is no matter of the other network
+    }
+    let networks = interpolation::networks(weights, args, || None)?;
+    let samplers: Vec<_> = networks.iter().map(open).collect::<Result<_>>()?;
     notes
         .iter()
         .for_each(|note| say!("{}: {note}", file.display()));
