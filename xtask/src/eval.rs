@@ -7,25 +7,49 @@ use crate::eval_noise::Noises;
 use crate::eval_sides::Translations;
 use crate::job::Job;
 use crate::judging::Judging;
+use crate::measured::{Asked, Measured};
 use crate::observers::{progress_bar, thousands};
-use crate::table::{as_json, table};
+use crate::table::table;
 use crate::{Usage, folder, process, samedata};
 use anyhow::{Context as _, Result, bail};
+use candle_core::Device;
 use gan_core::data::Split;
 use gan_core::{Checkpoint, FileError, Recipe, Store};
+use std::path::Path;
 
 /// Runs `eval`.
 pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let device = process::device(&args.device)?;
-    let mut settings = folder::settings(&args.run)?;
+    // A mistake in the name of the last run is not to be found after the first was measured.
+    for run in &args.runs {
+        folder::settings(run)?;
+        moments(run, &args.at)?;
+    }
+    let mut measured = Vec::new();
+    for run in &args.runs {
+        let one = one(papers, run, args, &device)?;
+        let json = one.json();
+        one.save(&json);
+        match args.json {
+            true => say!("{json}"),
+            false => measured.push(one),
+        }
+    }
+    table(&measured).iter().for_each(|line| say!("{line}"));
+    Ok(())
+}
+
+/// Measures one run.
+fn one(papers: &[&dyn Recipe], run: &Path, args: &EvalArgs, device: &Device) -> Result<Measured> {
+    let mut settings = folder::settings(run)?;
     settings.data = samedata::place(&settings, args.data.as_deref());
-    let recipe = folder::paper(papers, &args.run, &settings)?;
-    let file = || folder::config(&args.run).display().to_string();
+    let recipe = folder::paper(papers, run, &settings)?;
+    let file = || folder::config(run).display().to_string();
     let job = settings
         .complete(recipe)
-        .and_then(|settings| Job::new(recipe, settings, &device));
+        .and_then(|settings| Job::new(recipe, settings, device));
     let job = job.with_context(file)?;
-    let (start, checkpoints) = moments(args)?;
+    let (start, checkpoints) = moments(run, &args.at)?;
     let how = How {
         small: job.settings.small,
         ..How::default()
@@ -41,47 +65,47 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
         Some(port) if port.scale > 1 => Box::new(Enlargements::new(port, &job, args)?),
         Some(port) => Box::new(Translations::new(port, &job, &train, args)?),
     };
-    let mut rows = judge.yardsticks()?;
+    let yardsticks = judge.yardsticks()?;
+    let mut rows = Vec::new();
     if start {
         rows.extend(judge.rows(&*sampler, "start", 0)?);
     }
+    let mut iteration = 0;
     for checkpoint in checkpoints {
         let header = &checkpoint.header;
         let file = || checkpoint.path.display().to_string();
         if args.data.is_some() {
-            samedata::require(&args.run, Some(header), place, &train)?;
+            samedata::require(run, Some(header), place, &train)?;
         } else if !header.is_old() && header.data_sha256 != train.sha256() {
             warn!("warning: {}: was trained on other data than now", file());
         }
-        let of = Job::of(recipe, &checkpoint, &device).with_context(file)?;
+        let of = Job::of(recipe, &checkpoint, device).with_context(file)?;
         let algorithm = of.restored(&checkpoint).with_context(file)?;
-        let t = header.iteration;
-        rows.extend(judge.rows(&*algorithm.sampler(t), &thousands(t), t)?);
+        iteration = header.iteration;
+        let name = thousands(iteration);
+        rows.extend(judge.rows(&*algorithm.sampler(iteration), &name, iteration)?);
     }
-    if args.json {
-        say!("{}", as_json(&job.settings, &args.run, &rows));
-    } else {
-        let settings = &job.settings;
-        say!(
-            "{}: {} on {}",
-            args.run.display(),
-            settings.paper,
-            settings.data
-        );
-        table(&rows, &*judge).iter().for_each(|line| say!("{line}"));
-    }
-    Ok(())
+    Ok(Measured {
+        run: run.to_path_buf(),
+        asked: Asked::of(args),
+        iteration,
+        yardsticks,
+        rows,
+        tall: judge.tall(),
+        notes: judge.notes(),
+        settings: job.settings,
+    })
 }
 
 /// Whether the untrained network is asked for, and which checkpoints.
-fn moments(args: &EvalArgs) -> Result<(bool, Vec<Checkpoint>)> {
-    let dir = folder::checkpoints(&args.run);
+fn moments(run: &Path, at: &[String]) -> Result<(bool, Vec<Checkpoint>)> {
+    let dir = folder::checkpoints(run);
     let kept = match dir.is_dir() {
         true => Store::list(&dir)?,
         false => Vec::new(),
     };
     let mut checkpoints = Vec::new();
-    if args.at.is_empty() {
+    if at.is_empty() {
         for (_, path) in &kept {
             match Checkpoint::read(path) {
                 Ok(checkpoint) => checkpoints.push(checkpoint),
@@ -98,7 +122,7 @@ fn moments(args: &EvalArgs) -> Result<(bool, Vec<Checkpoint>)> {
         checkpoints.sort_by_key(|checkpoint| checkpoint.header.iteration);
         return Ok((true, checkpoints));
     }
-    for word in args.at.iter().filter(|word| *word != "start") {
+    for word in at.iter().filter(|word| *word != "start") {
         let found = match word.as_str() {
             "last" => kept.iter().max_by_key(|(t, _)| *t),
             _ => kept.iter().find(|(t, _)| word.parse() == Ok(*t)),
@@ -114,5 +138,5 @@ fn moments(args: &EvalArgs) -> Result<(bool, Vec<Checkpoint>)> {
         };
         checkpoints.push(Checkpoint::read(path)?);
     }
-    Ok((args.at.iter().any(|word| word == "start"), checkpoints))
+    Ok((at.iter().any(|word| word == "start"), checkpoints))
 }

@@ -14,7 +14,7 @@ use gan_core::{
 };
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 /// A paper with settings that were checked, and where it runs.
@@ -193,18 +193,27 @@ impl Running<'_> {
     /// # Errors
     /// Those of the step.
     pub fn tried(&mut self) -> Result<Duration, candle_core::Error> {
-        let mut seen = Seen::default();
-        let mut timed = |t| {
-            let start = Instant::now();
-            let mut it = Iter::new(t, &mut self.source, &mut seen);
-            self.algorithm.step(&mut it).map(|()| start.elapsed())
-        };
-        let first = timed(self.from)?;
+        let first = self.step(self.from)?;
         // The first one also pays for what is done once; where it took long, that is a small part of it.
         match first < Duration::from_secs(1) {
-            true => timed(self.from + 1),
+            true => self.step(self.from + 1),
             false => Ok(first),
         }
+    }
+
+    /// Does iteration `t`, which nobody watches; gives the time that it took.
+    ///
+    /// # Errors
+    /// Those of the step.
+    pub fn step(&mut self, t: u64) -> Result<Duration, candle_core::Error> {
+        let (start, mut seen) = (Instant::now(), Seen::default());
+        let mut it = Iter::new(t, &mut self.source, &mut seen);
+        self.algorithm.step(&mut it).map(|()| start.elapsed())
+    }
+
+    /// Counts the training pictures that were shown since this was made.
+    pub fn shown(&self) -> Arc<AtomicU64> {
+        self.source.shown()
     }
 
     /// Goes on from a checkpoint.

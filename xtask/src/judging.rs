@@ -5,6 +5,7 @@ use gan_core::Sampler;
 use gan_eval::Measure;
 
 /// The measures of one set of pictures.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// `start`, an iteration, or what the pictures are.
     pub name: String,

@@ -23,6 +23,7 @@ pub mod bench;
 mod changes;
 pub mod classifier;
 pub mod cli;
+mod compare;
 pub mod data;
 pub mod dataset;
 pub mod doctor;
@@ -43,6 +44,7 @@ mod judging;
 pub mod list;
 mod looked_at;
 mod made;
+mod measured;
 mod memory;
 mod nearest;
 pub mod observers;
@@ -130,6 +132,8 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
         Command::Train(args) => train::train(papers, &args),
         Command::Sample(args) => sample::sample(papers, &args).map(|()| 0),
         Command::Eval(args) => eval::eval(papers, &args).map(|()| 0),
+        Command::Compare(args) => compare::compare(papers, &args, cli.threads),
+        Command::Calibrate(args) => compare::calibrate::calibrate(papers, &args).map(|()| 0),
         Command::List => list::list(papers).map(|()| 0),
         Command::Info(args) => list::info(papers, &args).map(|()| 0),
         Command::Data(args) => data::data(&args).map(|()| 0),

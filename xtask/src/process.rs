@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Variables that libraries read once at their first use, and what they must be.
 const ENVIRONMENT: [(&str, &str); 3] = [
@@ -91,6 +91,16 @@ pub fn watch_signals() -> Result<Arc<AtomicBool>> {
         }
     }
     Ok(stop)
+}
+
+/// Sets a flag when the standard input ends: whoever started this process holds its other end, and is gone then.
+pub fn stop_with_parent(stop: &Arc<AtomicBool>) {
+    let stop = Arc::clone(stop);
+    std::thread::spawn(move || {
+        // What is read does not matter, nor why it ended.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 /// Makes writing past a file size limit an ordinary error instead of a signal that kills.

@@ -28,6 +28,27 @@ pub struct Start<'a> {
     pub run: Option<(RunFolder, Option<Checkpoint>)>,
 }
 
+/// Iterations between what a run does on the way, where nobody says how many.
+pub struct Cadence {
+    /// Between two records of the scalars.
+    pub log_every: u64,
+    /// Between two grids.
+    pub sample_every: u64,
+    /// Between two checkpoints.
+    pub save_every: u64,
+}
+
+impl Cadence {
+    /// That of a run of so many iterations.
+    pub fn of(steps: u64) -> Self {
+        Self {
+            log_every: (steps / 10).clamp(1, 50),
+            sample_every: steps.div_ceil(40),
+            save_every: (steps / 20).max(1),
+        }
+    }
+}
+
 /// A mistake in the settings of a paper, as the user's.
 pub fn usage(paper: &str, error: &candle_core::Error) -> Usage {
     let text = error.to_string();
@@ -165,6 +186,7 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
     if steps == 0 {
         bail!(Usage("--steps 0: a run has at least one iteration".into()))
     }
+    let usual = Cadence::of(steps);
     let settings = Settings {
         format: FORMAT,
         paper: args.paper.clone(),
@@ -178,15 +200,15 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         log_every: args
             .log_every
             .or(base.map(|b| b.log_every))
-            .unwrap_or((steps / 10).clamp(1, 50)),
+            .unwrap_or(usual.log_every),
         sample_every: args
             .sample_every
             .or(base.filter(|b| b.steps == steps).map(|b| b.sample_every))
-            .unwrap_or(steps.div_ceil(40)),
+            .unwrap_or(usual.sample_every),
         save_every: args
             .save_every
             .or(base.map(|b| b.save_every))
-            .unwrap_or((steps / 20).max(1)),
+            .unwrap_or(usual.save_every),
         keep: args.keep.or(base.map(|b| b.keep)).unwrap_or(3),
         changes: base.map_or(Vec::new(), |b| unless_set(&b.changes, &args.set)),
         config,

@@ -1,24 +1,77 @@
 //! `eval`'s values for people, as a table with their protocols, and for programs, as JSON.
 
-use crate::judging::{Judging, Row};
-use crate::settings::Settings;
+use crate::judging::Row;
+use crate::measured::Measured;
 use gan_eval::Measure;
-use serde_json::{Value, json};
-use std::path::Path;
 
-/// The rows under each other, then what each column is.
-pub fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
+/// The values of runs: those that can stand in one table under each other, then what each column is.
+pub fn table(runs: &[Measured]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut left: Vec<&Measured> = runs.iter().collect();
+    while let Some(first) = left.first().copied() {
+        let alike = |other: &Measured| other.tall == first.tall && other.notes == first.notes;
+        let (together, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|run| alike(run));
+        lines.extend(joined(&together));
+        left = others;
+    }
+    lines
+}
+
+/// Runs that are measured in the same way, as one table.
+fn joined(runs: &[&Measured]) -> Vec<String> {
+    let mut lines: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            let settings = &run.settings;
+            format!(
+                "{}: {} on {}",
+                run.run.display(),
+                settings.paper,
+                settings.data
+            )
+        })
+        .collect();
+    let mut rows: Vec<Row> = Vec::new();
+    // What all of them stand beside is said once.
+    for row in runs.iter().flat_map(|run| &run.yardsticks) {
+        if !rows.contains(row) {
+            rows.push(row.clone());
+        }
+    }
+    for run in runs {
+        rows.extend(run.rows.iter().cloned().map(|row| match runs.len() {
+            1 => row,
+            _ => Row {
+                name: format!("{} {}", run.run.display(), row.name),
+                ..row
+            },
+        }));
+    }
+    let Some(first) = runs.first() else {
+        return lines;
+    };
+    lines.extend(match first.tall {
+        true => tall(&rows),
+        false => wide(&rows),
+    });
+    lines.extend(first.notes.iter().map(|note| format!("  {note}")));
+    lines
+}
+
+/// The measures of rows, each once.
+fn heads(rows: &[Row]) -> Vec<&Measure> {
     let mut heads: Vec<&Measure> = Vec::new();
     for (measure, _) in rows.iter().flat_map(|row| &row.measures) {
         if !heads.iter().any(|head| head.name == measure.name) {
             heads.push(measure);
         }
     }
-    if judge.tall() {
-        let mut lines = tall(rows, &heads);
-        lines.extend(judge.notes().iter().map(|note| format!("  {note}")));
-        return lines;
-    }
+    heads
+}
+
+/// A line a row, then what each measure is.
+fn wide(rows: &[Row]) -> Vec<String> {
+    let heads = heads(rows);
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let line = |name: &str, cells: Vec<String>| {
         let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>14}")).collect();
@@ -46,7 +99,6 @@ pub fn table(rows: &[Row], judge: &dyn Judging) -> Vec<String> {
             said = &head.protocol;
         }
     }
-    lines.extend(judge.notes().iter().map(|note| format!("  {note}")));
     lines
 }
 
@@ -56,7 +108,8 @@ fn find<'a>(row: &'a Row, head: &Measure) -> Option<&'a (Measure, Option<f64>)> 
 }
 
 /// A line a measure, a column a moment, then what each measure is.
-fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
+fn tall(rows: &[Row]) -> Vec<String> {
+    let heads = heads(rows);
     let width = heads.iter().map(|head| head.name.len()).max().unwrap_or(0);
     let columns = |cells: &mut dyn Iterator<Item = String>| -> String {
         let cells = rows.iter().zip(cells);
@@ -65,7 +118,7 @@ fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
     };
     let names = columns(&mut rows.iter().map(|row| row.name.clone()));
     let mut lines = vec![format!("  {:width$}{names}", "")];
-    for head in heads {
+    for head in &heads {
         let mut cells = rows.iter().map(|row| {
             let found = find(row, head);
             found.map_or(String::new(), |(measure, _)| {
@@ -80,32 +133,4 @@ fn tall(rows: &[Row], heads: &[&Measure]) -> Vec<String> {
         .map(|head| format!("  {}: {}", head.name, head.protocol));
     lines.extend(protocols);
     lines
-}
-
-/// The same as JSON.
-pub fn as_json(settings: &Settings, run: &Path, rows: &[Row]) -> Value {
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            let measures: Vec<Value> = row
-                .measures
-                .iter()
-                .map(|(measure, ratio)| {
-                    json!({
-                        "name": measure.name,
-                        "value": measure.value,
-                        "of_baseline": ratio,
-                        "protocol": measure.protocol,
-                    })
-                })
-                .collect();
-            json!({ "of": row.name, "measures": measures })
-        })
-        .collect();
-    json!({
-        "run": run.display().to_string(),
-        "paper": settings.paper,
-        "data": settings.data,
-        "rows": rows,
-    })
 }

@@ -12,6 +12,7 @@ use crate::observers::pictures::Pictures;
 use crate::observers::strips::Strips;
 use crate::observers::tensorboard::TensorBoard;
 use crate::observers::terminal::{Terminal, expected};
+use crate::observers::times::Times;
 use crate::observers::{INTERRUPTED, thousands};
 use crate::plan::plan;
 use crate::resume::resumed;
@@ -78,8 +79,11 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
             store(job, folder, &start.data, from)?.prune(from)?;
         }
         let (shown, path) = (held_out.as_ref(), &checkpoint.path);
-        end.make_up(&mut running, path, shown, args.dry_run, args.quiet)?;
-        return Ok(0);
+        return match end.make_up(&mut running, path, shown, args.dry_run, args.quiet) {
+            // A comparison asks for the run as it is to be, whatever of it is there.
+            Err(error) if args.attended && error.is::<Usage>() => Ok(0),
+            made => made.map(|()| 0),
+        };
     }
     let out = match (&start.run, &args.out) {
         (Some((folder, _)), _) => folder.path().to_path_buf(),
@@ -110,6 +114,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         // The run was stopped before its first checkpoint: it starts again, and so do its logs.
         for name in [
             "scalars.csv",
+            "times.csv",
             "notes.txt",
             "samples",
             "tensorboard",
@@ -136,6 +141,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         folder: &folder,
         held_out: held_out.as_ref(),
         quiet: args.quiet,
+        attended: args.attended,
     };
     run.train(&mut running, args.until, notes)
 }
@@ -204,6 +210,8 @@ struct Run<'a> {
     /// The pictures that a generator of pictures is shown.
     held_out: Option<&'a HeldOut>,
     quiet: bool,
+    /// Whether it is a comparison's, and stops with it.
+    attended: bool,
 }
 
 impl Run<'_> {
@@ -233,6 +241,7 @@ impl Run<'_> {
             ),
         };
         let mut csv = Csv::open(&dir.join("scalars.csv"), from, later)?;
+        let mut times = Times::open(&dir.join("times.csv"), from, later, running.shown())?;
         let mut said = Notes::open(&dir.join("notes.txt"), from, later)?;
         let mut board = TensorBoard::open(&dir.join("tensorboard"), COLUMNS, from, later)?;
         let samples = dir.join("samples");
@@ -241,8 +250,14 @@ impl Run<'_> {
         let mut progress = finish::film(dir, takes.port.as_ref());
         let mut terminal = Terminal::new();
         let mut owned = Owned(self.folder);
-        let mut observers: Vec<&mut dyn Observer> =
-            vec![&mut owned, &mut csv, &mut said, &mut board, &mut pictures];
+        let mut observers: Vec<&mut dyn Observer> = vec![
+            &mut owned,
+            &mut csv,
+            &mut times,
+            &mut said,
+            &mut board,
+            &mut pictures,
+        ];
         observers.extend(strips.as_mut().map(|strips| strips as &mut dyn Observer));
         observers.push(&mut latest);
         observers.push(&mut progress);
@@ -250,6 +265,9 @@ impl Run<'_> {
             observers.push(&mut terminal);
         }
         let stop = process::watch_signals()?;
+        if self.attended {
+            process::stop_with_parent(&stop);
+        }
         let watch = Watch {
             until,
             notes,

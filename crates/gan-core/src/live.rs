@@ -6,6 +6,8 @@ use crate::rng::{CounterRng, Worker};
 use crate::source::Source;
 use crate::state::{StateReader, StateWriter, Stateful};
 use candle_core::{Device, Result, Tensor, bail};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A data set in an order drawn anew for each epoch, and the run's random numbers.
@@ -22,6 +24,7 @@ pub struct LiveSource {
     cursors: [u64; 2],
     running: Vec<Running>,
     waited: Duration,
+    shown: Arc<AtomicU64>,
 }
 
 /// The side's place among the cursors.
@@ -49,7 +52,14 @@ impl LiveSource {
             cursors: [0; 2],
             running: Vec::new(),
             waited: Duration::ZERO,
+            shown: Arc::default(),
         }
+    }
+
+    /// Counts the pictures that were asked for so far, of all workers; a pair counts once. It counts this process's
+    /// only, and is no part of the state.
+    pub fn shown(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shown)
     }
 
     /// The sides of these asks, and the role of the order in which they are seen: that of all sides has no
@@ -140,8 +150,10 @@ impl Source for LiveSource {
         let blocks = running.batch()?;
         self.waited += start.elapsed();
         self.running.push(running);
+        let all = self.worker.all(b) as u64;
+        self.shown.fetch_add(all, Ordering::Relaxed);
         for side in sides {
-            self.cursors[place(side)] = from + self.worker.all(b) as u64;
+            self.cursors[place(side)] = from + all;
         }
         blocks
             .into_iter()

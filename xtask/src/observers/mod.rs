@@ -9,6 +9,7 @@ pub mod progress;
 pub mod strips;
 pub mod tensorboard;
 pub mod terminal;
+pub mod times;
 
 pub use terminal::progress_bar;
 

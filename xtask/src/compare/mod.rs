@@ -1,0 +1,450 @@
+//! `compare`: trains variants under one budget, on the same data, in the same order, with the same seeds, and measures
+//! them side by side.
+//!
+//! What will be done is written down before the first training ([`plan`]), so that a comparison that was stopped goes
+//! on with the same lengths. Each run is a process of its own ([`runs`]) in a folder that is named after all that
+//! determines it, so that a run which was done before is taken as it is.
+
+pub mod calibrate;
+mod plan;
+mod results;
+mod runs;
+mod variant;
+
+use crate::cli::CompareArgs;
+use crate::observers::thousands;
+use crate::process;
+use crate::shell::quoted;
+use anyhow::{Context as _, Result, bail};
+use calibrate::Calibrated;
+use candle_core::Device;
+use gan_core::Recipe;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use plan::{Asked, Budget, Draft, Plan};
+use runs::{Run, Runs, State, Stopped};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Where comparisons are, unless a folder is named.
+const FOLDER: &str = "runs/compare";
+/// The share of a run's time that its calibration takes, and the most seconds.
+const CALIBRATION: (f64, f64) = (0.04, 10.);
+/// How often the bar is drawn anew.
+const DRAWN: Duration = Duration::from_millis(500);
+
+/// Runs `compare`; gives the exit code.
+pub fn compare(papers: &[&dyn Recipe], args: &CompareArgs, threads: Option<u16>) -> Result<u8> {
+    let device = process::device(&args.device)?;
+    let asked = Asked::of(args);
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => Path::new(FOLDER).join(asked.name()),
+    };
+    // Runs that were made for one comparison are found by the next.
+    let pool = match &args.out {
+        Some(out) => out.join("runs"),
+        None => Path::new(FOLDER).join("runs"),
+    };
+    if args.dry_run {
+        return dry(papers, args, &asked, &out, &device);
+    }
+    let known = Plan::read(&out, &asked)?;
+    let going_on = known.is_some();
+    let plan = match known {
+        Some(plan) => plan,
+        None => {
+            let (drafts, notes) = plan::drafts(papers, args, &device)?;
+            let _held = runs::hold(&out)?;
+            let plan = planned(&drafts, asked, notes, &pool, threads, &device)?;
+            plan.write(&out)?;
+            plan
+        }
+    };
+    let _held = runs::hold(&out)?;
+    let stop = process::watch_signals()?;
+    let threads = shared(threads, args.parallel);
+    let all = Runs::new(&plan, &pool, threads, &args.device, &stop);
+    if !args.json {
+        begin(&plan, &all.now(), &out, going_on, args.parallel);
+    }
+    let mut bar = Bar::new(&plan, args.json);
+    let trained = all.train(usize::from(args.parallel), |runs| {
+        bar.draw(runs);
+        Ok(())
+    });
+    bar.end();
+    let runs = all.now();
+    match trained {
+        Err(error) if error.is::<Stopped>() => {
+            say!(
+                "stopped; the same command goes on where it was\n  go on  {}",
+                command(args)
+            );
+            return Ok(crate::INTERRUPTED);
+        }
+        trained => trained?,
+    }
+    end(&plan, &runs, args, &out)
+}
+
+/// What would be done, without calibrating.
+fn dry(
+    papers: &[&dyn Recipe],
+    args: &CompareArgs,
+    asked: &Asked,
+    out: &Path,
+    device: &Device,
+) -> Result<u8> {
+    let (drafts, notes) = plan::drafts(papers, args, device)?;
+    say!(
+        "compare {} variants, {} seeds, {}\n  folder  {}",
+        drafts.len(),
+        asked.seeds.len(),
+        asked.budget.words(),
+        out.display()
+    );
+    notes.iter().for_each(|note| say!("  note    {note}"));
+    if let Budget::Minutes(minutes) = asked.budget {
+        say!(
+            "  time    {}",
+            expected(minutes, drafts.len() * asked.seeds.len())
+        );
+    }
+    say!("dry run: nothing was done");
+    Ok(0)
+}
+
+fn expected(minutes: f64, runs: usize) -> String {
+    format!(
+        "some {:.0} minutes, {runs} runs of {minutes}, calibration and measuring besides",
+        minutes * runs as f64
+    )
+}
+
+/// The kernels' threads of a process, where several run at once: each has its part of them.
+fn shared(threads: Option<u16>, parallel: u16) -> Option<u16> {
+    match (threads, parallel) {
+        (threads, 1) => threads,
+        (threads, parallel) => {
+            let all = threads.map_or_else(process::threads, usize::from);
+            Some((all as u16 / parallel).max(1))
+        }
+    }
+}
+
+/// The variants with their lengths; what has to be timed is timed, once for all comparisons on this machine.
+fn planned(
+    drafts: &[Draft],
+    asked: Asked,
+    notes: Vec<String>,
+    pool: &Path,
+    threads: Option<u16>,
+    device: &Device,
+) -> Result<Plan> {
+    let machine = process::describe(device);
+    let seed = asked.seeds.first().copied().unwrap_or(1);
+    let mut variants = Vec::new();
+    for draft in drafts {
+        let cost = match asked.budget {
+            Budget::Steps(_) => None,
+            Budget::Minutes(m) => {
+                let (share, most) = CALIBRATION;
+                Some(calibrated(
+                    draft,
+                    (60. * m * share).min(most),
+                    pool,
+                    threads,
+                    &machine,
+                )?)
+            }
+            // Pictures are counted, not timed.
+            Budget::Images(_) => Some(calibrated(draft, 0., pool, threads, &machine)?),
+        };
+        variants.push(draft.planned(asked.budget, seed, cost)?);
+    }
+    Ok(Plan::new(asked, variants, notes, device))
+}
+
+/// What an iteration of a variant costs: as it was found before, or timed now in a process of its own.
+fn calibrated(
+    draft: &Draft,
+    seconds: f64,
+    pool: &Path,
+    threads: Option<u16>,
+    machine: &str,
+) -> Result<Calibrated> {
+    let name = format!("{}-{}.json", draft.paper(), draft.cost_key(machine));
+    let folder = pool.join("calibrations");
+    let path = folder.join(name);
+    let known = std::fs::read(&path).ok();
+    if let Some(cost) = known.and_then(|bytes| serde_json::from_slice::<Timed>(&bytes).ok())
+        && cost.for_seconds >= seconds
+    {
+        return Ok(cost.cost);
+    }
+    warn!("calibration of {}", draft.name());
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(threads) = threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    let made = command
+        .args(draft.calibration(seconds))
+        .stdin(Stdio::null())
+        .output()
+        .context("this program could not be started")?;
+    if !made.status.success() {
+        let said = String::from_utf8_lossy(&made.stderr);
+        let error = said
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("error: "));
+        bail!(
+            "{}: {}",
+            draft.name(),
+            error.unwrap_or("its calibration failed")
+        )
+    }
+    let cost = serde_json::from_slice(&made.stdout)
+        .with_context(|| format!("the calibration of {}", draft.name()))?;
+    let timed = Timed {
+        for_seconds: seconds,
+        cost,
+    };
+    std::fs::create_dir_all(&folder).map_err(|e| gan_core::FileError::writing(&folder, &e))?;
+    let text = serde_json::to_string(&timed)?;
+    gan_core::whole::write_whole(&path, |file| std::fs::write(file, &text))?;
+    Ok(cost)
+}
+
+/// A calibration that is kept.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Timed {
+    for_seconds: f64,
+    cost: Calibrated,
+}
+
+/// Says what will be done.
+fn begin(plan: &Plan, runs: &[Run], out: &Path, going_on: bool, parallel: u16) {
+    let asked = &plan.asked;
+    let seeds: Vec<String> = asked.seeds.iter().map(u64::to_string).collect();
+    say!(
+        "compare {} variants, seeds {}, {}{}",
+        plan.variants.len(),
+        seeds.join(" "),
+        asked.budget.words(),
+        if going_on { " (goes on)" } else { "" }
+    );
+    say!("  folder  {}", out.display());
+    let width = plan
+        .variants
+        .iter()
+        .map(|v| v.name.len())
+        .max()
+        .unwrap_or(0);
+    for variant in &plan.variants {
+        let cost = variant.cost.map_or(String::new(), |cost| {
+            format!(
+                ", {:.1} ms and {:.0} pictures each",
+                1e3 * cost.seconds,
+                cost.shown
+            )
+        });
+        say!(
+            "  {:width$}  {} iterations{cost}",
+            variant.name,
+            thousands(variant.settings.steps)
+        );
+    }
+    plan.notes.iter().for_each(|note| say!("  note    {note}"));
+    match runs.iter().filter(|run| run.reused).count() {
+        0 => {}
+        n => say!("  note    {n} of {} runs are done already", runs.len()),
+    }
+    match (parallel, asked.budget) {
+        (1, Budget::Minutes(minutes)) => say!("  time    {}", expected(minutes, runs.len())),
+        (1, _) => {}
+        _ => say!("  note    {parallel} runs at once: their times are not comparable"),
+    }
+}
+
+/// Says what came of it; gives the exit code.
+fn end(plan: &Plan, runs: &[Run], args: &CompareArgs, out: &Path) -> Result<u8> {
+    let lines = results::lines(plan, runs, &args.device);
+    let failed: Vec<(&Run, &str)> = runs
+        .iter()
+        .filter_map(|run| match &run.state {
+            State::Failed(error) => Some((run, error.as_str())),
+            _ => None,
+        })
+        .collect();
+    let name = |run: &Run| {
+        let variant = plan.variants.get(run.variant);
+        variant
+            .map_or("", |variant| variant.name.as_str())
+            .to_string()
+    };
+    let results = json!({
+        "variants": plan.variants.iter().map(|v| &v.name).collect::<Vec<_>>(),
+        "seeds": plan.asked.seeds,
+        "budget": plan.asked.budget,
+        "runs": runs.iter().map(|run| json!({
+            "variant": name(run),
+            "seed": run.seed,
+            "folder": run.folder.display().to_string(),
+            "error": match &run.state { State::Failed(error) => Some(error), _ => None },
+        })).collect::<Vec<_>>(),
+        "measures": lines,
+    });
+    let path: PathBuf = out.join("results.json");
+    let text = serde_json::to_string_pretty(&results)?;
+    gan_core::whole::write_whole(&path, |file| std::fs::write(file, format!("{text}\n")))?;
+    if args.json {
+        say!("{results}");
+    } else {
+        results::table(plan, &lines)
+            .iter()
+            .for_each(|line| say!("{line}"));
+        let mut said = "";
+        for line in lines.iter() {
+            if line.protocol != said {
+                let name = line.name.split(' ').next().unwrap_or_default();
+                say!("  {name}: {}", line.protocol);
+                said = &line.protocol;
+            }
+        }
+        say!(
+            "  ±: the standard deviation over {} seeds",
+            plan.asked.seeds.len()
+        );
+        say!("  values  {}", path.display());
+    }
+    for (run, error) in &failed {
+        warn!("error: {}, seed {}: {error}", name(run), run.seed);
+    }
+    if !failed.is_empty() && !args.json {
+        say!("  again   {}", command(args));
+    }
+    Ok(u8::from(!failed.is_empty()))
+}
+
+/// The command that repeats a comparison.
+fn command(args: &CompareArgs) -> String {
+    let mut words = vec!["cargo xtask compare".to_string()];
+    words.extend(args.variants.iter().map(quoted));
+    words.push(Budget::of(args).option());
+    let seeds: Vec<String> = args.seeds.iter().map(u64::to_string).collect();
+    words.push(format!("--seeds {}", seeds.join(",")));
+    let preset = gan_core::Preset::from(args.preset).name();
+    if preset != "demo" {
+        words.push(format!("--preset {preset}"));
+    }
+    if let Some(data) = &args.data {
+        words.push(format!("--data {}", quoted(data)));
+    }
+    if let Some(vgg) = &args.vgg {
+        words.push(format!("--vgg {}", quoted(vgg)));
+    }
+    if let Some(n) = args.n {
+        words.push(format!("-n {n}"));
+    }
+    if let Some(out) = &args.out {
+        words.push(format!("--out {}", quoted(out)));
+    }
+    if args.device != "auto" {
+        words.push(format!("--device {}", args.device));
+    }
+    words.join(" ")
+}
+
+/// Shows how far the runs are.
+struct Bar<'a> {
+    plan: &'a Plan,
+    bar: ProgressBar,
+    drawn: Instant,
+    said: Vec<bool>,
+    quiet: bool,
+}
+
+impl<'a> Bar<'a> {
+    fn new(plan: &'a Plan, quiet: bool) -> Self {
+        let target = match quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        let style = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len}  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self {
+            plan,
+            bar,
+            drawn: Instant::now(),
+            said: Vec::new(),
+            quiet,
+        }
+    }
+
+    fn draw(&mut self, runs: &[Run]) {
+        self.said.resize(runs.len(), false);
+        for (i, run) in runs.iter().enumerate() {
+            let over = matches!(run.state, State::Done | State::Failed(_));
+            if let Some(said) = self.said.get_mut(i)
+                && over
+                && !std::mem::replace(said, true)
+                && !self.quiet
+            {
+                let line = self.line(i, run, runs.len());
+                self.bar.suspend(|| say!("{line}"));
+            }
+        }
+        if self.drawn.elapsed() < DRAWN {
+            return;
+        }
+        self.drawn = Instant::now();
+        let steps = |run: &Run| {
+            let variant = self.plan.variants.get(run.variant);
+            variant.map_or(0, |variant| variant.settings.steps)
+        };
+        let done = |run: &Run| match run.state {
+            State::Waiting => 0,
+            State::Training => runs::progress(&run.folder).min(steps(run)),
+            _ => steps(run),
+        };
+        self.bar.set_length(runs.iter().map(steps).sum());
+        self.bar.set_position(runs.iter().map(done).sum());
+        let under_way = runs.iter().filter_map(|run| {
+            let what = match run.state {
+                State::Training => "training",
+                State::Measuring => "measuring",
+                _ => return None,
+            };
+            let variant = self.plan.variants.get(run.variant)?;
+            Some(format!("{what} {}, seed {}", variant.name, run.seed))
+        });
+        self.bar
+            .set_message(under_way.collect::<Vec<_>>().join("; "));
+    }
+
+    fn line(&self, i: usize, run: &Run, count: usize) -> String {
+        let variant = self.plan.variants.get(run.variant);
+        let name = variant.map_or("", |variant| variant.name.as_str());
+        let cost = crate::observers::times::read(&run.folder.join("times.csv"));
+        let cost = cost.last().map_or(String::new(), |cost| {
+            format!(
+                ": {:.0} s, {:.0} CPU-seconds, {} MiB",
+                cost.seconds, cost.cpu_seconds, cost.peak_mib
+            )
+        });
+        let what = match (&run.state, run.reused) {
+            (State::Failed(_), _) => " failed",
+            (_, true) => ", done before",
+            _ => "",
+        };
+        format!("[{}/{count}] {name}, seed {}{what}{cost}", i + 1, run.seed)
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

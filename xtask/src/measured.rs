@@ -1,0 +1,117 @@
+//! The values of a run as they were measured: as JSON, and kept in the run's folder.
+
+use crate::cli::{Cli, Command, EvalArgs};
+use crate::judging::Row;
+use crate::settings::Settings;
+use anyhow::{Result, bail};
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What values of a run depend on besides the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Moments.
+    pub at: Vec<String>,
+    /// Pictures, where it was said.
+    pub n: Option<u32>,
+    /// Seed of noise, places, directions and choice of pictures.
+    pub seed: u64,
+}
+
+impl Asked {
+    /// What `eval` is asked for.
+    pub fn of(args: &EvalArgs) -> Self {
+        Self {
+            at: args.at.clone(),
+            n: args.n,
+            seed: args.seed,
+        }
+    }
+}
+
+/// What a command line asks for, whose first word is `eval`.
+///
+/// # Errors
+/// Words that `eval` does not take.
+pub fn asked(words: &[String]) -> Result<Asked> {
+    let program = ["cargo xtask".to_string()];
+    match Cli::try_parse_from(program.iter().chain(words)).map(|cli| cli.command) {
+        Ok(Command::Eval(args)) => Ok(Asked::of(&args)),
+        _ => bail!("{} is not eval", words.join(" ")),
+    }
+}
+
+/// The values of a run.
+pub struct Measured {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Its settings.
+    pub settings: Settings,
+    /// What was asked for.
+    pub asked: Asked,
+    /// Iterations of the last moment.
+    pub iteration: u64,
+    /// What the generator's values stand beside.
+    pub yardsticks: Vec<Row>,
+    /// The generator's.
+    pub rows: Vec<Row>,
+    /// Whether its table has a line a measure.
+    pub tall: bool,
+    /// What the table's words mean.
+    pub notes: Vec<String>,
+}
+
+/// The file in a run's folder that has the values measured last.
+fn metrics(run: &Path) -> PathBuf {
+    run.join("metrics.json")
+}
+
+/// The values of a run that were measured last; none where there are none that can be read.
+pub fn saved(run: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(metrics(run)).ok()?).ok()
+}
+
+impl Measured {
+    /// The values as JSON.
+    pub fn json(&self) -> Value {
+        let rows: Vec<Value> = self
+            .yardsticks
+            .iter()
+            .chain(&self.rows)
+            .map(|row| {
+                let measures: Vec<Value> = row
+                    .measures
+                    .iter()
+                    .map(|(measure, ratio)| {
+                        json!({
+                            "name": measure.name,
+                            "value": measure.value,
+                            "of_baseline": ratio,
+                            "protocol": measure.protocol,
+                        })
+                    })
+                    .collect();
+                json!({ "of": row.name, "measures": measures })
+            })
+            .collect();
+        json!({
+            "run": self.run.display().to_string(),
+            "paper": self.settings.paper,
+            "data": self.settings.data,
+            "asked": self.asked,
+            "iteration": self.iteration,
+            "rows": rows,
+            "notes": self.notes,
+        })
+    }
+
+    /// Leaves them in the run's folder. They are printed in any case, so a folder that cannot be written is no error.
+    pub fn save(&self, json: &Value) {
+        let write = |file: &Path| std::fs::write(file, format!("{json}\n"));
+        if let Err(error) = gan_core::whole::write_whole(&metrics(&self.run), write) {
+            warn!("warning: {error}");
+        }
+    }
+}
