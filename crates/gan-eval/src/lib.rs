@@ -6,6 +6,7 @@
 //! - [`msssim`]: how much alike pictures of a set are;
 //! - [`pairs`]: pictures beside those that they should be;
 //! - [`similarity`]: the same of photographs of 8 bits, as super-resolution states it;
+//! - [`inception`]: the network in whose features published distances are stated, from a file of weights;
 //! - [`lenet`]: the small network that reads digits, trained by this project and embedded.
 //!
 //! Architecture invariants:
@@ -33,6 +34,7 @@ pub use gan_core;
 
 pub mod baseline;
 pub mod classes;
+pub mod inception;
 pub mod lenet;
 pub mod msssim;
 pub mod pairs;
