@@ -66,6 +66,8 @@ impl Unit {
         let factor = (gain / (variance + EPS)?.sqrt()?)?;
         let weight = weight.broadcast_mul(&factor.reshape((outputs, 1, 1, 1))?)?;
         let bias = (offset - (mean * factor)?)?;
+        // A network's running statistics are variables, of which no graph is to be kept.
+        let (weight, bias) = (weight.detach(), bias.detach());
         for values in [&weight, &bias] {
             if !values.sum_all()?.to_scalar::<f32>()?.is_finite() {
                 bail!("{} has numbers that are not finite", vb.prefix())
