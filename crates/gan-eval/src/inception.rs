@@ -26,7 +26,7 @@ use layers::{Layers, Pool, WIDTH};
 
 /// Height and width of the pictures that it was trained on.
 const SIDE: usize = 299;
-/// Pictures read at once; what lies between the layers takes 25 MB each.
+/// Pictures read at once; with these, a process with the weights stays below 400 MB.
 const BATCH: usize = 8;
 
 /// Where weights come from, which says what the network's pools are.

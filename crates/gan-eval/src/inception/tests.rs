@@ -107,8 +107,8 @@ fn features_are_those_of_the_public_modules() -> Result<()> {
         ];
         for (size, n, h, w) in sizes {
             let features = net.of(&pictures(n, h, w)?.affine(2., -1.)?)?;
+            assert!(!features.track_op(), "a graph is kept");
             let (difference, largest) = apart(&features, &expected(&format!("{name}.{size}"))?)?;
-            eprintln!("{name}.{size}: {:.1e} of the largest", difference / largest);
             assert!(
                 difference < 1e-4 * largest,
                 "{name}.{size}: {difference} of {largest}"
@@ -116,4 +116,56 @@ fn features_are_those_of_the_public_modules() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn resizing_is_pytorchs() -> Result<()> {
+    let x = pictures(2, 40, 36)?.narrow(0, 0, 1)?;
+    for side in [64, 27] {
+        let (difference, _) = apart(
+            &bilinear(&x, side, 41)?,
+            &expected(&format!("resized.{side}"))?,
+        )?;
+        assert!(difference < 1e-5, "{side}: {difference}");
+    }
+    Ok(())
+}
+
+#[test]
+fn other_files_are_refused_by_name() {
+    type Change = fn(&mut BTreeMap<String, Tensor>);
+    let numbers = |x: f32| Tensor::full(x, 32, &Device::Cpu).expect("numbers");
+    let faults: [(usize, Change, &str); 4] = [
+        (10, |_| (), "fc.weight is [10, 2048]"),
+        (
+            1008,
+            |all| drop(all.remove("fc.weight")),
+            "fc.weight is missing",
+        ),
+        (
+            1000,
+            |all| drop(all.remove("Mixed_7c.branch1x1.bn.bias")),
+            "Mixed_7c.branch1x1.bn.bias is missing",
+        ),
+        (
+            1008,
+            |all| drop(all.insert("features.0.weight".into(), all["fc.bias"].clone())),
+            "features.0.weight is not expected",
+        ),
+    ];
+    for (classes, change, says) in faults {
+        let error = Inception::open(&file(classes, change), &Device::Cpu).expect_err(says);
+        let said = error.to_string();
+        assert!(
+            said.contains(says) && said.contains("inception.pth"),
+            "{said}"
+        );
+    }
+    for (key, x) in [("running_var", -1.), ("bias", f32::NAN)] {
+        let weights = file(1008, |all| {
+            all.insert(format!("Conv2d_1a_3x3.bn.{key}"), numbers(x));
+        });
+        let error = Inception::open(&weights, &Device::Cpu).expect_err(key);
+        assert!(error.to_string().contains("Conv2d_1a_3x3"), "{error}");
+    }
 }
