@@ -92,7 +92,7 @@ pub fn workspace() -> Result<PathBuf> {
 }
 
 /// The folder of the embedded data sets: `GAN_ASSETS`, or the workspace's own.
-fn assets() -> Result<PathBuf> {
+pub fn assets() -> Result<PathBuf> {
     match std::env::var_os("GAN_ASSETS") {
         Some(dir) => Ok(dir.into()),
         None => Ok(workspace()?.join("assets")),

@@ -104,6 +104,12 @@ pub fn judge(
     train: &Data,
     args: &EvalArgs,
 ) -> Result<Box<dyn Judging>> {
+    if let (Some(_), Some(_)) = (&args.inception, sampler.takes().port) {
+        bail!(Usage(
+            "--inception: its features compare pictures that are made of noise; leave it out"
+                .into()
+        ))
+    }
     Ok(match sampler.takes().port {
         None => Box::new(Noises::new(sampler, job, train, args)?),
         Some(port) if port.scale > 1 => Box::new(Enlargements::new(port, job, args)?),

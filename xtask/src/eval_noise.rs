@@ -11,13 +11,16 @@ use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::{Data, Pictures, Small, Split, pictures};
 use gan_core::rng::{self, CounterRng, Key};
-use gan_core::{Probe, Sampler, View, fixed_noise};
+use gan_core::{Probe, Sampler, View, Weights, fixed_noise};
 use gan_eval::baseline::PixelLaws;
 use gan_eval::classes::accuracy;
+use gan_eval::features::Features;
+use gan_eval::inception::Inception;
 use gan_eval::lenet::{self, Classifier};
 use gan_eval::sliced;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -94,7 +97,14 @@ impl Noises {
             references: RefCell::default(),
             given,
         };
-        judge.readers = Rc::new(judge.find_readers()?);
+        judge.readers = Rc::new(Readers {
+            network: args
+                .inception
+                .as_deref()
+                .map(|file| inception(file, device))
+                .transpose()?,
+            ..judge.find_readers()?
+        });
         Ok(judge)
     }
 
@@ -289,6 +299,12 @@ impl Judging for Noises {
         }
         lines
     }
+}
+
+/// The network whose features published distances are stated in.
+fn inception(file: &Path, device: &Device) -> Result<Box<dyn Features>> {
+    let weights = Weights::read(file)?;
+    Ok(Box::new(Inception::open(&weights, device)?))
 }
 
 /// `n` of a set's pictures, all of them in their own order or some in a random one.

@@ -21,6 +21,7 @@ macro_rules! warn {
 
 pub mod bench;
 mod changes;
+mod child;
 pub mod classifier;
 pub mod cli;
 mod compare;
@@ -56,6 +57,7 @@ mod photos;
 mod plan;
 pub mod process;
 pub mod registry;
+mod results;
 mod resume;
 mod room;
 mod samedata;
@@ -134,6 +136,7 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
         Command::Sample(args) => sample::sample(papers, &args).map(|()| 0),
         Command::Eval(args) => eval::eval(papers, &args).map(|()| 0),
         Command::Compare(args) => compare::compare(papers, &args, cli.threads),
+        Command::Results(args) => results::results(papers, &args, cli.threads),
         Command::Calibrate(args) => compare::calibrate::calibrate(papers, &args).map(|()| 0),
         Command::List => list::list(papers).map(|()| 0),
         Command::Info(args) => list::info(papers, &args).map(|()| 0),

@@ -3,6 +3,7 @@
 //! A layer asks its [`VarBuilder`] for `weight`, `bias` and, where it has some, running statistics; a
 //! paper's own initial values come from the rule given to [`crate::Net::new`].
 
+mod bilinear;
 pub mod maps;
 pub mod patch;
 pub mod strided;
@@ -14,6 +15,7 @@ use candle_core::{Result, Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 use gan_kernels::{conv, norm};
 
+pub use bilinear::bilinear;
 use gan_kernels::act::masked;
 pub use gan_kernels::act::{Act, leaky_relu, maxout, relu, sigmoid, softplus, tanh};
 pub use gan_kernels::norm::{minibatch_stddev, pixel_norm};

@@ -11,7 +11,7 @@
 
 use crate::features::FeatureSet;
 use candle_core::{D, Device, Result, Tensor, bail};
-use nalgebra::DMatrix;
+use faer::{Mat, MatRef, Side};
 
 /// Pictures at once.
 const BLOCK: usize = 1024;
@@ -89,23 +89,39 @@ fn trace(matrix: &Tensor) -> Result<f64> {
 /// tr (A B)^½ of two symmetric matrices without negative eigenvalues.
 fn root_trace(a: &Tensor, b: &Tensor) -> Result<f64> {
     let d = a.dim(0)?;
-    let eigen = dense(a)?.symmetric_eigen();
-    let roots: Vec<f64> = eigen.eigenvalues.iter().map(|x| x.max(0.).sqrt()).collect();
-    let roots = Tensor::from_vec(roots, (d, 1), &Device::Cpu)?;
-    // nalgebra's columns are the eigenvectors: its slice is their transpose, row by row.
-    let vectors = Tensor::from_slice(eigen.eigenvectors.as_slice(), (d, d), &Device::Cpu)?;
-    let l = vectors.broadcast_mul(&roots)?;
+    let failed = |e| candle_core::Error::Msg(format!("the eigenvalues were not found: {e:?}"));
+    let eigen = dense(a)?.self_adjoint_eigen(Side::Lower).map_err(failed)?;
+    let roots: Vec<f64> = roots(eigen.S().column_vector().iter())?;
+    let columns = (0..d).flat_map(|j| eigen.U().col(j).iter().copied());
+    // The eigenvectors are columns there; here they are rows.
+    let vectors = Tensor::from_vec(columns.collect::<Vec<f64>>(), (d, d), &Device::Cpu)?;
+    let l = vectors.broadcast_mul(&Tensor::from_vec(roots, (d, 1), &Device::Cpu)?)?;
     let product = l.matmul(b)?.matmul(&l.t()?.contiguous()?)?;
-    // Rounding leaves it not quite symmetric.
-    let product = ((&product + product.t()?)? / 2.)?;
-    let eigenvalues = dense(&product)?.symmetric_eigenvalues();
-    Ok(eigenvalues.iter().map(|x| x.max(0.).sqrt()).sum())
+    let values = dense(&product)?
+        .self_adjoint_eigenvalues(Side::Lower)
+        .map_err(failed)?;
+    Ok(self::roots(values.iter())?.iter().sum())
 }
 
-fn dense(matrix: &Tensor) -> Result<DMatrix<f64>> {
+/// The roots of eigenvalues. Those that rounding alone makes of 0 are 0: their roots would not be small.
+fn roots<'v>(values: impl Iterator<Item = &'v f64>) -> Result<Vec<f64>> {
+    let values: Vec<f64> = values.copied().collect();
+    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        bail!("an eigenvalue of a covariance is {value}")
+    }
+    let largest = values.iter().fold(0f64, |largest, x| largest.max(x.abs()));
+    let rounding = values.len() as f64 * f64::EPSILON * largest;
+    let roots = values
+        .iter()
+        .map(|&x| if x > rounding { x.sqrt() } else { 0. });
+    Ok(roots.collect())
+}
+
+fn dense(matrix: &Tensor) -> Result<Mat<f64>> {
     let d = matrix.dim(0)?;
+    let values: Vec<f64> = matrix.flatten_all()?.to_vec1()?;
     // Symmetric, so that the order of rows and columns is all the same.
-    Ok(DMatrix::from_vec(d, d, matrix.flatten_all()?.to_vec1()?))
+    Ok(MatRef::from_column_major_slice(&values, d, d).to_owned())
 }
 
 #[cfg(test)]

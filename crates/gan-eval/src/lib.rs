@@ -9,6 +9,7 @@
 //! - [`msssim`]: how much alike pictures of a set are;
 //! - [`pairs`]: pictures beside those that they should be;
 //! - [`similarity`]: the same of photographs of 8 bits, as super-resolution states it;
+//! - [`inception`]: the network in whose features published distances are stated, from a file of weights;
 //! - [`lenet`]: the small network that reads digits, trained by this project and embedded.
 //!
 //! Architecture invariants:
@@ -38,6 +39,7 @@ pub mod baseline;
 pub mod classes;
 pub mod features;
 pub mod frechet;
+pub mod inception;
 pub mod kid;
 pub mod lenet;
 pub mod msssim;

@@ -76,3 +76,21 @@ pub struct CalibrateArgs {
     #[arg(long, default_value_t = 5.)]
     pub seconds: f64,
 }
+
+/// Options of `results`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask --threads 1 results           all demos: some half an hour\n  \
+    cargo xtask --threads 1 results srgan     one of them; the others stay as they are\n\n\
+    Runs that are done are taken as they are; what was stopped goes on.")]
+pub struct ResultsArgs {
+    /// Papers whose demos are trained and measured where that was not done yet [default: all]
+    #[arg(value_name = "PAPER")]
+    pub papers: Vec<String>,
+    /// The folder of the runs
+    #[arg(long, default_value = "runs/results", value_name = "DIR")]
+    pub runs: PathBuf,
+    /// The project's folder, in which docs and assets are written [default: this one]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+}

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 mod compare;
 mod train;
 
-pub use compare::{CalibrateArgs, CompareArgs};
+pub use compare::{CalibrateArgs, CompareArgs, ResultsArgs};
 pub use train::{PresetArg, TrainArgs};
 
 /// Trains, resumes, samples and checks GAN papers.
@@ -44,6 +44,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Trains variants under one budget, on the same data and seeds, and measures them side by side
     Compare(CompareArgs),
+    /// Trains every paper's demo, measures it, and writes docs/results.md and the generators that come with the project
+    Results(ResultsArgs),
     /// Times a run's iterations, for a comparison that is given minutes
     #[command(hide = true)]
     Calibrate(CalibrateArgs),

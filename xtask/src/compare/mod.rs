@@ -12,6 +12,7 @@ mod results;
 mod runs;
 mod variant;
 
+use crate::child::Stopped;
 use crate::cli::CompareArgs;
 use crate::observers::thousands;
 use crate::process;
@@ -23,7 +24,7 @@ use draft::Draft;
 use gan_core::Recipe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plan::{Asked, Budget, Plan};
-use runs::{Run, Runs, State, Stopped};
+use runs::{Run, Runs, State};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,17 +1,16 @@
 //! The runs of a comparison: each is a process of its own, so that memory, signals and aborts are its own, too.
 
 use super::plan::{Plan, Planned};
+use crate::child::{self, Stopped};
 use crate::folder;
 use crate::measured::{self, Asked};
 use crate::observers::csv;
-use anyhow::{Context as _, Result, bail};
-use gan_core::{FileError, Store};
+use anyhow::{Result, bail};
+use gan_core::FileError;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,8 +19,6 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a run may still be held by a process that is ending.
 const HELD: Duration = Duration::from_secs(60);
-/// Characters of an error that are kept.
-const SAID: usize = 600;
 
 /// Where a run is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,18 +59,6 @@ pub struct Runs<'a> {
     all: Mutex<Vec<Run>>,
 }
 
-/// What keeps a comparison from going on: it was asked to stop.
-#[derive(Debug)]
-pub struct Stopped;
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped")
-    }
-}
-
-impl std::error::Error for Stopped {}
-
 impl<'a> Runs<'a> {
     /// The runs of a plan, whose folders are in `pool`: each seed's of all variants, then the next seed's.
     pub fn new(
@@ -88,7 +73,7 @@ impl<'a> Runs<'a> {
             let variants = plan.variants.iter().enumerate();
             variants.map(move |(variant, planned)| {
                 let folder = pool.join(planned.folder(seed));
-                let done = is_done(&folder, planned.settings.steps);
+                let done = child::is_done(&folder, planned.settings.steps);
                 Run {
                     variant,
                     seed,
@@ -175,16 +160,16 @@ impl<'a> Runs<'a> {
         let Some(planned) = self.plan.variants.get(run.variant) else {
             bail!("there is no such variant")
         };
-        if !is_done(&run.folder, planned.settings.steps) {
+        if !child::is_done(&run.folder, planned.settings.steps) {
             self.set(i, State::Training);
             self.wait_until_free(&run.folder)?;
-            self.child(&train_words(planned, run), true)?;
+            child::attended(&train_words(planned, run), self.threads, self.stop)?;
         }
         self.set(i, State::Measuring);
         let words = measured::words(self.plan.asked.n, &run.folder, &self.device);
         let asked = Asked::of(&measured::args(&words)?);
         if measured(&run.folder, planned.settings.steps, &asked).is_none() {
-            self.child(&words, false)?;
+            child::run(&words, self.threads, self.stop)?;
             if measured(&run.folder, planned.settings.steps, &asked).is_none() {
                 bail!("{}: its values were not saved", run.folder.display())
             }
@@ -195,7 +180,7 @@ impl<'a> Runs<'a> {
     /// A process that was killed with a comparison before may need a moment to end.
     fn wait_until_free(&self, folder: &Path) -> Result<()> {
         let begin = Instant::now();
-        while is_locked(folder) && begin.elapsed() < HELD {
+        while child::is_locked(folder) && begin.elapsed() < HELD {
             if self.stop.load(Ordering::Relaxed) {
                 bail!(Stopped)
             }
@@ -203,68 +188,6 @@ impl<'a> Runs<'a> {
         }
         Ok(())
     }
-
-    /// Runs a command of this program to its end. One that is `attended` saves where it is when its input ends; any
-    /// other is ended.
-    fn child(&self, words: &[String], attended: bool) -> Result<()> {
-        let mut command = Command::new(std::env::current_exe()?);
-        if let Some(threads) = self.threads {
-            command.args(["--threads", &threads.to_string()]);
-        }
-        let mut child = command
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("this program could not be started")?;
-        let errors = child.stderr.take();
-        let said = std::thread::spawn(move || errors.map(said).unwrap_or_default());
-        let status = self.wait(&mut child, attended)?;
-        let said = said.join().unwrap_or_default();
-        if self.stop.load(Ordering::Relaxed) {
-            bail!(Stopped)
-        }
-        match status.success() {
-            true => Ok(()),
-            false if said.is_empty() => bail!("its process ended with {status}"),
-            false => bail!(said),
-        }
-    }
-
-    fn wait(&self, child: &mut Child, attended: bool) -> Result<ExitStatus> {
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status);
-            }
-            if self.stop.load(Ordering::Relaxed) {
-                drop(child.stdin.take());
-                if !attended {
-                    // It has ended by itself where this fails.
-                    let _ = child.kill();
-                }
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
-}
-
-/// Passes warnings on; gives the last error.
-fn said(errors: impl Read) -> String {
-    let mut last = String::new();
-    for line in BufReader::new(errors).lines() {
-        let Ok(line) = line else {
-            break;
-        };
-        match line.strip_prefix("error: ") {
-            Some(error) => last = gan_core::shortened(error, SAID),
-            None if line.starts_with("warning: ") => warn!("{line}"),
-            // Without such a line an abort or a panic says what it says.
-            None if !line.trim().is_empty() => last = gan_core::shortened(&line, SAID),
-            None => {}
-        }
-    }
-    last
 }
 
 fn train_words(planned: &Planned, run: &Run) -> Vec<String> {
@@ -296,21 +219,6 @@ pub fn measured(folder: &Path, steps: u64, asked: &Asked) -> Option<Value> {
     let fits = saved.get("asked") == serde_json::to_value(asked).ok().as_ref();
     let at = saved.get("iteration").and_then(Value::as_u64);
     (fits && at == Some(steps)).then_some(saved)
-}
-
-/// Whether a run has done all its iterations and was not cut off afterwards.
-fn is_done(run: &Path, steps: u64) -> bool {
-    let newest = Store::list(&folder::checkpoints(run)).map(|all| all.last().map(|(t, _)| *t));
-    let marked = std::fs::metadata(run.join(".lock")).map(|about| about.len());
-    matches!((newest, marked), (Ok(Some(t)), Ok(0)) if t >= steps) && !is_locked(run)
-}
-
-/// Whether another process has a folder.
-fn is_locked(run: &Path) -> bool {
-    match File::open(run.join(".lock")) {
-        Ok(lock) => matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)),
-        Err(_) => false,
-    }
 }
 
 /// The iterations that a run has logged.
