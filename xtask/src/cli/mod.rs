@@ -5,9 +5,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 mod compare;
+mod report;
 mod train;
 
 pub use compare::{CalibrateArgs, CompareArgs};
+pub use report::ReportArgs;
 pub use train::{PresetArg, TrainArgs};
 
 /// Trains, resumes, samples and checks GAN papers.
@@ -44,6 +46,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Trains variants under one budget, on the same data and seeds, and measures them side by side
     Compare(CompareArgs),
+    /// Draws a page of a run, or of several beside each other
+    Report(ReportArgs),
     /// Times a run's iterations, for a comparison that is given minutes
     #[command(hide = true)]
     Calibrate(CalibrateArgs),
