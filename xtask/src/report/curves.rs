@@ -248,9 +248,9 @@ impl<'a> Scalar<'a> {
                 None => { p.plot.none.{ "over-" (axis.key()) } { "nothing to draw" } },
             } }
             figcaption {
-                @if logarithmic { "logarithmic scale; " }
-                @if bad > 0 { strong { (bad) " values are not finite" } ", which are gaps; " }
-                @if report.variants.len() > 1 && !self.is_shared(report) { "only " (self.owners(report)) }
+                @if bad > 0 { p { strong { (bad) " values are not finite" } ", which are gaps" } }
+                @if logarithmic { p { "logarithmic scale" } }
+                @if report.variants.len() > 1 && !self.is_shared(report) { p { "only " (self.owners(report)) } }
             }
             details { summary { "Values" span.hidden { " of " (self.name) } } (self.table(report)) }
         } })

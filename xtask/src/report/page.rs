@@ -148,7 +148,7 @@ pub fn whole(n: u64) -> String {
 
 /// A box that scrolls by itself where what is in it is wide, by the keyboard, too.
 pub fn scrolled(name: &str, inside: &Markup) -> Markup {
-    html! { div.box tabindex="0" role="region" aria-label=(capital(name)) { (inside) } }
+    html! { div.box tabindex="0" role="region" aria-label={ "Table: " (name) } { (inside) } }
 }
 
 /// The pictures: a column a variant, a row a seed, and one slider over the training.
@@ -179,7 +179,7 @@ fn pictures(report: &Report, film: &Film) -> Markup {
     let shares: Vec<String> = film
         .places
         .iter()
-        .map(|at| format!("{:.0}", 100. * at))
+        .map(|at| format!("{:.0}", 100. * at.min(1.)))
         .collect();
     let table = html! { table.pictures {
         caption { "The same noise or inputs in each row, the last moment unless another is chosen" }

@@ -9,8 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// Units of a plot: four to a pixel of its usual size, as the library rounds to whole ones.
 const SIZE: (u32, u32) = (1600, 880);
-/// Height of its text.
-const TEXT: f64 = 46.;
+/// Height of its text as the library reckons with it; the style sheet sets it.
+const TEXT: f64 = 60.;
 /// The mark of a variant's colour is this and its number in blue.
 const SERIES: RGBColor = RGBColor(0, 0, 0xa0);
 /// The mark of text.
@@ -72,9 +72,9 @@ pub fn plot(series: &[Series], axis: &str) -> Result<Option<Plot>> {
         let mut chart = ChartBuilder::on(&area);
         chart
             .margin_top(24)
-            .margin_right(40)
-            .x_label_area_size(128)
-            .y_label_area_size(190);
+            .margin_right(80)
+            .x_label_area_size(150)
+            .y_label_area_size(220);
         let x = x.0..x.1;
         let drawn = match logarithmic {
             true => {

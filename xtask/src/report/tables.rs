@@ -54,9 +54,12 @@ impl Line<'_> {
         };
         let spread = |(i, cell): (usize, &Vec<&Measured>)| {
             let (mean, deviation) = moments(cell)?;
-            Some((i, sign * mean, deviation?))
+            Some((i, sign * mean, deviation))
         };
-        let mut all: Vec<_> = self.cells.iter().enumerate().filter_map(spread).collect();
+        let all = self.cells.iter().enumerate().filter_map(spread);
+        // Of one seed nobody knows how far the next would lie from it.
+        let all = all.map(|(i, mean, deviation)| Some((i, mean, deviation?)));
+        let mut all = all.collect::<Option<Vec<_>>>()?;
         all.sort_by(|a, b| a.1.total_cmp(&b.1));
         let (first, second) = (all.first()?, all.get(1)?);
         let apart = |next: &(usize, f64, f64)| next.1 - first.1 > first.2 + next.2;
@@ -375,6 +378,8 @@ mod tests {
         let wide = cells(&[&[1., 1.1], &[2., 2.1], &[0., 5.]]);
         assert_eq!(line(Better::Lower, &wide).best(), None);
         assert_eq!(line(Better::Lower, &cells(&[&[1.], &[2.]])).best(), None);
+        let alone = cells(&[&[1., 1.1], &[2., 2.1], &[9.]]);
+        assert_eq!(line(Better::Lower, &alone).best(), None);
         let unknown = Line {
             better: None,
             ..line(Better::Lower, &apart)
