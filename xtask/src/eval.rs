@@ -13,8 +13,8 @@ use crate::table::table;
 use crate::{Usage, folder, process, samedata};
 use anyhow::{Context as _, Result, bail};
 use candle_core::Device;
-use gan_core::data::Split;
-use gan_core::{Checkpoint, FileError, Recipe, Store};
+use gan_core::data::{Data, Split};
+use gan_core::{Checkpoint, FileError, Recipe, Sampler, Store};
 use std::path::Path;
 
 /// Runs `eval`.
@@ -60,11 +60,7 @@ fn one(papers: &[&dyn Recipe], run: &Path, args: &EvalArgs, device: &Device) -> 
     let (train, _) = looked.read(job.learns.view, &how, &progress)?;
     let untrained = job.build(&train.info()).with_context(file)?;
     let sampler = untrained.sampler(0);
-    let judge: Box<dyn Judging> = match sampler.takes().port {
-        None => Box::new(Noises::new(&*sampler, &job, &train, args)?),
-        Some(port) if port.scale > 1 => Box::new(Enlargements::new(port, &job, args)?),
-        Some(port) => Box::new(Translations::new(port, &job, &train, args)?),
-    };
+    let judge = judge(&*sampler, &job, &train, args)?;
     let yardsticks = judge.yardsticks()?;
     let mut rows = Vec::new();
     if start {
@@ -94,6 +90,23 @@ fn one(papers: &[&dyn Recipe], run: &Path, args: &EvalArgs, device: &Device) -> 
         tall: judge.tall(),
         notes: judge.notes(),
         settings: job.settings,
+    })
+}
+
+/// What a run's pictures are compared with, by what its generator is given.
+///
+/// # Errors
+/// Data without a test part, too few pictures.
+pub fn judge(
+    sampler: &dyn Sampler,
+    job: &Job<'_>,
+    train: &Data,
+    args: &EvalArgs,
+) -> Result<Box<dyn Judging>> {
+    Ok(match sampler.takes().port {
+        None => Box::new(Noises::new(sampler, job, train, args)?),
+        Some(port) if port.scale > 1 => Box::new(Enlargements::new(port, job, args)?),
+        Some(port) => Box::new(Translations::new(port, job, train, args)?),
     })
 }
 

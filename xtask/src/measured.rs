@@ -31,14 +31,33 @@ impl Asked {
     }
 }
 
+/// The command line that measures what a run's generator makes before the first iteration and after the last.
+pub fn words(n: Option<u32>, folder: &Path, device: &str) -> Vec<String> {
+    let run = folder.display().to_string();
+    let words = [
+        "eval",
+        &run,
+        "--at",
+        "start,last",
+        "--json",
+        "--device",
+        device,
+    ];
+    let mut words: Vec<String> = words.map(String::from).into();
+    if let Some(n) = n {
+        words.extend(["-n".into(), n.to_string()]);
+    }
+    words
+}
+
 /// What a command line asks for, whose first word is `eval`.
 ///
 /// # Errors
 /// Words that `eval` does not take.
-pub fn asked(words: &[String]) -> Result<Asked> {
+pub fn args(words: &[String]) -> Result<EvalArgs> {
     let program = ["cargo xtask".to_string()];
     match Cli::try_parse_from(program.iter().chain(words)).map(|cli| cli.command) {
-        Ok(Command::Eval(args)) => Ok(Asked::of(&args)),
+        Ok(Command::Eval(args)) => Ok(args),
         _ => bail!("{} is not eval", words.join(" ")),
     }
 }

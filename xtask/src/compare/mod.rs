@@ -6,6 +6,7 @@
 //! determines it, so that a run which was done before is taken as it is.
 
 pub mod calibrate;
+mod draft;
 mod plan;
 mod results;
 mod runs;
@@ -18,9 +19,10 @@ use crate::shell::quoted;
 use anyhow::{Context as _, Result, bail};
 use calibrate::Calibrated;
 use candle_core::Device;
+use draft::Draft;
 use gan_core::Recipe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use plan::{Asked, Budget, Draft, Plan};
+use plan::{Asked, Budget, Plan};
 use runs::{Run, Runs, State, Stopped};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -55,7 +57,7 @@ pub fn compare(papers: &[&dyn Recipe], args: &CompareArgs, threads: Option<u16>)
     let plan = match known {
         Some(plan) => plan,
         None => {
-            let (drafts, notes) = plan::drafts(papers, args, &device)?;
+            let (drafts, notes) = draft::drafts(papers, args, &device)?;
             let _held = runs::hold(&out)?;
             let plan = planned(&drafts, asked, notes, &pool, threads, &device)?;
             plan.write(&out)?;
@@ -97,7 +99,7 @@ fn dry(
     out: &Path,
     device: &Device,
 ) -> Result<u8> {
-    let (drafts, notes) = plan::drafts(papers, args, device)?;
+    let (drafts, notes) = draft::drafts(papers, args, device)?;
     say!(
         "compare {} variants, {} seeds, {}\n  folder  {}",
         drafts.len(),

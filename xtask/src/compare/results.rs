@@ -1,8 +1,8 @@
 //! The values of a comparison: of each variant the mean over its seeds, and how far they lie apart.
 
 use super::plan::Plan;
-use super::runs::{Run, State, eval_words, measured};
-use crate::measured;
+use super::runs::{Run, State, measured};
+use crate::measured::{self, Asked};
 use crate::observers::thousands;
 use serde::Serialize;
 use serde_json::Value;
@@ -59,10 +59,10 @@ pub fn lines(plan: &Plan, runs: &[Run], device: &str) -> Vec<Line> {
             continue;
         };
         let steps = planned.settings.steps;
-        let asked = measured::asked(&eval_words(plan, &run.folder, device));
-        let Some(values) = asked
+        let args = measured::args(&measured::words(plan.asked.n, &run.folder, device));
+        let Some(values) = args
             .ok()
-            .and_then(|asked| measured(&run.folder, steps, &asked))
+            .and_then(|args| measured(&run.folder, steps, &Asked::of(&args)))
         else {
             continue;
         };

@@ -181,8 +181,8 @@ impl<'a> Runs<'a> {
             self.child(&train_words(planned, run), true)?;
         }
         self.set(i, State::Measuring);
-        let words = eval_words(self.plan, &run.folder, &self.device);
-        let asked = measured::asked(&words)?;
+        let words = measured::words(self.plan.asked.n, &run.folder, &self.device);
+        let asked = Asked::of(&measured::args(&words)?);
         if measured(&run.folder, planned.settings.steps, &asked).is_none() {
             self.child(&words, false)?;
             if measured(&run.folder, planned.settings.steps, &asked).is_none() {
@@ -287,25 +287,6 @@ fn train_words(planned: &Planned, run: &Run) -> Vec<String> {
         }
     };
     words.extend(["--out".into(), out, "--attended".into()]);
-    words
-}
-
-/// What measures a run's pictures at its end.
-pub fn eval_words(plan: &Plan, folder: &Path, device: &str) -> Vec<String> {
-    let run = folder.display().to_string();
-    let words = [
-        "eval",
-        &run,
-        "--at",
-        "start,last",
-        "--json",
-        "--device",
-        device,
-    ];
-    let mut words: Vec<String> = words.map(String::from).into();
-    if let Some(n) = plan.asked.n {
-        words.extend(["-n".into(), n.to_string()]);
-    }
     words
 }
 
