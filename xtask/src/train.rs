@@ -283,7 +283,9 @@ impl Run<'_> {
         let ran = match running.run(watch, &stop, &mut observers) {
             Err(error) if process::is_out_of_memory(&error) => {
                 let said = self.out_of_memory(reached.0, store.kept()?.pop());
-                page.fail(&said);
+                if self.folder.require_own().is_ok() {
+                    page.fail(&said);
+                }
                 bail!(said)
             }
             Err(error) => {

@@ -1,24 +1,17 @@
 //! `report.html`: the page of a run, drawn anew while it goes on.
 
 use crate::report::model::{Report, Run, State};
-use crate::report::{self, NAME};
+use crate::report::{self, NAME, Pace};
 use candle_core::Result;
 use gan_core::{Event, Observer, Recipe};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// The least time between two pages while a run goes on.
-const LEAST: Duration = Duration::from_secs(10);
-/// A page is drawn anew when the training has taken this many times what the last one took.
-const PATIENCE: u32 = 100;
 
 /// Draws the page of a run.
 pub struct Page<'a> {
     recipe: &'a dyn Recipe,
     dir: PathBuf,
     steps: u64,
-    /// When the last one was drawn, and how long that took.
-    last: Option<(Instant, Duration)>,
+    pace: Pace,
     failed: bool,
 }
 
@@ -29,7 +22,7 @@ impl<'a> Page<'a> {
             recipe,
             dir: dir.to_path_buf(),
             steps,
-            last: None,
+            pace: Pace::default(),
             failed: false,
         }
     }
@@ -41,11 +34,13 @@ impl<'a> Page<'a> {
 
     /// Draws it. A page that cannot be written is no reason for a run to end.
     fn draw(&mut self, state: State) {
-        let start = Instant::now();
-        let drawn = self
-            .report(state)
-            .and_then(|report| report::write(&report, &self.dir.join(NAME)));
-        self.last = Some((Instant::now(), start.elapsed()));
+        let path = self.dir.join(NAME);
+        let mut pace = std::mem::take(&mut self.pace);
+        let drawn = pace.draw(|| {
+            report::refuse_foreign(&path)?;
+            report::write(&self.report(state)?, &path)
+        });
+        self.pace = pace;
         if let (Err(error), false) = (drawn, self.failed) {
             warn!("note: the report is not drawn: {}", crate::one_line(&error));
             self.failed = true;
@@ -62,18 +57,15 @@ impl<'a> Page<'a> {
         runs.for_each(|run: &mut Run| run.state = state.clone());
         Ok(report)
     }
-
-    fn is_due(&self) -> bool {
-        self.last
-            .is_none_or(|(when, took)| when.elapsed() >= LEAST.max(took * PATIENCE))
-    }
 }
 
 impl Observer for Page<'_> {
     fn on(&mut self, event: &Event<'_>) -> Result<()> {
         match event {
             Event::Started { from: done, .. } => self.draw(State::Training { done: *done }),
-            Event::Sampled { t, .. } if self.is_due() => self.draw(State::Training { done: *t }),
+            Event::Sampled { t, .. } if self.pace.is_due() => {
+                self.draw(State::Training { done: *t })
+            }
             Event::Ended { t } => self.draw(match *t >= self.steps {
                 true => State::Done,
                 false => State::Stopped { done: *t },

@@ -59,6 +59,8 @@ pub enum State {
         /// Iterations done.
         done: u64,
     },
+    /// It is trained, and its pictures are being measured.
+    Measuring,
     /// It was stopped and can be gone on with.
     Stopped {
         /// Iterations done.
@@ -191,7 +193,7 @@ impl State {
         match self {
             Self::Waiting => Some(0),
             Self::Training { done } | Self::Stopped { done } => Some(*done),
-            Self::Done => Some(steps),
+            Self::Done | Self::Measuring => Some(steps),
             Self::Failed(_) => None,
         }
     }

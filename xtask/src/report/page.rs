@@ -23,7 +23,9 @@ pub const GENERATOR: &str = "<meta name=\"generator\" content=\"cargo xtask repo
 /// A plot that cannot be drawn.
 pub fn page(report: &Report) -> Result<String> {
     let report = &cleaned(report.clone());
-    let film = film(report);
+    let mut film = film(report);
+    // A file's name is a text like any other.
+    film.said.iter_mut().for_each(|said| *said = plain(said));
     let several = report.variants.len() > 1;
     let has_pictures = film.runs.iter().any(|frames| !frames.is_empty());
     let mut sections: Vec<(&str, &str, Markup)> = Vec::new();
@@ -136,6 +138,7 @@ pub fn status(run: &Run) -> String {
         State::Waiting => "waiting".into(),
         State::Training { done } => format!("training, {}", of(*done)),
         State::Stopped { done } => format!("stopped, {}", of(*done)),
+        State::Measuring => "trained, being measured".into(),
         State::Done => format!("done, {} iterations", whole(run.steps)),
         State::Failed(why) => format!("failed: {why}"),
     }
