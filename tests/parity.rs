@@ -53,6 +53,7 @@ fn every_recording_is_met() {
             "metrics-swd",
             "metrics-msssim",
             "metrics-pairs",
+            "metrics-features",
             "resize",
         ])
     {

@@ -27,7 +27,8 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     }
     let mut measured = Vec::new();
     for run in &args.runs {
-        let one = one(papers, run, args, &device)?;
+        let mut one = one(papers, run, args, &device)?;
+        one.keep(&args.metrics)?;
         let json = one.json();
         one.save(&json);
         match args.json {

@@ -152,6 +152,7 @@ impl Enlargements {
         let measure = |(name, value, protocol): (&str, f64, String)| Measure {
             name: name.into(),
             value,
+            error: None,
             protocol,
         };
         let measures = measures.into_iter().map(measure);

@@ -6,17 +6,16 @@ use crate::cli::EvalArgs;
 use crate::dataset::{self, How};
 use crate::job::Job;
 use crate::judging::{Judging, Row};
+use crate::measuring::{Begun, Each, Readers, Reference, Set};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::{Data, Pictures, Small, Split, pictures};
 use gan_core::rng::{self, CounterRng, Key};
 use gan_core::{Probe, Sampler, View, fixed_noise};
-use gan_eval::Measure;
 use gan_eval::baseline::PixelLaws;
-use gan_eval::classes::{accuracy, deviation_within};
+use gan_eval::classes::accuracy;
 use gan_eval::lenet::{self, Classifier};
-use gan_eval::msssim;
-use gan_eval::sliced::{self, Protocol, SlicedWasserstein};
+use gan_eval::sliced;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -26,6 +25,8 @@ use std::sync::Arc;
 const USUAL: usize = 1000;
 /// Pictures made or read at once.
 const BATCH: usize = 100;
+/// Training pictures that copies are looked for among, at most.
+const KNOWN: usize = 20_000;
 /// Where the digit classifier reads a smaller share of the held-out pictures right, they are no digits.
 const READS: f64 = 0.9;
 
@@ -36,30 +37,21 @@ pub struct Noises {
     test: Data,
     view: View,
     seed: u64,
-    device: Device,
     probe: Probe,
     /// Channels, height and width of the pictures at the end.
     picture: [usize; 3],
-    /// The distances at each size that pictures have had.
-    sizes: RefCell<BTreeMap<(usize, usize), Rc<Size>>>,
-    /// The labels that the generator is given, and who reads them.
-    classes: Option<(Vec<u32>, Option<Classifier>)>,
-    /// How well it reads held-out pictures.
-    reads: Option<f64>,
-}
-
-/// What pictures of one size are compared with.
-struct Size {
-    distance: SlicedWasserstein,
-    /// Distances of the mean picture plus noise.
-    baseline: Vec<f64>,
+    readers: Rc<Readers>,
+    /// What pictures of each size are compared with, once it was needed.
+    references: RefCell<BTreeMap<(usize, usize), Rc<Reference>>>,
+    /// Whether the generator is given classes, and which.
+    given: Option<Vec<u32>>,
 }
 
 impl Noises {
     /// For the untrained generator of a job and its training part.
     ///
     /// # Errors
-    /// Data without a test part; too many pictures asked for.
+    /// Data without a test part; too many pictures asked for; weights of a feature network that cannot be read.
     pub fn new(
         sampler: &dyn Sampler,
         job: &Job<'_>,
@@ -86,6 +78,10 @@ impl Noises {
         let seed = args.seed;
         let takes = sampler.takes();
         let probe = fixed_noise(&takes, n, seed, device)?;
+        let given = match &probe.labels {
+            Some(labels) => Some(labels.to_vec1()?),
+            None => None,
+        };
         let mut judge = Self {
             n,
             picture: view.picture(&train.info()),
@@ -93,43 +89,51 @@ impl Noises {
             test,
             view,
             seed,
-            device: device.clone(),
             probe,
-            sizes: RefCell::default(),
-            classes: None,
-            reads: None,
+            readers: Rc::default(),
+            references: RefCell::default(),
+            given,
         };
-        let [c, h, w] = judge.picture;
-        if let (Some(given), Some(labels)) = (&judge.probe.labels, judge.labels(&judge.test.a)) {
-            let mut reader = None;
-            if lenet::reads(c, h, w) {
-                let classifier = Classifier::embedded(device)?;
-                let held_out = judge.pictures(&judge.test, (h, w))?;
-                let share = classifier.accuracy(&held_out.to_device(device)?, &labels)?;
-                judge.reads = Some(share);
-                reader = (share >= READS).then_some(classifier);
-            }
-            judge.classes = Some((given.to_vec1()?, reader));
-        }
+        judge.readers = Rc::new(judge.find_readers()?);
         Ok(judge)
     }
 
+    /// Who looks at the pictures: where the classifier reads the held-out ones, they are digits.
+    fn find_readers(&self) -> Result<Readers> {
+        let [c, h, w] = self.picture;
+        let labels = self.labels(&self.test.a);
+        let (Some(labels), true) = (labels, lenet::reads(c, h, w)) else {
+            return Ok(Readers::default());
+        };
+        let classifier = Classifier::embedded(&Device::Cpu)?;
+        let mut found = Vec::new();
+        self.each(&self.test, self.n, (h, w), &mut |pictures| {
+            found.extend(classifier.classify(pictures)?);
+            Ok(())
+        })?;
+        let share = accuracy(&found, &labels)?;
+        Ok(Readers {
+            digits: (share >= READS).then_some(classifier),
+            reads: Some(share),
+            network: None,
+        })
+    }
+
     fn labels(&self, set: &Arc<dyn Pictures>) -> Option<Vec<u32>> {
-        let labels = some(&**set, self.n, self.seed).map(|i| set.label(i));
+        let labels = some(&**set, self.n, self.seed)
+            .into_iter()
+            .map(|i| set.label(i));
         labels.collect::<Option<Vec<u32>>>()
     }
 
-    /// `n` pictures of a part at a size that the run's is a multiple of.
-    fn pictures(&self, data: &Data, size: (usize, usize)) -> Result<Tensor> {
-        self.at(data, some(&*data.a, self.n, self.seed), size)
-    }
-
-    fn at(
+    /// `n` pictures of a part at a size that the run's is a multiple of, a batch at a time.
+    fn each(
         &self,
         data: &Data,
-        which: impl Iterator<Item = usize>,
+        n: usize,
         (h, w): (usize, usize),
-    ) -> Result<Tensor> {
+        add: &mut dyn FnMut(&Tensor) -> Result<()>,
+    ) -> Result<()> {
         let [_, full_h, full_w] = self.picture;
         let factor = full_h / h.max(1);
         if (factor * h, factor * w) != (full_h, full_w) {
@@ -141,104 +145,59 @@ impl Noises {
             1 => pictures("held out"),
             _ => pictures("held out").averaged(factor),
         };
-        dataset::seen(data, which, self.view, ask)
+        for which in some(&*data.a, n, self.seed).chunks(BATCH) {
+            add(&dataset::seen(data, which.iter().copied(), self.view, ask)?)?;
+        }
+        Ok(())
     }
 
-    /// What pictures of a size are compared with.
-    fn size(&self, (h, w): (usize, usize)) -> Result<Rc<Size>> {
-        if let Some(size) = self.sizes.borrow().get(&(h, w)) {
-            return Ok(size.clone());
+    /// What pictures of a size are compared with, the distances of the mean picture plus noise among it.
+    fn reference(&self, (h, w): (usize, usize)) -> Result<Rc<Reference>> {
+        if let Some(known) = self.references.borrow().get(&(h, w)) {
+            return Ok(Rc::clone(known));
         }
-        let protocol = Protocol {
-            seed: self.seed,
-            ..Protocol::default()
-        };
-        let distance = SlicedWasserstein::new(&self.pictures(&self.test, (h, w))?, protocol)?;
+        let [c, _, _] = self.picture;
+        let mut begun = Begun::new(self.n, (c, h, w), self.seed, &self.readers)?;
+        self.each(&self.test, self.n, (h, w), &mut |pictures| {
+            begun.add(pictures)
+        })?;
+        let mut reference = begun.end(&|add| self.training((h, w), add))?;
+        let mut patches = reference.patches();
+        self.noise((h, w), &mut |pictures| Ok(patches.add(pictures)?))?;
+        reference.compare_with(patches)?;
+        let reference = Rc::new(reference);
+        let mut references = self.references.borrow_mut();
+        references.insert((h, w), Rc::clone(&reference));
+        Ok(reference)
+    }
+
+    /// Training pictures that copies are looked for among.
+    fn training(
+        &self,
+        size: (usize, usize),
+        add: &mut dyn FnMut(&Tensor) -> Result<()>,
+    ) -> Result<()> {
+        self.each(&self.train, self.train.a.info().len.min(KNOWN), size, add)
+    }
+
+    /// The mean of all training pictures plus noise.
+    fn noise(
+        &self,
+        (h, w): (usize, usize),
+        add: &mut dyn FnMut(&Tensor) -> Result<()>,
+    ) -> Result<()> {
         let [c, _, _] = self.picture;
         let mut laws = PixelLaws::new(c, h, w);
-        let len = self.train.a.info().len;
-        for i in (0..len).step_by(BATCH) {
-            laws.add(&self.at(&self.train, i..len.min(i + BATCH), (h, w))?)?;
+        self.each(
+            &self.train,
+            self.train.a.info().len,
+            (h, w),
+            &mut |pictures| Ok(laws.add(pictures)?),
+        )?;
+        for from in (0..self.n).step_by(BATCH) {
+            add(&laws.part(from, BATCH.min(self.n - from), self.seed)?)?;
         }
-        let baseline = distance.distances(&laws.pictures(self.n, self.seed)?)?;
-        let size = Rc::new(Size { distance, baseline });
-        self.sizes.borrow_mut().insert((h, w), size.clone());
-        Ok(size)
-    }
-
-    /// All measures of n pictures; `labels` are the classes that they should show.
-    fn measures(
-        &self,
-        pictures: &Tensor,
-        labels: Option<&[u32]>,
-    ) -> Result<Vec<(Measure, Option<f64>)>> {
-        let (_, _, h, w) = pictures.dims4()?;
-        let size = self.size((h, w))?;
-        let mut measures = size.distances(&size.distance.distances(pictures)?);
-        if h.min(w) >= msssim::LEAST && self.n >= 2 {
-            let measure = Measure {
-                name: "ms-ssim".into(),
-                value: msssim::among(pictures)?,
-                protocol: format!(
-                    "multi-scale structural similarity (5 scales, window up to 11x11) of {} pairs of neighbours at \
-                     {h}x{w}, mean; lower is more varied, that of training pictures is right",
-                    self.n / 2
-                ),
-            };
-            measures.push((measure, None));
-        }
-        let (Some((_, reader)), Some(labels)) = (&self.classes, labels) else {
-            return Ok(measures);
-        };
-        let n = self.n;
-        if let Some(classifier) = reader {
-            let found = classifier.classify(&pictures.to_device(&self.device)?)?;
-            let measure = Measure {
-                name: "accuracy".into(),
-                value: accuracy(&found, labels)?,
-                protocol: format!(
-                    "share of {n} pictures that the LeNet of crates/gan-eval/lenet-mnist.safetensors reads as their \
-                     class; it reads {:.1} % of the held-out pictures right",
-                    100. * self.reads.unwrap_or_default()
-                ),
-            };
-            measures.push((measure, None));
-        }
-        let measure = Measure {
-            name: "deviation".into(),
-            value: deviation_within(pictures, labels)?,
-            protocol: format!(
-                "standard deviation of each pixel over the pictures of a class, in [0, 1], mean over pixels \
-                 and classes; {n} pictures"
-            ),
-        };
-        measures.push((measure, None));
-        Ok(measures)
-    }
-}
-
-impl Size {
-    /// A distance a level, and its share of the baseline's.
-    fn distances(&self, values: &[f64]) -> Vec<(Measure, Option<f64>)> {
-        let levels = self
-            .distance
-            .sizes()
-            .into_iter()
-            .zip(values)
-            .zip(&self.baseline);
-        levels
-            .map(|(((h, w), &value), baseline)| {
-                let measure = Measure {
-                    name: format!("swd {h}x{w}"),
-                    value,
-                    protocol: format!(
-                        "{}; held-out pictures, brought to this size as for training",
-                        self.distance.protocol()
-                    ),
-                };
-                (measure, Some(value / baseline))
-            })
-            .collect()
+        Ok(())
     }
 }
 
@@ -246,43 +205,67 @@ impl Judging for Noises {
     /// What the generator's values stand beside.
     fn yardsticks(&self) -> Result<Vec<Row>> {
         let [_, h, w] = self.picture;
-        let labels = self
-            .classes
-            .as_ref()
-            .and_then(|_| self.labels(&self.train.a));
-        let pictures = self.pictures(&self.train, (h, w))?;
-        let size = self.size((h, w))?;
+        let given = self.given.as_ref();
+        let labels = given.and_then(|_| self.labels(&self.train.a));
+        let reference = self.reference((h, w))?;
+        let training: &Each<'_> = &|add| self.training((h, w), add);
+        let mut known = reference.set(labels.as_deref());
+        self.each(&self.train, self.n, (h, w), &mut |pictures| {
+            known.add(pictures)
+        })?;
+        let mut noise = reference.set(None);
+        self.noise((h, w), &mut |pictures| noise.add(pictures))?;
         Ok(vec![
             Row {
                 name: "training pictures".into(),
-                measures: self.measures(&pictures, labels.as_deref())?,
+                measures: known.end(training)?,
             },
             Row {
                 name: "mean + noise".into(),
-                measures: size.distances(&size.baseline),
+                measures: noise.end(training)?,
             },
         ])
     }
 
     /// One row for each column of pictures that the generator makes.
     fn rows(&self, sampler: &dyn Sampler, name: &str, t: u64) -> Result<Vec<Row>> {
-        let made = columns(sampler, &self.probe, self.seed, t)?;
-        let several = made.len() > 1;
-        let given = self.classes.as_ref().map(|(labels, _)| &labels[..]);
-        let rows = made.into_iter().map(|(column, pictures)| {
+        let mut draws = CounterRng::new(self.seed, &self.probe.device());
+        draws.begin(t);
+        let given = self.given.as_deref();
+        let mut sets: Vec<(&str, (usize, usize), Option<Set<'_>>)> = Vec::new();
+        for from in (0..self.n).step_by(BATCH) {
+            let probe = self.probe.rows(from, BATCH.min(self.n - from))?;
+            for (column, pictures) in sampler.sample(&probe, &mut draws)? {
+                let (_, _, h, w) = pictures.dims4()?;
+                if from == 0 {
+                    // A network that grows begins with some that no measure is for.
+                    let set = match h.min(w) < sliced::LEAST {
+                        true => None,
+                        false => Some(self.reference((h, w))?.set(given)),
+                    };
+                    sets.push((column, (h, w), set));
+                }
+                let mut known = sets.iter_mut();
+                let found = known.find(|(known, size, _)| *known == column && *size == (h, w));
+                if let Some((_, _, Some(set))) = found {
+                    set.add(&pictures)
+                        .with_context(|| format!("the pictures of {name}"))?;
+                }
+            }
+        }
+        let several = sets.len() > 1;
+        let rows = sets.into_iter().map(|(column, (h, w), set)| {
             let name = match several {
                 true => format!("{name} {column}"),
                 false => name.to_string(),
             };
-            let (_, _, h, w) = pictures.dims4()?;
-            // A network that grows begins with some that no measure is for.
-            if h.min(w) < sliced::LEAST {
+            let Some(set) = set else {
                 let name = format!("{name} ({h}x{w}: too small to measure)");
                 let measures = Vec::new();
                 return Ok(Row { name, measures });
-            }
-            let measures = self
-                .measures(&pictures, given)
+            };
+            let measures = set
+                .end(&|add| self.training((h, w), add))
                 .with_context(|| format!("the pictures of {name}"))?;
             Ok(Row { name, measures })
         });
@@ -295,7 +278,7 @@ impl Judging for Noises {
              clipped; in parentheses: the share of its distance; noise of seed {}",
             self.seed
         )];
-        if let (Some((_, None)), reads) = (&self.classes, self.reads) {
+        if let (Some(_), None, reads) = (&self.given, &self.readers.digits, self.readers.reads) {
             lines.push(match reads {
                 Some(share) => format!(
                     "accuracy: not stated, the digit classifier reads only {:.1} % of the held-out pictures",
@@ -309,37 +292,14 @@ impl Judging for Noises {
 }
 
 /// `n` of a set's pictures, all of them in their own order or some in a random one.
-fn some(set: &dyn Pictures, n: usize, seed: u64) -> impl Iterator<Item = usize> {
+fn some(set: &dyn Pictures, n: usize, seed: u64) -> Vec<usize> {
     let len = set.info().len;
-    let order = match n < len {
-        true => rng::permutation(Key::new(seed, "eval order", 0, 0), len),
-        false => (0..len).collect(),
-    };
-    order.into_iter().take(n)
-}
-
-/// All columns that a generator makes of `probe`, made a batch at a time.
-fn columns(
-    sampler: &dyn Sampler,
-    probe: &Probe,
-    seed: u64,
-    t: u64,
-) -> Result<Vec<(&'static str, Tensor)>> {
-    let n = probe.count()?;
-    let mut draws = CounterRng::new(seed, &probe.device());
-    draws.begin(t);
-    let mut all: Vec<(&'static str, Vec<Tensor>)> = Vec::new();
-    for from in (0..n).step_by(BATCH) {
-        let made = sampler.sample(&probe.rows(from, BATCH.min(n - from))?, &mut draws)?;
-        for (name, pictures) in made {
-            let pictures = pictures.detach().to_device(&Device::Cpu)?;
-            match all.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, parts)) => parts.push(pictures),
-                None => all.push((name, vec![pictures])),
-            }
+    match n < len {
+        true => {
+            let mut order = rng::permutation(Key::new(seed, "eval order", 0, 0), len);
+            order.truncate(n);
+            order
         }
+        false => (0..len).collect(),
     }
-    all.into_iter()
-        .map(|(name, parts)| Ok((name, Tensor::cat(&parts, 0)?)))
-        .collect()
 }

@@ -118,6 +118,7 @@ impl Translations {
             all.push(Measure {
                 name: name(what),
                 value,
+                error: None,
                 protocol,
             });
         };
@@ -325,6 +326,7 @@ impl Judging for Translations {
                 measures.push(Measure {
                     name: format!("{} cycle", way.name()),
                     value: l1(&cycled, &way.input)?,
+                    error: None,
                     protocol: format!(
                         "mean |difference| in [−1, 1] of what comes back to where it came from, {n} held-out \
                          pictures of side {}",

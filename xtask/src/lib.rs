@@ -45,6 +45,7 @@ pub mod list;
 mod looked_at;
 mod made;
 mod measured;
+mod measuring;
 mod memory;
 mod nearest;
 pub mod observers;

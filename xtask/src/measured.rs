@@ -1,10 +1,12 @@
 //! The values of a run as they were measured: as JSON, and kept in the run's folder.
 
+use crate::Usage;
 use crate::cli::{Cli, Command, EvalArgs};
 use crate::judging::Row;
 use crate::settings::Settings;
 use anyhow::{Result, bail};
 use clap::Parser;
+use gan_eval::Better;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,10 @@ pub struct Asked {
     pub at: Vec<String>,
     /// Pictures, where it was said.
     pub n: Option<u32>,
+    /// The measures, where not all of them.
+    pub metrics: Vec<String>,
+    /// The file of Inception's weights.
+    pub inception: Option<PathBuf>,
     /// Seed of noise, places, directions and choice of pictures.
     pub seed: u64,
 }
@@ -26,6 +32,8 @@ impl Asked {
         Self {
             at: args.at.clone(),
             n: args.n,
+            metrics: args.metrics.clone(),
+            inception: args.inception.clone(),
             seed: args.seed,
         }
     }
@@ -93,6 +101,34 @@ pub fn saved(run: &Path) -> Option<Value> {
 }
 
 impl Measured {
+    /// Keeps the measures of these names alone; of none, all.
+    ///
+    /// # Errors
+    /// A name that no measure has here.
+    pub fn keep(&mut self, names: &[String]) -> Result<()> {
+        let rows = || self.yardsticks.iter().chain(&self.rows);
+        let mut known: Vec<&str> = Vec::new();
+        for (measure, _) in rows().flat_map(|row| &row.measures) {
+            if !known.contains(&measure.kind()) {
+                known.push(measure.kind());
+            }
+        }
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            bail!(Usage(format!(
+                "--metrics {name}: {} has no such measure; there are {}",
+                self.run.display(),
+                known.join(" ")
+            )))
+        }
+        if !names.is_empty() {
+            for row in self.yardsticks.iter_mut().chain(&mut self.rows) {
+                row.measures
+                    .retain(|(measure, _)| names.iter().any(|name| name == measure.kind()));
+            }
+        }
+        Ok(())
+    }
+
     /// The values as JSON.
     pub fn json(&self) -> Value {
         let rows: Vec<Value> = self
@@ -107,6 +143,11 @@ impl Measured {
                         json!({
                             "name": measure.name,
                             "value": measure.value,
+                            "error": measure.error,
+                            "better": measure.better().map(|better| match better {
+                                Better::Lower => "lower",
+                                Better::Higher => "higher",
+                            }),
                             "of_baseline": ratio,
                             "protocol": measure.protocol,
                         })

@@ -74,7 +74,10 @@ fn wide(rows: &[Row]) -> Vec<String> {
     let heads = heads(rows);
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let line = |name: &str, cells: Vec<String>| {
-        let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:>14}")).collect();
+        let cells = cells.iter().zip(&heads);
+        let cells: Vec<_> = cells
+            .map(|(cell, head)| format!("{cell:>0$}", 14.max(head.name.len() + 2)))
+            .collect();
         format!("  {name:width$}{}", cells.join(""))
             .trim_end()
             .to_string()
@@ -86,7 +89,10 @@ fn wide(rows: &[Row]) -> Vec<String> {
     for row in rows {
         let cells = heads.iter().map(|head| match find(row, head) {
             Some((measure, Some(ratio))) => format!("{:.4} ({ratio:.2})", measure.value),
-            Some((measure, None)) => format!("{:.3}", measure.value),
+            Some((measure, None)) => match measure.error {
+                Some(error) => format!("{:.3} ± {error:.3}", measure.value),
+                None => format!("{:.3}", measure.value),
+            },
             None => String::new(),
         });
         lines.push(line(&row.name, cells.collect()));

@@ -54,6 +54,14 @@ impl PixelLaws {
     /// # Errors
     /// No pictures so far, or none asked for.
     pub fn pictures(&self, n: usize, seed: u64) -> Result<Tensor> {
+        self.part(0, n, seed)
+    }
+
+    /// `n` of such pictures from number `from` on: the same whatever parts they are made in.
+    ///
+    /// # Errors
+    /// As [`PixelLaws::pictures`].
+    pub fn part(&self, from: usize, n: usize, seed: u64) -> Result<Tensor> {
         if n == 0 || self.count == 0 {
             bail!("{n} pictures were asked for, {} were seen", self.count)
         }
@@ -66,7 +74,11 @@ impl PixelLaws {
                 (mean, (squares / count - mean * mean).max(0.).sqrt())
             })
             .collect();
-        let noise = rng::normals(Key::new(seed, "baseline", 0, 0), 0, n * laws.len());
+        let noise = rng::normals(
+            Key::new(seed, "baseline", 0, 0),
+            from * laws.len(),
+            n * laws.len(),
+        );
         let made = noise.into_iter().zip(laws.iter().cycle());
         let made: Vec<f32> = made
             .map(|(z, (mean, deviation))| (mean + deviation * f64::from(z)).clamp(-1., 1.) as f32)
@@ -105,7 +117,9 @@ mod tests {
             assert!((m - mean).abs() < 5e-3 && (v.sqrt() - deviation).abs() < 5e-3);
         }
         let again = laws.pictures(20_000, 1)?;
-        assert_eq!((again - made)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
+        assert_eq!((&again - made)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
+        let part = (laws.part(7, 5, 1)? - again.narrow(0, 7, 5)?)?;
+        assert_eq!(part.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
         assert!(laws.pictures(0, 1).is_err());
         Ok(())
     }

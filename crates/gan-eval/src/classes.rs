@@ -5,6 +5,7 @@
 
 use crate::values;
 use candle_core::{Result, Tensor, bail};
+use std::collections::BTreeMap;
 
 /// The share of `found` that equals `wanted`.
 ///
@@ -28,44 +29,68 @@ pub fn accuracy(found: &[u32], wanted: &[u32]) -> Result<f64> {
 /// # Errors
 /// Another number of labels than pictures; a class with one picture, which has no deviation; no class.
 pub fn deviation_within(pictures: &Tensor, labels: &[u32]) -> Result<f64> {
-    let (n, c, h, w) = pictures.dims4()?;
-    if labels.len() != n {
-        bail!("{n} pictures have {} labels", labels.len())
+    let mut deviations = Deviations::default();
+    deviations.add(pictures, labels)?;
+    deviations.within()
+}
+
+/// The sums that [`deviation_within`] is made of, to which pictures are added batch by batch.
+#[derive(Clone, Debug, Default)]
+pub struct Deviations {
+    /// Of each class the pictures, and each pixel's sum and sum of squares.
+    classes: BTreeMap<u32, (usize, Vec<(f64, f64)>)>,
+    pixels: Option<usize>,
+}
+
+impl Deviations {
+    /// Adds pictures `[n, c, h, w]` of these classes.
+    ///
+    /// # Errors
+    /// Another number of labels than pictures, another size than before.
+    pub fn add(&mut self, pictures: &Tensor, labels: &[u32]) -> Result<()> {
+        let (n, c, h, w) = pictures.dims4()?;
+        if labels.len() != n {
+            bail!("{n} pictures have {} labels", labels.len())
+        }
+        let pixels = c * h * w;
+        if *self.pixels.get_or_insert(pixels) != pixels {
+            bail!("pictures have {pixels} values, those before others")
+        }
+        let values = values(pictures)?;
+        for (picture, label) in values.chunks_exact(pixels).zip(labels) {
+            let (count, sums) = self.classes.entry(*label).or_default();
+            sums.resize(pixels, (0., 0.));
+            *count += 1;
+            for ((sum, squares), &x) in sums.iter_mut().zip(picture) {
+                *sum += f64::from(x);
+                *squares += f64::from(x) * f64::from(x);
+            }
+        }
+        Ok(())
     }
-    let (values, pixels) = (values(pictures)?, c * h * w);
-    let mut classes: Vec<u32> = labels.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
-    let mut sum = 0.;
-    for &class in &classes {
-        let pictures = || {
-            let all = values.chunks_exact(pixels).zip(labels);
-            all.filter(|(_, label)| **label == class)
-                .map(|(picture, _)| picture)
-        };
-        let count = pictures().count();
-        if count < 2 {
-            bail!("class {class} has one picture, its deviation wants two or more")
+
+    /// The deviation within a class, in [0, 1].
+    ///
+    /// # Errors
+    /// A class with one picture; no class.
+    pub fn within(&self) -> Result<f64> {
+        let mut sum = 0.;
+        for (class, (count, sums)) in &self.classes {
+            if *count < 2 {
+                bail!("class {class} has one picture, its deviation wants two or more")
+            }
+            let n = *count as f64;
+            let deviations = sums.iter().map(|(sum, squares)| {
+                let mean = sum / n;
+                (squares / n - mean * mean).max(0.).sqrt() / 2.
+            });
+            sum += deviations.sum::<f64>() / sums.len() as f64;
         }
-        let mut means = vec![0f64; pixels];
-        for picture in pictures() {
-            means
-                .iter_mut()
-                .zip(picture)
-                .for_each(|(m, &x)| *m += f64::from(x) / count as f64);
+        match self.classes.len() {
+            0 => bail!("there are no pictures to measure"),
+            classes => Ok(sum / classes as f64),
         }
-        let mut squares = vec![0f64; pixels];
-        for picture in pictures() {
-            let gaps = means.iter().zip(picture).map(|(m, &x)| f64::from(x) - m);
-            squares
-                .iter_mut()
-                .zip(gaps)
-                .for_each(|(s, gap)| *s += gap * gap / count as f64);
-        }
-        // Half of it: [−1, 1] is twice as wide as [0, 1].
-        sum += squares.iter().map(|s| s.sqrt()).sum::<f64>() / pixels as f64 / 2.;
     }
-    Ok(sum / classes.len() as f64)
 }
 
 #[cfg(test)]

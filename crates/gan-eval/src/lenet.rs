@@ -4,15 +4,16 @@
 //! | layer | output |
 //! |---|---|
 //! | conv 5x5, padding 2, ReLU, max pool 2 | 16 x 14 x 14 |
-//! | conv 5x5, ReLU, max pool 2 | 32 x 5 x 5 |
+//! | conv 5x5, ReLU, max pool 2 | 32 x 5 x 5: the features that sets are compared by |
 //! | linear, ReLU | 120 |
-//! | linear, ReLU | 84: the features |
+//! | linear, ReLU | 84 |
 //! | linear | 10 |
 //!
 //! It differs from LeNet-5 in its width (16 and 32 maps instead of 6 and 16), its activation and its
 //! pooling; it is called "LeNet" wherever a number depends on it.
 
 use crate::classes;
+use crate::features::Features;
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use gan_core::data::{Data, Pictures};
@@ -30,6 +31,10 @@ use std::sync::Arc;
 const SIDE: usize = 28;
 /// Digits.
 const CLASSES: usize = 10;
+/// Numbers before the last layer.
+const LAST: usize = 84;
+/// Numbers after the second pooling.
+const MAPS: usize = 32 * 5 * 5;
 /// Pictures read at once.
 const BATCH: usize = 250;
 /// The weights in `assets/`, made by `cargo xtask classifier`.
@@ -57,17 +62,21 @@ impl LeNet {
             conv1: conv2d(1, 16, 5, how(2), vb.pp("conv1"))?,
             conv2: conv2d(16, 32, 5, how(0), vb.pp("conv2"))?,
             fc1: linear(800, 120, vb.pp("fc1"))?,
-            fc2: linear(120, 84, vb.pp("fc2"))?,
-            fc3: linear(84, CLASSES, vb.pp("fc3"))?,
+            fc2: linear(120, LAST, vb.pp("fc2"))?,
+            fc3: linear(LAST, CLASSES, vb.pp("fc3"))?,
         })
+    }
+
+    /// Pictures `[b, 1, 28, 28]` in [−1, 1] to what is left after the second pooling, `[b, 800]`.
+    fn maps(&self, x: &Tensor) -> Result<Tensor> {
+        let pool = |x: &Tensor| max_pool2d(x, (2, 2), (2, 2));
+        let h = pool(&self.conv1.forward(x)?)?; // [b, 16, 14, 14]
+        pool(&self.conv2.forward(&h)?)?.flatten_from(1) // [b, 32, 5, 5]
     }
 
     /// Pictures `[b, 1, 28, 28]` in [−1, 1] to the features `[b, 84]`.
     pub fn features(&self, x: &Tensor) -> Result<Tensor> {
-        let pool = |x: &Tensor| max_pool2d(x, (2, 2), (2, 2));
-        let h = pool(&self.conv1.forward(x)?)?; // [b, 16, 14, 14]
-        let h = pool(&self.conv2.forward(&h)?)?; // [b, 32, 5, 5]
-        let h = relu(&self.fc1.forward(&h.flatten_from(1)?)?)?; // [b, 120]
+        let h = relu(&self.fc1.forward(&self.maps(x)?)?)?; // [b, 120]
         relu(&self.fc2.forward(&h)?) // [b, 84]
     }
 
@@ -81,6 +90,7 @@ impl LeNet {
 #[derive(Debug)]
 pub struct Classifier {
     net: Net<LeNet>,
+    device: Device,
 }
 
 impl Classifier {
@@ -110,6 +120,7 @@ impl Classifier {
         };
         Ok(Self {
             net: net.map_err(misfit)?,
+            device: device.clone(),
         })
     }
 
@@ -156,6 +167,32 @@ impl Classifier {
             layer(&self.net.frozen, &part)
         });
         Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?.to_device(&Device::Cpu)
+    }
+}
+
+/// The features by which sets of digits are compared: those after the second pooling, of each picture brought to a mean
+/// square of 1. Those of the last layer tell digits apart and nothing else: noise lies among them.
+impl Features for Classifier {
+    fn name(&self) -> &str {
+        "lenet"
+    }
+
+    fn width(&self) -> usize {
+        MAPS
+    }
+
+    fn protocol(&self) -> String {
+        format!(
+            "the {MAPS} features after the second pooling of the LeNet of crates/gan-eval/lenet-mnist.safetensors, \
+             which was trained on digits, of each picture brought to a mean square of 1"
+        )
+    }
+
+    fn of(&self, pictures: &Tensor) -> Result<Tensor> {
+        let maps = self.read(&pictures.to_device(&self.device)?, LeNet::maps)?;
+        // A picture of which nothing is seen has features of 0.
+        let size = (maps.sqr()?.mean_keepdim(1)? + 1e-12)?.sqrt()?;
+        maps.broadcast_div(&size)
     }
 }
 
@@ -254,7 +291,10 @@ pub fn train(
         }
         progress(epoch + 1, mean);
     }
-    Ok(Classifier { net })
+    Ok(Classifier {
+        net,
+        device: device.clone(),
+    })
 }
 
 /// Moves each picture by its own number of rows and columns; what comes in is black.

@@ -2,6 +2,9 @@
 //!
 //! - [`sliced`]: the sliced Wasserstein distance between two sets of pictures, level by level;
 //! - [`baseline`]: pictures that any generator should beat;
+//! - [`features`]: what a network makes of pictures, by which sets are compared: [`frechet`] (FID with Inception's),
+//!   [`kid`], [`precision`];
+//! - [`neighbours`]: whether pictures are copies of training pictures;
 //! - [`classes`]: whether pictures show the class that was asked for, and whether they differ;
 //! - [`msssim`]: how much alike pictures of a set are;
 //! - [`pairs`]: pictures beside those that they should be;
@@ -33,9 +36,14 @@ pub use gan_core;
 
 pub mod baseline;
 pub mod classes;
+pub mod features;
+pub mod frechet;
+pub mod kid;
 pub mod lenet;
 pub mod msssim;
+pub mod neighbours;
 pub mod pairs;
+pub mod precision;
 pub mod similarity;
 pub mod sliced;
 
@@ -46,8 +54,40 @@ pub struct Measure {
     pub name: String,
     /// The value.
     pub value: f64,
+    /// Its standard error, where it is known.
+    pub error: Option<f64>,
     /// How: features, resolution, numbers of pictures and draws, split, seed.
     pub protocol: String,
+}
+
+/// Which values of a measure are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Smaller ones.
+    Lower,
+    /// Greater ones.
+    Higher,
+}
+
+impl Measure {
+    /// The measure's own name, without what it was taken of: `swd` of `a2b swd 16x16`.
+    pub fn kind(&self) -> &str {
+        let words = self.name.split(' ');
+        let mut words = words.filter(|word| !["a2b", "b2a"].contains(word));
+        words.next().unwrap_or_default()
+    }
+
+    /// Which values are better; none where neither end is: pictures should be as varied and as sharp as real ones.
+    pub fn better(&self) -> Option<Better> {
+        match self.kind().rsplit('-').next().unwrap_or_default() {
+            "swd" | "fid" | "kid" | "l1" | "of" | "cycle" | "copied" => Some(Better::Lower),
+            "accuracy" | "precision" | "recall" | "psnr" => Some(Better::Higher),
+            _ if self.kind().starts_with("psnr") || self.kind().starts_with("ssim") => {
+                Some(Better::Higher)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The values of pictures, checked.

@@ -200,6 +200,12 @@ pub struct EvalArgs {
     /// Pictures to measure [default: as many as are held out, up to 1000; of each side up to 500]
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub n: Option<u32>,
+    /// The measures to print: swd, fid, accuracy, … [default: all that can be stated]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// Weights of Inception v3 in pytorch-fid's or torchvision's layout, for fid, kid, precision and recall
+    #[arg(long, value_name = "FILE")]
+    pub inception: Option<PathBuf>,
     /// Seed of noise, places, directions and choice of pictures
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,

@@ -4,6 +4,9 @@ use super::{Group, Recording, Report, numbers};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Tensor};
 use gan_core::image::Picture;
+use gan_eval::features::FeatureSet;
+use gan_eval::frechet::Statistics;
+use gan_eval::kid::{kid, standard_error};
 use gan_eval::msssim::ms_ssim;
 use gan_eval::similarity::{Likeness, likeness};
 use gan_eval::sliced::{descriptors, laplacian, sliced_wasserstein};
@@ -37,6 +40,9 @@ pub fn replay(recording: &Recording) -> Result<Report> {
     if recording.with_prefix("msssim.").next().is_some() {
         groups.push(similarity(recording)?);
     }
+    if recording.with_prefix("features.").next().is_some() {
+        groups.extend(features(recording)?);
+    }
     let pairs: Vec<String> = recording
         .tensors
         .keys()
@@ -49,7 +55,10 @@ pub fn replay(recording: &Recording) -> Result<Report> {
         .tensors
         .keys()
         .filter_map(|key| key.split('.').next())
-        .filter(|part| !["swd", "msssim"].contains(part) && !pairs.iter().any(|pair| pair == part))
+        .filter(|part| {
+            !["swd", "msssim", "features", "frechet", "kid"].contains(part)
+                && !pairs.iter().any(|pair| pair == part)
+        })
         .map(str::to_string)
         .collect();
     later.dedup();
@@ -58,6 +67,33 @@ pub fn replay(recording: &Recording) -> Result<Report> {
         groups,
         later,
     })
+}
+
+/// The distances of two sets of recorded features.
+fn features(recording: &Recording) -> Result<Vec<Group>> {
+    let set = |which: &str| -> Result<FeatureSet> {
+        let key = format!("features.{which}");
+        FeatureSet::of(recording.tensor(&key)?).with_context(|| key)
+    };
+    let (a, b) = (set("a")?, set("b")?);
+    let distance = Statistics::new(&a)?.distance(&Statistics::new(&b)?)?;
+    let mut groups = vec![
+        compared("frechet", recording, &[distance], LIMIT)?,
+        compared("kid", recording, &[kid(&a, &b)?], LIMIT)?,
+    ];
+    if recording.with_prefix("kid.subset.").next().is_some() {
+        let subsets = |which: &str| rows(recording, &format!("kid.subset.{which}"));
+        let pairs = subsets("a")?.into_iter().zip(subsets("b")?);
+        let values = pairs.map(|(in_a, in_b)| Ok(kid(&a.chosen(&in_a)?, &b.chosen(&in_b)?)?));
+        let values: Vec<f64> = values.collect::<Result<_>>()?;
+        let (mean, error) = standard_error(&values)?;
+        groups.extend([
+            compared("kid.subset.mean", recording, &[mean], LIMIT)?,
+            compared("kid.subset.standard_error", recording, &[error], LIMIT)?,
+            compared("kid.subset.values", recording, &values, LIMIT)?,
+        ]);
+    }
+    Ok(groups)
 }
 
 /// The name of a pair, of the key of its first picture: `pair0.a`.
@@ -165,21 +201,28 @@ fn sliced(recording: &Recording) -> Result<Vec<Group>> {
 
 /// Rows of picture, row and column.
 fn positions(recording: &Recording, key: &str) -> Result<Vec<[usize; 3]>> {
-    let rows = recording.tensor(key)?.to_dtype(DType::I64)?;
     // Rows of nothing could be any number.
-    let (_, 3) = rows.dims2()? else {
-        bail!("{key} is {:?}, expected three columns", rows.dims())
+    let (_, 3) = recording.tensor(key)?.dims2()? else {
+        bail!("{key} does not have three columns")
     };
-    let rows: Vec<Vec<i64>> = rows.to_vec2()?;
+    let rows = rows(recording, key)?.into_iter();
+    rows.map(|row| {
+        <[usize; 3]>::try_from(row)
+            .ok()
+            .with_context(|| format!("{key} has no three columns"))
+    })
+    .collect()
+}
+
+/// Rows of numbers that count something.
+fn rows(recording: &Recording, key: &str) -> Result<Vec<Vec<usize>>> {
+    let rows: Vec<Vec<i64>> = recording.tensor(key)?.to_dtype(DType::I64)?.to_vec2()?;
     rows.into_iter()
         .map(|row| {
-            let row: Vec<usize> = row
+            Ok(row
                 .into_iter()
                 .map(usize::try_from)
-                .collect::<Result<_, _>>()?;
-            <[usize; 3]>::try_from(row)
-                .ok()
-                .with_context(|| format!("{key} has no three columns"))
+                .collect::<Result<_, _>>()?)
         })
         .collect()
 }

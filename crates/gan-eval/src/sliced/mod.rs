@@ -9,14 +9,21 @@
 //!
 //! All arithmetic is in f64.
 
-use crate::values;
-use candle_core::{DType, Device, Result, Tensor, bail};
-use gan_core::rng::{self, Key};
+mod descriptors;
+mod pyramid;
 
-/// Side of a patch.
-const PATCH: usize = 7;
+pub(crate) use pyramid::smoothed;
+
+use candle_core::{DType, Device, Result, Tensor, bail};
+use descriptors::{PATCH, cut, gap, normalise, projections};
+use gan_core::rng::{self, Key};
+use pyramid::{Planes, pyramid};
+use std::sync::Arc;
+
 /// No level is smaller; for sizes that are powers of two the last is 16 then, as in the paper.
 const SMALLEST: usize = 12;
+/// Patches of a level, at most, where there is one of each picture: more say little more, and have to be kept.
+const MOST: usize = 1 << 15;
 /// The smallest picture.
 pub const LEAST: usize = 16;
 
@@ -42,22 +49,151 @@ impl Default for Protocol {
     }
 }
 
-/// A set of pictures to which others are compared.
+impl Protocol {
+    /// For sets of `n` pictures: so many patches of each that a level has some 30,000, at most 32 and at least one.
+    pub fn of(n: usize, seed: u64) -> Self {
+        let usual = Self::default();
+        Self {
+            patches: (MOST / n.max(1)).clamp(1, usual.patches),
+            seed,
+            ..usual
+        }
+    }
+}
+
+/// Where patches are taken and which way they are projected: the same for all sets that are compared.
 #[derive(Debug)]
-pub struct SlicedWasserstein {
+struct Places {
     protocol: Protocol,
     dims: (usize, usize, usize, usize),
     levels: Vec<Level>,
 }
 
-/// One level of the reference.
+/// What is drawn for one level.
 #[derive(Debug)]
 struct Level {
     size: (usize, usize),
-    positions: Vec<[usize; 3]>,
+    /// Row and column of each patch's upper left corner, `patches` for each picture.
+    corners: Vec<[usize; 2]>,
     directions: Vec<f64>,
-    /// A row of sorted values a direction.
-    projections: Vec<Vec<f64>>,
+}
+
+impl Places {
+    fn new(dims: (usize, usize, usize, usize), protocol: Protocol) -> Result<Self> {
+        let (n, c, h, w) = dims;
+        if h.min(w) < LEAST {
+            bail!("pictures are {h}x{w}, this distance wants {LEAST}x{LEAST} or more")
+        }
+        if protocol.patches == 0 || protocol.directions == 0 {
+            bail!("this distance wants at least one patch and one direction")
+        }
+        let mut size = (h, w);
+        let mut made = Vec::new();
+        for level in 0..levels(h, w) {
+            let key = |role| Key::new(protocol.seed, role, level as u64, 0);
+            let places = n * protocol.patches;
+            let rows = rng::choices(key("swd.y"), places, size.0 - PATCH + 1);
+            let columns = rng::choices(key("swd.x"), places, size.1 - PATCH + 1);
+            let corners = rows.into_iter().zip(columns);
+            let normals = rng::normals(
+                key("swd.directions"),
+                0,
+                protocol.directions * c * PATCH * PATCH,
+            );
+            made.push(Level {
+                size,
+                corners: corners.map(|(y, x)| [y, x]).collect(),
+                directions: normals.into_iter().map(f64::from).collect(),
+            });
+            size = (size.0.div_ceil(2), size.1.div_ceil(2));
+        }
+        Ok(Self {
+            protocol,
+            dims,
+            levels: made,
+        })
+    }
+}
+
+/// The patches of a set of pictures, added batch by batch: the pictures need not be kept.
+#[derive(Debug)]
+pub struct Patches {
+    places: Arc<Places>,
+    /// Pictures added.
+    count: usize,
+    /// The values of each level's patches.
+    levels: Vec<Vec<f64>>,
+}
+
+impl Patches {
+    /// Of the reference: `n` pictures `[c, h, w]` will be added.
+    ///
+    /// # Errors
+    /// Pictures smaller than 16x16; no patches or directions.
+    pub fn new((n, c, h, w): (usize, usize, usize, usize), protocol: Protocol) -> Result<Self> {
+        Ok(Self::at(Arc::new(Places::new((n, c, h, w), protocol)?)))
+    }
+
+    fn at(places: Arc<Places>) -> Self {
+        Self {
+            count: 0,
+            levels: vec![Vec::new(); places.levels.len()],
+            places,
+        }
+    }
+
+    /// Adds pictures `[m, c, h, w]`, the next of the set.
+    ///
+    /// # Errors
+    /// Another shape, more pictures than the set has, values that are not finite.
+    pub fn add(&mut self, pictures: &Tensor) -> Result<()> {
+        let (m, c, h, w) = pictures.dims4()?;
+        let (n, _, _, _) = self.places.dims;
+        if (n, c, h, w) != self.places.dims || self.count + m > n {
+            bail!(
+                "{} pictures were added of {:?}, then {:?}",
+                self.count,
+                self.places.dims,
+                pictures.dims()
+            )
+        }
+        let each = self.places.protocol.patches;
+        let planes = pyramid(pictures, self.levels.len())?;
+        let levels = self.levels.iter_mut().zip(&self.places.levels);
+        for ((values, level), planes) in levels.zip(&planes) {
+            let corners = level.corners.iter().skip(self.count * each).take(m * each);
+            let positions = corners.enumerate().map(|(i, &[y, x])| [i / each, y, x]);
+            cut(planes, &positions.collect::<Vec<_>>(), values)?;
+        }
+        self.count += m;
+        Ok(())
+    }
+
+    /// The sorted projections of each level.
+    fn projected(mut self) -> Result<Vec<Vec<Vec<f64>>>> {
+        let (n, c, _, _) = self.places.dims;
+        if self.count != n {
+            bail!("{} pictures were added, the set has {n}", self.count)
+        }
+        let width = c * PATCH * PATCH;
+        let levels = self.levels.iter_mut().zip(&self.places.levels);
+        levels
+            .map(|(values, level)| {
+                normalise(values, c);
+                let rows = projections(values, &level.directions, width);
+                *values = Vec::new();
+                rows
+            })
+            .collect()
+    }
+}
+
+/// A set of pictures to which others are compared.
+#[derive(Debug)]
+pub struct SlicedWasserstein {
+    places: Arc<Places>,
+    /// Of each level a row of sorted values a direction.
+    levels: Vec<Vec<Vec<f64>>>,
 }
 
 impl SlicedWasserstein {
@@ -66,49 +202,30 @@ impl SlicedWasserstein {
     /// # Errors
     /// Pictures smaller than 16x16 or with values that are not finite; no patches or directions.
     pub fn new(reference: &Tensor, protocol: Protocol) -> Result<Self> {
-        let dims = reference.dims4()?;
-        let (n, c, h, w) = dims;
-        if h.min(w) < LEAST {
-            bail!("pictures are {h}x{w}, this distance wants {LEAST}x{LEAST} or more")
-        }
-        if protocol.patches == 0 || protocol.directions == 0 {
-            bail!("this distance wants at least one patch and one direction")
-        }
-        let count = levels(h, w);
-        let mut made = Vec::with_capacity(count);
-        for (level, planes) in pyramid(reference, count)?.into_iter().enumerate() {
-            let key = |role| Key::new(protocol.seed, role, level as u64, 0);
-            let places = n * protocol.patches;
-            let rows = rng::choices(key("swd.y"), places, planes.h - PATCH + 1);
-            let columns = rng::choices(key("swd.x"), places, planes.w - PATCH + 1);
-            let positions = rows.into_iter().zip(columns).enumerate();
-            let positions: Vec<_> = positions
-                .map(|(i, (y, x))| [i / protocol.patches, y, x])
-                .collect();
-            let normals = rng::normals(
-                key("swd.directions"),
-                0,
-                protocol.directions * c * PATCH * PATCH,
-            );
-            let directions: Vec<f64> = normals.into_iter().map(f64::from).collect();
-            let descriptors = patches(&planes, &positions)?;
-            made.push(Level {
-                size: (planes.h, planes.w),
-                projections: projections(&descriptors, &directions, c * PATCH * PATCH)?,
-                positions,
-                directions,
-            });
-        }
+        let mut patches = Patches::new(reference.dims4()?, protocol)?;
+        patches.add(reference)?;
+        Self::of(patches)
+    }
+
+    /// Takes the patches of a whole set as the reference.
+    ///
+    /// # Errors
+    /// A set that is not whole.
+    pub fn of(reference: Patches) -> Result<Self> {
         Ok(Self {
-            protocol,
-            dims,
-            levels: made,
+            places: Arc::clone(&reference.places),
+            levels: reference.projected()?,
         })
     }
 
     /// Height and width of each level, the finest first.
     pub fn sizes(&self) -> Vec<(usize, usize)> {
-        self.levels.iter().map(|level| level.size).collect()
+        self.places.levels.iter().map(|level| level.size).collect()
+    }
+
+    /// Of another set, which has as many pictures as the reference: none yet.
+    pub fn patches(&self) -> Patches {
+        Patches::at(Arc::clone(&self.places))
     }
 
     /// The distance of other pictures from the reference, level by level.
@@ -116,38 +233,45 @@ impl SlicedWasserstein {
     /// # Errors
     /// Another shape than the reference's, the number of pictures included; values that are not finite.
     pub fn distances(&self, pictures: &Tensor) -> Result<Vec<f64>> {
-        if pictures.dims4()? != self.dims {
+        let dims = self.places.dims;
+        if pictures.dims4()? != dims {
             bail!(
-                "pictures are {:?}, those to compare them with {:?}",
+                "pictures are {:?}, those to compare them with {dims:?}",
                 pictures.dims(),
-                self.dims
             )
         }
-        let planes = pyramid(pictures, self.levels.len())?;
-        let pairs = planes.iter().zip(&self.levels);
-        pairs
-            .map(|(planes, level)| {
-                let descriptors = patches(planes, &level.positions)?;
-                let width = planes.c * PATCH * PATCH;
-                let other = projections(&descriptors, &level.directions, width)?;
-                Ok(gap(&other, &level.projections))
-            })
-            .collect()
+        let mut patches = self.patches();
+        patches.add(pictures)?;
+        self.distances_of(patches)
+    }
+
+    /// The same of patches that [`SlicedWasserstein::patches`] began.
+    ///
+    /// # Errors
+    /// A set that is not whole, or that was begun elsewhere.
+    pub fn distances_of(&self, patches: Patches) -> Result<Vec<f64>> {
+        if !Arc::ptr_eq(&patches.places, &self.places) {
+            bail!("the patches were taken for another reference")
+        }
+        let projected = patches.projected()?;
+        let pairs = projected.iter().zip(&self.levels);
+        Ok(pairs.map(|(a, b)| gap(a, b)).collect())
     }
 
     /// All that the values depend on besides the pictures.
     pub fn protocol(&self) -> String {
-        let (n, c, h, w) = self.dims;
+        let (n, c, h, w) = self.places.dims;
         let colour = if c == 1 { "grey" } else { "colour" };
         let Protocol {
             patches,
             directions,
             seed,
-        } = self.protocol;
+        } = self.places.protocol;
         format!(
             "sliced Wasserstein distance of 7x7 patches on a Laplacian pyramid, not multiplied by 1000; \
-             {n} + {n} pictures of {h}x{w} {colour}, {patches} patches a picture and level, {directions} \
-             directions, seed {seed}"
+             {n} + {n} pictures of {h}x{w} {colour}, {patches} patch{} a picture and level, {directions} \
+             directions, seed {seed}",
+            if patches == 1 { "" } else { "es" }
         )
     }
 }
@@ -203,193 +327,10 @@ pub fn descriptors(level: &Tensor, positions: &[[usize; 3]]) -> Result<Tensor> {
     let (n, c, h, w) = level.dims4()?;
     let values = level.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
     let planes = Planes { n, c, h, w, values };
-    let values = patches(&planes, positions)?;
+    let mut values = Vec::new();
+    cut(&planes, positions, &mut values)?;
+    normalise(&mut values, c);
     Tensor::from_vec(values, (positions.len(), c * PATCH * PATCH), &Device::Cpu)
-}
-
-/// One plane filtered with [1 4 6 4 1] / 16 in both directions; borders are mirrored without repeating the edge.
-pub(crate) fn smoothed(plane: Vec<f64>, (h, w): (usize, usize)) -> Result<Vec<f64>> {
-    let plane = Planes {
-        n: 1,
-        c: 1,
-        h,
-        w,
-        values: plane,
-    };
-    Ok(plane.smooth()?.values)
-}
-
-/// Pictures as plain numbers.
-struct Planes {
-    n: usize,
-    c: usize,
-    h: usize,
-    w: usize,
-    values: Vec<f64>,
-}
-
-fn pyramid(pictures: &Tensor, levels: usize) -> Result<Vec<Planes>> {
-    let (n, c, h, w) = pictures.dims4()?;
-    let values = values(pictures)?.into_iter().map(f64::from).collect();
-    let mut whole = Planes { n, c, h, w, values };
-    let mut out = Vec::with_capacity(levels);
-    for _ in 1..levels {
-        let small = whole.down()?;
-        let up = small.up(whole.h, whole.w)?;
-        for (x, up) in whole.values.iter_mut().zip(up.values) {
-            *x -= up;
-        }
-        out.push(whole);
-        whole = small;
-    }
-    out.push(whole);
-    Ok(out)
-}
-
-impl Planes {
-    /// Filters with [1 4 6 4 1] / 16 in both directions; borders are mirrored without repeating the edge.
-    fn smooth(&self) -> Result<Planes> {
-        let (h, w) = (self.h, self.w);
-        if h.min(w) < 3 {
-            bail!("a level of {h}x{w} has no borders to mirror, take fewer levels")
-        }
-        let mut values = Vec::with_capacity(self.values.len());
-        let mut rows = vec![0.; h * w];
-        for plane in self.values.chunks_exact(h * w) {
-            for (to, from) in rows.chunks_exact_mut(w).zip(plane.chunks_exact(w)) {
-                for (x, to) in to.iter_mut().enumerate() {
-                    *to = taps(x, w, |x| from.get(x).copied());
-                }
-            }
-            for y in 0..h {
-                values.extend((0..w).map(|x| taps(y, h, |y| rows.get(y * w + x).copied())));
-            }
-        }
-        Ok(Planes { values, ..*self })
-    }
-
-    /// Smooths and keeps every second pixel, from the first.
-    fn down(&self) -> Result<Planes> {
-        let smooth = self.smooth()?;
-        let rows = smooth.values.chunks_exact(self.h * self.w);
-        let rows = rows.flat_map(|plane| plane.chunks_exact(self.w).step_by(2));
-        Ok(Planes {
-            h: self.h.div_ceil(2),
-            w: self.w.div_ceil(2),
-            values: rows
-                .flat_map(|row| row.iter().step_by(2))
-                .copied()
-                .collect(),
-            ..*self
-        })
-    }
-
-    /// Zeros between the pixels, from the second, then four times the filter.
-    fn up(&self, h: usize, w: usize) -> Result<Planes> {
-        let mut values = vec![0.; self.n * self.c * h * w];
-        let planes = values.chunks_exact_mut(h * w);
-        for (to, from) in planes.zip(self.values.chunks_exact(self.h * self.w)) {
-            let rows = to.chunks_exact_mut(w).step_by(2);
-            for (to, from) in rows.zip(from.chunks_exact(self.w)) {
-                to.iter_mut()
-                    .step_by(2)
-                    .zip(from)
-                    .for_each(|(to, x)| *to = 4. * x);
-            }
-        }
-        Planes {
-            values,
-            h,
-            w,
-            ..*self
-        }
-        .smooth()
-    }
-}
-
-/// [1 4 6 4 1] / 16 around `i` of `n` values.
-fn taps(i: usize, n: usize, at: impl Fn(usize) -> Option<f64>) -> f64 {
-    let get = |offset: usize| {
-        // `offset` is 2 more than it means, so that no number is negative.
-        let j = if i + offset < 2 {
-            2 - i - offset
-        } else {
-            i + offset - 2
-        };
-        let j = if j >= n { 2 * (n - 1) - j } else { j };
-        at(j).unwrap_or(0.)
-    };
-    (get(0) + get(4) + 4. * (get(1) + get(3)) + 6. * get(2)) / 16.
-}
-
-/// Normalised descriptors, one after the other.
-fn patches(planes: &Planes, positions: &[[usize; 3]]) -> Result<Vec<f64>> {
-    let Planes { n, c, h, w, .. } = *planes;
-    let area = PATCH * PATCH;
-    let mut values = Vec::with_capacity(positions.len() * c * area);
-    for &[i, y, x] in positions {
-        if i >= n || y + PATCH > h || x + PATCH > w {
-            bail!("a patch at row {y}, column {x} of picture {i} lies outside [{n}, {c}, {h}, {w}]")
-        }
-        for channel in 0..c {
-            let rows = (0..PATCH).map(|dy| ((i * c + channel) * h + y + dy) * w + x);
-            for start in rows {
-                values.extend(planes.values.iter().skip(start).take(PATCH));
-            }
-        }
-    }
-    for channel in 0..c {
-        let each = |values: &[f64], f: &dyn Fn(f64) -> f64| -> f64 {
-            let patches = values.chunks_exact(c * area);
-            let sum: f64 = patches
-                .map(|patch| {
-                    patch
-                        .iter()
-                        .skip(channel * area)
-                        .take(area)
-                        .map(|&x| f(x))
-                        .sum::<f64>()
-                })
-                .sum();
-            sum / (positions.len() * area) as f64
-        };
-        let mean = each(&values, &|x| x);
-        let deviation = each(&values, &|x| (x - mean) * (x - mean)).sqrt();
-        // Pictures without any variation have descriptors of 0.
-        let scale = if deviation > 0. { 1. / deviation } else { 0. };
-        for patch in values.chunks_exact_mut(c * area) {
-            for x in patch.iter_mut().skip(channel * area).take(area) {
-                *x = (*x - mean) * scale;
-            }
-        }
-    }
-    Ok(values)
-}
-
-/// Descriptors `[m, width]` along each of the directions `[k, width]`, sorted: k rows of m values.
-fn projections(descriptors: &[f64], directions: &[f64], width: usize) -> Result<Vec<Vec<f64>>> {
-    let unit: Vec<f64> = directions
-        .chunks_exact(width)
-        .flat_map(|direction| {
-            let length = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
-            direction.iter().map(move |x| x / length)
-        })
-        .collect();
-    let matrix =
-        |values: &[f64]| Tensor::from_slice(values, (values.len() / width, width), &Device::Cpu);
-    let mut rows = matrix(&unit)?
-        .matmul(&matrix(descriptors)?.t()?)?
-        .to_vec2::<f64>()?;
-    rows.iter_mut()
-        .for_each(|row| row.sort_unstable_by(f64::total_cmp));
-    Ok(rows)
-}
-
-/// Mean |a − b|.
-fn gap(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
-    let count: usize = a.iter().map(Vec::len).sum();
-    let pairs = a.iter().flatten().zip(b.iter().flatten());
-    pairs.map(|(a, b)| (a - b).abs()).sum::<f64>() / count as f64
 }
 
 #[cfg(test)]
@@ -477,6 +418,30 @@ mod tests {
         // A collapsed generator has a distance, not NaN.
         let grey = Tensor::zeros((4, 3, 20, 20), DType::F32, &Device::Cpu)?;
         assert!(distance.distances(&grey)?[0] > 0.1);
+        Ok(())
+    }
+
+    /// Batch by batch the values are the same, bit for bit.
+    #[test]
+    fn pictures_may_come_in_batches() -> Result<()> {
+        let (reference, others) = (pictures(1, 10, 3, 32), pictures(2, 10, 3, 32));
+        let protocol = Protocol::of(10, 7);
+        let mut patches = Patches::new(reference.dims4()?, protocol)?;
+        for (from, m) in [(0, 4), (4, 5), (9, 1)] {
+            patches.add(&reference.narrow(0, from, m)?)?;
+        }
+        assert!(patches.add(&others.narrow(0, 0, 1)?).is_err());
+        let distance = SlicedWasserstein::of(patches)?;
+        let whole = SlicedWasserstein::new(&reference, protocol)?;
+        let mut patches = distance.patches();
+        patches.add(&others.narrow(0, 0, 3)?)?;
+        assert!(distance.distances_of(distance.patches()).is_err());
+        patches.add(&others.narrow(0, 3, 7)?)?;
+        assert_eq!(distance.distances_of(patches)?, whole.distances(&others)?);
+        assert!(distance.distances_of(whole.patches()).is_err());
+        // Many pictures give fewer patches each.
+        let patches = [2, 1024, 1025, 10_000, 1 << 20].map(|n| Protocol::of(n, 1).patches);
+        assert_eq!(patches, [32, 32, 31, 3, 1]);
         Ok(())
     }
 
