@@ -57,6 +57,7 @@ mod photos;
 mod plan;
 pub mod process;
 pub mod registry;
+pub mod report;
 mod results;
 mod resume;
 mod room;
@@ -137,6 +138,7 @@ fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
         Command::Eval(args) => eval::eval(papers, &args).map(|()| 0),
         Command::Compare(args) => compare::compare(papers, &args, cli.threads),
         Command::Results(args) => results::results(papers, &args, cli.threads),
+        Command::Report(args) => report::report(papers, &args).map(|()| 0),
         Command::Calibrate(args) => compare::calibrate::calibrate(papers, &args).map(|()| 0),
         Command::List => list::list(papers).map(|()| 0),
         Command::Info(args) => list::info(papers, &args).map(|()| 0),

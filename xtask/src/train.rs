@@ -9,6 +9,7 @@ use crate::observers::csv::Csv;
 use crate::observers::latest::Latest;
 use crate::observers::notes::Notes;
 use crate::observers::pictures::Pictures;
+use crate::observers::report::Page;
 use crate::observers::strips::Strips;
 use crate::observers::tensorboard::TensorBoard;
 use crate::observers::terminal::{Terminal, expected};
@@ -248,6 +249,7 @@ impl Run<'_> {
         let mut pictures = Pictures::open(&samples, COLUMNS, from)?;
         let mut latest = Latest::new(&samples, finish::column(takes.port.as_ref()));
         let mut progress = finish::film(dir, takes.port.as_ref());
+        let mut page = Page::new(job.recipe, dir, settings.steps);
         let mut terminal = Terminal::new();
         let mut owned = Owned(self.folder);
         let mut observers: Vec<&mut dyn Observer> = vec![
@@ -261,6 +263,8 @@ impl Run<'_> {
         observers.extend(strips.as_mut().map(|strips| strips as &mut dyn Observer));
         observers.push(&mut latest);
         observers.push(&mut progress);
+        // After all whose files it shows.
+        observers.push(&mut page);
         if !self.quiet {
             observers.push(&mut terminal);
         }
@@ -278,11 +282,16 @@ impl Run<'_> {
         observers.push(&mut reached);
         let ran = match running.run(watch, &stop, &mut observers) {
             Err(error) if process::is_out_of_memory(&error) => {
-                bail!(self.out_of_memory(reached.0, store.kept()?.pop()))
+                let said = self.out_of_memory(reached.0, store.kept()?.pop());
+                if self.folder.require_own().is_ok() {
+                    page.fail(&said);
+                }
+                bail!(said)
             }
             Err(error) => {
                 // A folder that went away while something was written into it is what is to be said.
                 self.folder.require_own()?;
+                page.fail(&crate::one_line(&error));
                 bail!(error)
             }
             Ok(ran) => ran,

@@ -5,9 +5,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 mod compare;
+mod report;
 mod train;
 
 pub use compare::{CalibrateArgs, CompareArgs, ResultsArgs};
+pub use report::ReportArgs;
 pub use train::{PresetArg, TrainArgs};
 
 /// Trains, resumes, samples and checks GAN papers.
@@ -46,6 +48,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Trains every paper's demo, measures it, and writes docs/results.md and the generators that come with the project
     Results(ResultsArgs),
+    /// Draws a page of a run, or of several beside each other
+    Report(ReportArgs),
     /// Times a run's iterations, for a comparison that is given minutes
     #[command(hide = true)]
     Calibrate(CalibrateArgs),

@@ -7,7 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-const HEAD: &str = "iteration,name,value";
+/// The file's first line.
+pub const HEAD: &str = "iteration,name,value";
 
 /// Writes the scalars of a run.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ fn when(line: &str) -> Option<u64> {
 }
 
 /// Iteration, name and value of a line.
-fn record(line: &str) -> Option<(u64, &str, f32)> {
+pub fn record(line: &str) -> Option<(u64, &str, f32)> {
     let (t, rest) = line.split_once(',')?;
     let (name, value) = rest.split_once(',')?;
     Some((t.parse().ok()?, name, value.parse().ok()?))

@@ -6,6 +6,7 @@ pub mod latest;
 pub mod notes;
 pub mod pictures;
 pub mod progress;
+pub mod report;
 pub mod strips;
 pub mod tensorboard;
 pub mod terminal;

@@ -55,7 +55,8 @@ fn when(line: &str) -> Option<u64> {
 
 /// All that is known of a run's cost, in its order; nothing where it cannot be read.
 pub fn read(path: &Path) -> Vec<Cost> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     text.lines().filter_map(Cost::parse).collect()
 }
 
