@@ -349,6 +349,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         for entry in fs::read_dir(&next).unwrap().flatten() {
             match entry.path() {
                 path if path.is_dir() && path.ends_with("tensorboard") => {}
+                path if path.ends_with("times.csv") || path.ends_with("report.html") => {}
                 path if path.is_dir() => dirs.push(path),
                 path => all.push((path.strip_prefix(dir).unwrap().to_path_buf(), bytes(&path))),
             }

@@ -7,6 +7,7 @@
 
 pub mod calibrate;
 mod draft;
+mod page;
 mod plan;
 mod results;
 mod runs;
@@ -15,12 +16,13 @@ mod variant;
 use crate::child::Stopped;
 use crate::cli::CompareArgs;
 use crate::observers::thousands;
-use crate::process;
+use crate::{process, report};
 use crate::shell::quoted;
 use anyhow::{Context as _, Result, bail};
 use calibrate::Calibrated;
 use candle_core::Device;
 use draft::Draft;
+use page::Page;
 use gan_core::Recipe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use plan::{Asked, Budget, Plan};
@@ -73,12 +75,15 @@ pub fn compare(papers: &[&dyn Recipe], args: &CompareArgs, threads: Option<u16>)
         begin(&plan, &all.now(), &out, going_on, args.parallel);
     }
     let mut bar = Bar::new(&plan, args.json);
+    let mut page = Page::new(papers, &plan, &out, command(args))?;
     let trained = all.train(usize::from(args.parallel), |runs| {
         bar.draw(runs);
+        page.draw(runs, false);
         Ok(())
     });
     bar.end();
     let runs = all.now();
+    page.draw(&runs, true);
     match trained {
         Err(error) if error.is::<Stopped>() => {
             say!(
@@ -322,6 +327,7 @@ fn end(plan: &Plan, runs: &[Run], args: &CompareArgs, out: &Path) -> Result<u8> 
             plan.asked.seeds.len()
         );
         say!("  values  {}", path.display());
+        say!("  report  {}", out.join(report::NAME).display());
     }
     for (run, error) in &failed {
         warn!("error: {}, seed {}: {error}", name(run), run.seed);

@@ -1,9 +1,9 @@
 //! The curves of a report: a plot a scalar, over each axis, with its values as a table.
 
 use super::model::{Curve, Of, Point, Report, Run};
-use super::page::scrolled;
 use super::plot::{COLOURS, Plot, Series, plot, short, view_box};
 use super::thin::{Axis, band, gaps, stretches};
+use super::words::scrolled;
 use anyhow::Result;
 use maud::{Markup, PreEscaped, html};
 

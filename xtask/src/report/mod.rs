@@ -14,6 +14,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod thin;
+mod words;
 
 use crate::cli::ReportArgs;
 use crate::shell::quoted;

@@ -2,8 +2,8 @@
 
 use super::model::{Report, Run, State};
 use super::pictures::{Film, Frame, film};
+use super::words::{capital, scrolled, status, whole};
 use super::{curves, tables};
-use crate::observers::thousands;
 use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -123,35 +123,6 @@ fn progress(report: &Report) -> Markup {
             } }
         }
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
-}
-
-/// How far a run is, in words.
-pub fn status(run: &Run) -> String {
-    let of = |done: u64| format!("iteration {} of {}", whole(done), whole(run.steps));
-    match &run.state {
-        State::Waiting => "waiting".into(),
-        State::Training { done } => format!("training, {}", of(*done)),
-        State::Stopped { done } => format!("stopped, {}", of(*done)),
-        State::Measuring => "trained, being measured".into(),
-        State::Done => format!("done, {} iterations", whole(run.steps)),
-        State::Failed(why) => format!("failed: {why}"),
-    }
-}
-
-/// A whole number with its thousands apart.
-pub fn whole(n: u64) -> String {
-    thousands(n)
-}
-
-/// A box that scrolls by itself where what is in it is wide, by the keyboard, too.
-pub fn scrolled(name: &str, inside: &Markup) -> Markup {
-    html! { div.box tabindex="0" role="region" aria-label={ "Table: " (name) } { (inside) } }
 }
 
 /// The pictures: a column a variant, a row a seed, and one slider over the training.

@@ -1,8 +1,8 @@
 //! The tables of a report: settings, values of measures, what runs have cost.
 
 use super::model::{Better, Measured, Of, Report, Run, State};
-use super::page::{scrolled, status, whole};
 use super::thin::evenly;
+use super::words::{scrolled, status, whole};
 use maud::{Markup, html};
 
 /// Moments of a single run's table at most.
@@ -141,7 +141,10 @@ fn yardstick(report: &Report, name: &str, measure: &str) -> Option<f64> {
 
 /// A value with about four digits.
 pub fn number(x: f64) -> String {
-    format!("{x:.0$}", decimals(x))
+    match x == 0. {
+        true => "0".into(),
+        false => format!("{x:.0$}", decimals(x)),
+    }
 }
 
 fn decimals(x: f64) -> usize {
