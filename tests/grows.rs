@@ -53,9 +53,25 @@ fn a_network_that_grows_is_shown_and_judged_at_each_size() {
         all.collect::<Vec<_>>()
     };
     let names = |name: &str| row(name).iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    assert_eq!(names("start"), ["swd 16x16", "ms-ssim"]);
-    assert_eq!(names("4"), ["swd 16x16", "ms-ssim"]);
-    assert_eq!(names("8"), ["swd 32x32", "swd 16x16", "ms-ssim"]);
+    assert_eq!(
+        names("start"),
+        ["swd 16x16", "ms-ssim", "nearest", "copied"]
+    );
+    assert_eq!(names("4"), ["swd 16x16", "ms-ssim", "nearest", "copied"]);
+    assert_eq!(
+        names("8"),
+        [
+            "swd 32x32",
+            "swd 16x16",
+            "ms-ssim",
+            "lenet-fid",
+            "lenet-kid",
+            "lenet-precision",
+            "lenet-recall",
+            "nearest",
+            "copied"
+        ]
+    );
     assert!(
         row("4")
             .iter()

@@ -25,6 +25,7 @@ mod learns;
 mod lengths;
 mod mistakes;
 mod mutants;
+mod order;
 #[path = "../xtask/examples/own_paper.rs"]
 #[allow(dead_code)]
 mod own;

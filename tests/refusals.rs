@@ -178,8 +178,8 @@ $ sample
       <RUN>
     Usage: cargo xtask sample <RUN>
     For more information, try '--help'.
-$ sample vanilla
-2 error: vanilla: a paper alone has nothing to sample from; name a run's folder, or add --weights FILE
+$ sample pix2pix
+2 error: pix2pix: a paper alone has nothing to sample from, as its demo's generator does not come with the project; train it (cargo xtask train pix2pix) and name the run's folder, or add --weights FILE
 $ sample absent
 1 error: absent: no such folder; check the name; runs are under runs/PAPER
 $ sample none

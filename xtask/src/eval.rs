@@ -22,7 +22,7 @@ pub fn eval(papers: &[&dyn Recipe], args: &EvalArgs) -> Result<()> {
     let device = process::device(&args.device)?;
     // A mistake in the name of the last run is not to be found after the first was measured.
     for run in &args.runs {
-        folder::settings(run)?;
+        folder::paper(papers, run, &folder::settings(run)?)?;
         moments(run, &args.at)?;
     }
     let mut measured = Vec::new();

@@ -110,9 +110,11 @@ fn keep(recipe: &dyn Recipe, run: &Path, project: &Path) -> Result<()> {
     let from = run.join(format!("weights/{part}.safetensors"));
     let to = weights.join(format!("{}.safetensors", info.name));
     let generator = halved(&from, &to)?;
-    let Some(measured) = measured::saved(run) else {
+    let Some(Value::Object(mut measured)) = measured::saved(run) else {
         bail!("{}: its values were not saved", run.display())
     };
+    // Where the run lies is nobody else's business.
+    measured.remove("run");
     let cost = times::read(&run.join("times.csv"));
     let cost = cost.last().copied().unwrap_or_default();
     let kept = Kept {
@@ -125,7 +127,7 @@ fn keep(recipe: &dyn Recipe, run: &Path, project: &Path) -> Result<()> {
         made_with: settings.made_with.clone(),
         picture,
         generator,
-        measured,
+        measured: Value::Object(measured),
     };
     let text = serde_json::to_string_pretty(&kept)?;
     let path = docs.join(format!("{}.json", info.name));
@@ -149,11 +151,7 @@ fn shown(
         .collect();
     // Where an average is kept, the pictures are its.
     let part = if names.contains(&"ema") { "ema" } else { "g" };
-    let column = match part {
-        "ema" => "ema",
-        _ => column(takes.port.as_ref()),
-    };
-    Ok((part, column))
+    Ok((part, column(takes.port.as_ref())))
 }
 
 /// Copies the last grid; gives its name in `docs/results`.

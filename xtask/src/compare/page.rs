@@ -80,10 +80,17 @@ impl<'a> Page<'a> {
         let mut page = report::beside(self.papers, &variants);
         let asked = &self.plan.asked;
         let names: Vec<&str> = variants.iter().map(|(name, _)| name.as_str()).collect();
-        page.title = format!("{} beside each other", gan_core::cut(&names.join(", "), 100));
+        page.title = format!(
+            "{} beside each other",
+            gan_core::cut(&names.join(", "), 100)
+        );
         page.command = self.command.clone();
         let seeds: Vec<String> = asked.seeds.iter().map(u64::to_string).collect();
-        let data = self.plan.variants.first().map(|planned| &planned.settings.data);
+        let data = self
+            .plan
+            .variants
+            .first()
+            .map(|planned| &planned.settings.data);
         let mut fact = |name: &str, value: String| page.facts.push((name.into(), value));
         fact("data", data.cloned().unwrap_or_default());
         fact("budget", asked.budget.words());

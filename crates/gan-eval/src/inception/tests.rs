@@ -1,3 +1,5 @@
+//! Inception against what both public modules made of the same weights.
+
 use super::*;
 use candle_core::Shape;
 use candle_nn::Init;
