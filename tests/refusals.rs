@@ -250,6 +250,16 @@ $ eval misspelt
 1 error: misspelt/config.toml: no paper is called "vanila"; did you mean "vanilla"?
 $ eval r --at 9
 2 error: --at 9: no such checkpoint; there are start 4
+$ eval r --metrics sdw
+2 error: --metrics sdw: r has no such measure; there are swd ms-ssim lenet-fid lenet-kid lenet-precision lenet-recall nearest copied
+$ eval r --inception absent.pth
+1 error: absent.pth: cannot be read (No such file or directory (os error 2)); check the name
+$ report absent
+1 error: absent: no such folder; check the name; runs are under runs/PAPER
+$ results absent
+2 error: no paper is called "absent"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan srgan esrgan
+$ compare vanilla@smoke vanilla@smoke
+2 error: vanilla@smoke and vanilla@smoke are the same settings
 $ eval r --at soon
 2 error: --at soon: no such checkpoint; there are start 4
 $ eval r -n 1

@@ -1,6 +1,6 @@
 //! `sample`: where pictures go, in which format, what is never written over, what of an input is bad.
 
-use crate::program::{bytes, command, error_line, fails, names, ok, run};
+use crate::program::{PAPERS, bytes, command, error_line, fails, names, ok, run};
 use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 use std::fs;
@@ -342,4 +342,31 @@ fn a_standard_output_that_is_full_is_an_error_and_one_that_is_closed_is_none() {
         .output()
         .unwrap();
     assert!(gone.status.success() && gone.stderr.is_empty(), "{gone:?}");
+}
+
+/// The generators that come with the project are opened, and make pictures without a run.
+#[test]
+fn a_paper_alone_shows_its_demo() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shown = 0;
+    for recipe in PAPERS {
+        let paper = recipe.info().name;
+        // Its generator is too large to come with the project.
+        if paper == "pix2pix" {
+            continue;
+        }
+        let said = ok(
+            "",
+            dir.path(),
+            &["sample", paper, "--out", &format!("{paper}.png")],
+        );
+        assert!(said.contains("as it comes with the project"), "{said}");
+        let picture = image::open(dir.path().join(format!("{paper}.png"))).unwrap();
+        let mut values = picture.to_luma8().into_raw();
+        values.sort_unstable();
+        values.dedup();
+        assert!(values.len() > 100, "{paper}: {} shades", values.len());
+        shown += 1;
+    }
+    assert!(shown >= 11);
 }

@@ -17,7 +17,7 @@ use gan_eval::classes::accuracy;
 use gan_eval::features::Features;
 use gan_eval::inception::Inception;
 use gan_eval::lenet::{self, Classifier};
-use gan_eval::sliced;
+use gan_eval::{precision, sliced};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -288,6 +288,12 @@ impl Judging for Noises {
              clipped; in parentheses: the share of its distance; noise of seed {}",
             self.seed
         )];
+        if self.n < precision::LEAST {
+            let least = precision::LEAST;
+            lines.push(format!(
+                "precision, recall: not stated, they want {least} pictures at least"
+            ));
+        }
         if let (Some(_), None, reads) = (&self.given, &self.readers.digits, self.readers.reads) {
             lines.push(match reads {
                 Some(share) => format!(

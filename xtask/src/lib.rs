@@ -27,6 +27,7 @@ pub mod cli;
 mod compare;
 pub mod data;
 pub mod dataset;
+mod demo;
 pub mod doctor;
 pub mod eval;
 mod eval_larger;

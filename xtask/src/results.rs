@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The largest generator that comes with the project, in bytes.
 const LARGEST: u64 = 2 << 20;
@@ -297,11 +297,4 @@ fn section(text: &mut String, kept: &Kept) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The generator of a paper's demo that comes with the project, where there is one.
-pub fn generator(paper: &str) -> Option<PathBuf> {
-    let assets = crate::dataset::assets().ok()?;
-    let path = assets.join(format!("weights/{paper}.safetensors"));
-    path.is_file().then_some(path)
 }

@@ -10,7 +10,7 @@ use crate::observers::progress_bar;
 use crate::output::{self, Format, Target, Usual, counted};
 use crate::shell::quoted;
 use crate::translation::larger;
-use crate::{Usage, folder, inputs, interpolation, process, results, room, samedata, settings};
+use crate::{Usage, demo, folder, inputs, interpolation, process, room, samedata, settings};
 use anyhow::{Context as _, Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::Split;
@@ -94,26 +94,14 @@ fn of_weights(
     write(&judged(&samplers, file), args, &[], device, &usual)
 }
 
-/// Without a run or a file: the generator of the paper's demo, which comes with the project.
-fn of_demo(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<()> {
-    let paper = &args.run;
-    let Some(file) = results::generator(paper) else {
-        bail!(Usage(format!(
-            "{paper}: a paper alone has nothing to sample from, as its demo's generator does not come with the project; \
-             train it (cargo xtask train {paper}) and name the run's folder, or add --weights FILE"
-        )))
-    };
-    say!(
-        "the generator of {paper}'s demo, as it comes with the project (docs/results.md); cargo xtask train {paper} \
-         trains one"
-    );
-    of_weights(papers, args, &file, device)
-}
-
 fn of_run(papers: &[&dyn Recipe], args: &SampleArgs, device: &Device) -> Result<()> {
     let run = Path::new(&args.run);
     if !run.exists() && papers.iter().any(|recipe| recipe.info().name == args.run) {
-        return of_demo(papers, args, device);
+        let file = demo::generator(&args.run)?;
+        return match demo::held_out(papers, args, &file, device)? {
+            true => Ok(()),
+            false => of_weights(papers, args, &file, device),
+        };
     }
     let settings = folder::settings(run)?;
     let recipe = folder::paper(papers, run, &settings)?;
