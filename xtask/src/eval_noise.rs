@@ -219,11 +219,11 @@ impl Judging for Noises {
         let labels = given.and_then(|_| self.labels(&self.train.a));
         let reference = self.reference((h, w))?;
         let training: &Each<'_> = &|add| self.training((h, w), add);
-        let mut known = reference.set(labels.as_deref());
+        let mut known = reference.set(labels.as_deref()).known();
         self.each(&self.train, self.n, (h, w), &mut |pictures| {
             known.add(pictures)
         })?;
-        let mut noise = reference.set(None);
+        let mut noise = reference.set(None).known();
         self.noise((h, w), &mut |pictures| noise.add(pictures))?;
         Ok(vec![
             Row {

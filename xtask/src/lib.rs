@@ -20,6 +20,7 @@ macro_rules! warn {
 }
 
 pub mod bench;
+mod cache;
 mod changes;
 mod child;
 pub mod classifier;

@@ -1,5 +1,6 @@
 //! The measures of pictures that were made of noise: added batch by batch, so that the pictures need not be kept.
 
+use crate::cache;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use gan_eval::Measure;
@@ -47,15 +48,24 @@ impl Readers {
             .collect()
     }
 
-    /// Adds the features of pictures.
+    /// Adds the features of pictures. Those of the data, which are `known`, are kept where the network is slow.
     fn add(
         &self,
         dims: (usize, usize, usize),
         pictures: &Tensor,
+        known: bool,
         sets: &mut [FeatureSet],
     ) -> Result<()> {
         for (set, network) in sets.iter_mut().zip(self.networks(dims)) {
-            set.add(&network.of(pictures)?)?;
+            let is_slow = self
+                .network
+                .as_ref()
+                .is_some_and(|n| n.name() == network.name());
+            let features = match cache::folder().filter(|_| known && is_slow) {
+                Some(folder) => cache::features(network, pictures, &folder.join("features"))?,
+                None => network.of(pictures)?,
+            };
+            set.add(&features)?;
         }
         Ok(())
     }
@@ -119,7 +129,8 @@ impl Begun {
     /// Pictures of another size.
     pub fn add(&mut self, pictures: &Tensor) -> Result<()> {
         self.patches.add(pictures)?;
-        self.readers.add(self.dims, pictures, &mut self.features)?;
+        self.readers
+            .add(self.dims, pictures, true, &mut self.features)?;
         keep(&mut self.first, pictures)
     }
 
@@ -165,6 +176,7 @@ impl Reference {
         Set {
             reference: Rc::clone(self),
             labels,
+            known: false,
             patches: self.distance.patches(),
             features: self.readers.sets(self.dims),
             similar: (0., 0),
@@ -223,6 +235,8 @@ impl Reference {
 pub struct Set<'l> {
     reference: Rc<Reference>,
     labels: Option<&'l [u32]>,
+    /// Whether the pictures are those of the data, which others will be compared with again.
+    known: bool,
     patches: Patches,
     features: Vec<FeatureSet>,
     /// The similarities of pairs, summed, and how many.
@@ -235,6 +249,14 @@ pub struct Set<'l> {
 }
 
 impl Set<'_> {
+    /// The same of pictures of the data.
+    pub fn known(self) -> Self {
+        Self {
+            known: true,
+            ..self
+        }
+    }
+
     /// Adds pictures, the next of the set; pairs of neighbours are within a batch.
     ///
     /// # Errors
@@ -244,7 +266,7 @@ impl Set<'_> {
         let (m, _, h, w) = pictures.dims4()?;
         self.patches.add(pictures)?;
         let (readers, dims) = (&self.reference.readers, self.reference.dims);
-        readers.add(dims, pictures, &mut self.features)?;
+        readers.add(dims, pictures, self.known, &mut self.features)?;
         if h.min(w) >= msssim::LEAST && m >= 2 {
             let pairs = m / 2;
             self.similar.0 += msssim::among(pictures)? * pairs as f64;

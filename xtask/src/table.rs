@@ -58,6 +58,14 @@ fn joined(runs: &[&Measured]) -> Vec<String> {
     lines
 }
 
+/// Three digits after the point, or three digits where these would be nought.
+fn number(x: f64) -> String {
+    match x.abs() < 0.01 && x != 0. {
+        true => format!("{x:.2e}"),
+        false => format!("{x:.3}"),
+    }
+}
+
 /// The measures of rows, each once.
 fn heads(rows: &[Row]) -> Vec<&Measure> {
     let mut heads: Vec<&Measure> = Vec::new();
@@ -90,8 +98,8 @@ fn wide(rows: &[Row]) -> Vec<String> {
         let cells = heads.iter().map(|head| match find(row, head) {
             Some((measure, Some(ratio))) => format!("{:.4} ({ratio:.2})", measure.value),
             Some((measure, None)) => match measure.error {
-                Some(error) => format!("{:.3} ± {error:.3}", measure.value),
-                None => format!("{:.3}", measure.value),
+                Some(error) => format!("{} ± {}", number(measure.value), number(error)),
+                None => number(measure.value),
             },
             None => String::new(),
         });
