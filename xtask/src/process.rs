@@ -159,6 +159,23 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
+/// The workspace's commit, when git is there to tell.
+pub fn commit() -> String {
+    let run = || {
+        let root = crate::dataset::workspace().ok()?;
+        let git = Command::new("git")
+            // Without its locks: where a file may not be written to its end, one would stay.
+            .args(["--no-optional-locks", "describe"])
+            .args(["--always", "--dirty", "--abbrev=12"])
+            .current_dir(root)
+            .output()
+            .ok()?;
+        let text = String::from_utf8(git.stdout).ok()?;
+        (git.status.success() && !text.trim().is_empty()).then(|| text.trim().to_string())
+    };
+    run().unwrap_or_else(|| "unknown".into())
+}
+
 /// Whether an error, or what caused it, says that a GPU has no memory left.
 pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
     device::is_out_of_memory(&format!("{error:#}"))

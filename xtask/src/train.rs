@@ -21,7 +21,7 @@ use crate::samedata;
 use crate::settings::{self, MadeWith, Settings};
 use crate::shell::quoted;
 use crate::start::{fresh, usage};
-use crate::{Usage, dataset, health, process};
+use crate::{Usage, health, process};
 use anyhow::{Context as _, Result, bail};
 use gan_core::data::Data;
 use gan_core::{
@@ -178,29 +178,12 @@ fn write_config(job: &Job<'_>, folder: &RunFolder) -> Result<()> {
     let written = Settings {
         made_with: Some(MadeWith {
             version: env!("CARGO_PKG_VERSION").into(),
-            commit: commit(),
+            commit: process::commit(),
             device: process::describe(&job.device),
         }),
         ..job.settings.clone()
     };
     folder.write_config(&written.to_toml(job.recipe)?)
-}
-
-/// The workspace's commit, when git is there to tell.
-fn commit() -> String {
-    let run = || {
-        let root = dataset::workspace().ok()?;
-        let git = std::process::Command::new("git")
-            // Without its locks: where a file may not be written to its end, one would stay.
-            .args(["--no-optional-locks", "describe"])
-            .args(["--always", "--dirty", "--abbrev=12"])
-            .current_dir(root)
-            .output()
-            .ok()?;
-        let text = String::from_utf8(git.stdout).ok()?;
-        (git.status.success() && !text.trim().is_empty()).then(|| text.trim().to_string())
-    };
-    run().unwrap_or_else(|| "unknown".into())
 }
 
 /// A run under way.

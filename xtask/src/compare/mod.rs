@@ -17,7 +17,7 @@ use crate::child::Stopped;
 use crate::cli::CompareArgs;
 use crate::observers::thousands;
 use crate::shell::quoted;
-use crate::{process, report};
+use crate::{folder, process, report};
 use anyhow::{Context as _, Result, bail};
 use calibrate::Calibrated;
 use candle_core::Device;
@@ -28,6 +28,7 @@ use page::Page;
 use plan::{Asked, Budget, Plan};
 use runs::{Run, Runs, State};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -269,6 +270,20 @@ fn begin(plan: &Plan, runs: &[Run], out: &Path, going_on: bool, parallel: u16) {
     match runs.iter().filter(|run| run.reused).count() {
         0 => {}
         n => say!("  note    {n} of {} runs are done already", runs.len()),
+    }
+    let commit = process::commit();
+    let other = runs.iter().filter(|run| run.reused).filter_map(|run| {
+        let made = folder::settings(&run.folder).ok()?.made_with?;
+        (made.commit != commit).then_some(made.commit)
+    });
+    let other: BTreeSet<String> = other.collect();
+    if !other.is_empty() {
+        let other: Vec<String> = other.into_iter().collect();
+        say!(
+            "  note    some of them were made at another commit than now ({}; now {commit}): remove their folders to train \
+             them again",
+            other.join(", ")
+        );
     }
     match (parallel, asked.budget) {
         (1, Budget::Minutes(minutes)) => say!("  time    {}", expected(minutes, runs.len())),
