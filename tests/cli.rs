@@ -111,7 +111,7 @@ fn wrong_usage_is_code_2_and_names_the_nearest() {
         (smoke(&["--steps", "0"]), "at least one iteration"),
         (smoke(&["--device", "gpu"]), "expected auto, cpu, cuda"),
         (smoke(&["--data", "mnits"]), "did you mean \"mnist\"?"),
-        (vec!["sample".into(), "vanilla".into()], "add --weights"),
+        (vec!["sample".into(), "pix2pix".into()], "add --weights"),
         (
             vec!["bench".into(), "vanila".into()],
             "did you mean \"vanilla\"?",
