@@ -1,6 +1,6 @@
 //! `report`: one page of a run, or of several beside each other. `train` and `compare` draw theirs by the same code.
 //!
-//! A report is a value ([`model::Report`]), from which the page is drawn alone ([`page::page`]); [`read::run`] fills it
+//! A report is a value ([`model::Report`]), from which the page is drawn alone (`page`); [`read::run`] fills it
 //! from a run's folder.
 
 mod curves;

@@ -155,7 +155,8 @@ fn pictures(report: &Report, film: &Film) -> Markup {
         .iter()
         .map(|at| format!("{:.0}", 100. * at.min(1.)))
         .collect();
-    let table = html! { table.pictures {
+    let columns = format!("--columns: {}", report.variants.len().max(1));
+    let table = html! { table.pictures style=(columns) {
         caption { "The same noise or inputs in each row, the last moment unless another is chosen" }
         thead { tr {
             td {}
