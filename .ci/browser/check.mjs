@@ -99,13 +99,13 @@ async function works(page) {
 async function refreshes(file) {
   const live = join(out, `live-${basename(file)}`);
   const control = '<input type="checkbox" id="refresh" checked aria-label="refresh">';
-  writeFileSync(live, readFileSync(file, "utf8").replace("<body>", `<body data-refresh="1">${control}`));
+  writeFileSync(live, readFileSync(file, "utf8").replace("<body>", `<body data-refresh="3">${control}`));
   const page = await open(live);
   await page.focus("#moment");
   await page.keyboard.press("Home");
   await page.check("#axis-seconds");
   await page.evaluate(() => {
-    window.scrollTo(0, 300);
+    window.scrollTo({ top: 300, behavior: "instant" });
     window.isOld = true;
   });
   await page.waitForFunction(() => !window.isOld, null, { timeout: 10_000 });
