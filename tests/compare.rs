@@ -311,6 +311,61 @@ fn what_cannot_be_compared_is_refused_before_the_first_training() {
     }
 }
 
+/// The largest size that all can have, also where it is not the largest that there is.
+#[test]
+fn sizes_are_made_equal_where_they_are_left_open() {
+    let dir = tempfile::tempdir().unwrap();
+    for (variants, note) in [
+        ("vanilla wgan", "vanilla: size=32 instead of 28"),
+        ("vanilla:size=16 wgan", "wgan: size=16 instead of 32"),
+    ] {
+        let words = format!("compare {variants} --steps 2 --dry-run");
+        let words: Vec<&str> = words.split(' ').collect();
+        let said = ok("", dir.path(), &words);
+        assert!(said.contains(note), "{variants}: {said}");
+    }
+    assert!(names(dir.path()).is_empty());
+}
+
+/// What is timed is timed with the threads that each run has.
+#[test]
+fn several_runs_at_once_share_the_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "--threads",
+        "2",
+        "compare",
+        "wgan@smoke",
+        "vanilla@smoke",
+        "--images",
+        "3000",
+        "--seeds",
+        "1",
+        "--parallel",
+        "2",
+        "-n",
+        "64",
+        "--out",
+        "c",
+    ];
+    let said = ok("", dir.path(), &args);
+    assert!(
+        said.contains("2 runs at once: their times are not comparable"),
+        "{said}"
+    );
+    let runs = dir.path().join("c/runs");
+    for run in names(&runs).iter().filter(|run| *run != "calibrations") {
+        let config = String::from_utf8(bytes(&runs.join(run).join("config.toml"))).unwrap();
+        assert!(config.contains("cpu, 1 threads"), "{config}");
+        let times = String::from_utf8(bytes(&runs.join(run).join("times.csv"))).unwrap();
+        let shown = times.lines().last().unwrap().split(',').nth(1).unwrap();
+        assert!(
+            (2700..=3000).contains(&shown.parse::<u64>().unwrap()),
+            "{run}: {shown}"
+        );
+    }
+}
+
 fn names_if_there(dir: &Path) -> Vec<String> {
     match dir.is_dir() {
         true => names(dir),

@@ -1,11 +1,8 @@
 //! Commands of this program as processes of their own: so that memory, signals and aborts are their own, too.
 
-use crate::folder;
+use crate::process::SETTLED;
 use anyhow::{Context as _, Result, bail};
-use gan_core::Store;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,11 +24,11 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Runs a command to its end; it is ended where `stop` is set.
+/// Runs a command to its end, and gives what it printed; it is ended where `stop` is set.
 ///
 /// # Errors
 /// The command's own, by its last line; [`Stopped`].
-pub fn run(words: &[String], threads: Option<u16>, stop: &AtomicBool) -> Result<()> {
+pub fn run(words: &[String], threads: Option<u16>, stop: &AtomicBool) -> Result<String> {
     child(words, threads, stop, false)
 }
 
@@ -40,30 +37,40 @@ pub fn run(words: &[String], threads: Option<u16>, stop: &AtomicBool) -> Result<
 /// # Errors
 /// As [`run`].
 pub fn attended(words: &[String], threads: Option<u16>, stop: &AtomicBool) -> Result<()> {
-    child(words, threads, stop, true)
+    child(words, threads, stop, true).map(|_| ())
 }
 
-fn child(words: &[String], threads: Option<u16>, stop: &AtomicBool, attended: bool) -> Result<()> {
+fn child(
+    words: &[String],
+    threads: Option<u16>,
+    stop: &AtomicBool,
+    attended: bool,
+) -> Result<String> {
     let mut command = Command::new(std::env::current_exe()?);
     if let Some(threads) = threads {
         command.args(["--threads", &threads.to_string()]);
     }
     let mut child = command
         .args(words)
+        // Its threads are its own.
+        .env_remove(SETTLED)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .context("this program could not be started")?;
-    let errors = child.stderr.take();
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    // Both are read at once, as a process waits where nobody does.
+    let printed = std::thread::spawn(move || output.map(printed).unwrap_or_default());
     let said = std::thread::spawn(move || errors.map(said).unwrap_or_default());
     let status = wait(&mut child, stop, attended)?;
+    let printed = printed.join().unwrap_or_default();
     let said = said.join().unwrap_or_default();
     if stop.load(Ordering::Relaxed) {
         bail!(Stopped)
     }
     match status.success() {
-        true => Ok(()),
+        true => Ok(printed),
         false if said.is_empty() => bail!("its process ended with {status}"),
         false => bail!(said),
     }
@@ -85,6 +92,13 @@ fn wait(child: &mut Child, stop: &AtomicBool, attended: bool) -> Result<ExitStat
     }
 }
 
+fn printed(mut output: impl Read) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read to its end is not what was wanted, and its reader says so.
+    let _ = output.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Passes warnings on; gives the last error.
 fn said(errors: impl Read) -> String {
     let mut last = String::new();
@@ -101,19 +115,4 @@ fn said(errors: impl Read) -> String {
         }
     }
     last
-}
-
-/// Whether a run has done all its iterations and was not cut off afterwards.
-pub fn is_done(run: &Path, steps: u64) -> bool {
-    let newest = Store::list(&folder::checkpoints(run)).map(|all| all.last().map(|(t, _)| *t));
-    let marked = std::fs::metadata(run.join(".lock")).map(|about| about.len());
-    matches!((newest, marked), (Ok(Some(t)), Ok(0)) if t >= steps) && !is_locked(run)
-}
-
-/// Whether another process has a folder.
-pub fn is_locked(run: &Path) -> bool {
-    match File::open(run.join(".lock")) {
-        Ok(lock) => matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)),
-        Err(_) => false,
-    }
 }

@@ -45,9 +45,16 @@ pub struct Noises {
     picture: [usize; 3],
     readers: Rc<Readers>,
     /// What pictures of each size are compared with, once it was needed.
-    references: RefCell<BTreeMap<(usize, usize), Rc<Reference>>>,
+    sizes: RefCell<BTreeMap<(usize, usize), Rc<Size>>>,
     /// Whether the generator is given classes, and which.
     given: Option<Vec<u32>>,
+}
+
+/// What pictures of one size are compared with.
+struct Size {
+    reference: Rc<Reference>,
+    /// Of the training pictures.
+    laws: PixelLaws,
 }
 
 impl Noises {
@@ -94,7 +101,7 @@ impl Noises {
             seed,
             probe,
             readers: Rc::default(),
-            references: RefCell::default(),
+            sizes: RefCell::default(),
             given,
         };
         judge.readers = Rc::new(Readers {
@@ -162,8 +169,8 @@ impl Noises {
     }
 
     /// What pictures of a size are compared with, the distances of the mean picture plus noise among it.
-    fn reference(&self, (h, w): (usize, usize)) -> Result<Rc<Reference>> {
-        if let Some(known) = self.references.borrow().get(&(h, w)) {
+    fn size(&self, (h, w): (usize, usize)) -> Result<Rc<Size>> {
+        if let Some(known) = self.sizes.borrow().get(&(h, w)) {
             return Ok(Rc::clone(known));
         }
         let [c, _, _] = self.picture;
@@ -172,13 +179,20 @@ impl Noises {
             begun.add(pictures)
         })?;
         let mut reference = begun.end(&|add| self.training((h, w), add))?;
+        let mut laws = PixelLaws::new(c, h, w);
+        let all = self.train.a.info().len;
+        self.each(&self.train, all, (h, w), &mut |pictures| {
+            Ok(laws.add(pictures)?)
+        })?;
         let mut patches = reference.patches();
-        self.noise((h, w), &mut |pictures| Ok(patches.add(pictures)?))?;
+        self.noise(&laws, &mut |pictures| Ok(patches.add(pictures)?))?;
         reference.compare_with(patches)?;
-        let reference = Rc::new(reference);
-        let mut references = self.references.borrow_mut();
-        references.insert((h, w), Rc::clone(&reference));
-        Ok(reference)
+        let size = Rc::new(Size {
+            reference: Rc::new(reference),
+            laws,
+        });
+        self.sizes.borrow_mut().insert((h, w), Rc::clone(&size));
+        Ok(size)
     }
 
     /// Training pictures that copies are looked for among.
@@ -191,19 +205,7 @@ impl Noises {
     }
 
     /// The mean of all training pictures plus noise.
-    fn noise(
-        &self,
-        (h, w): (usize, usize),
-        add: &mut dyn FnMut(&Tensor) -> Result<()>,
-    ) -> Result<()> {
-        let [c, _, _] = self.picture;
-        let mut laws = PixelLaws::new(c, h, w);
-        self.each(
-            &self.train,
-            self.train.a.info().len,
-            (h, w),
-            &mut |pictures| Ok(laws.add(pictures)?),
-        )?;
+    fn noise(&self, laws: &PixelLaws, add: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<()> {
         for from in (0..self.n).step_by(BATCH) {
             add(&laws.part(from, BATCH.min(self.n - from), self.seed)?)?;
         }
@@ -217,14 +219,14 @@ impl Judging for Noises {
         let [_, h, w] = self.picture;
         let given = self.given.as_ref();
         let labels = given.and_then(|_| self.labels(&self.train.a));
-        let reference = self.reference((h, w))?;
+        let size = self.size((h, w))?;
         let training: &Each<'_> = &|add| self.training((h, w), add);
-        let mut known = reference.set(labels.as_deref()).known();
+        let mut known = size.reference.set(labels.as_deref()).known();
         self.each(&self.train, self.n, (h, w), &mut |pictures| {
             known.add(pictures)
         })?;
-        let mut noise = reference.set(None).known();
-        self.noise((h, w), &mut |pictures| noise.add(pictures))?;
+        let mut noise = size.reference.set(None).known();
+        self.noise(&size.laws, &mut |pictures| noise.add(pictures))?;
         Ok(vec![
             Row {
                 name: "training pictures".into(),
@@ -251,7 +253,7 @@ impl Judging for Noises {
                     // A network that grows begins with some that no measure is for.
                     let set = match h.min(w) < sliced::LEAST {
                         true => None,
-                        false => Some(self.reference((h, w))?.set(given)),
+                        false => Some(self.size((h, w))?.reference.set(given)),
                     };
                     sets.push((column, (h, w), set));
                 }

@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use anyhow::{Result, bail};
 use gan_core::whole::{Place, clean};
-use gan_core::{Event, FileError, Observer, Recipe};
+use gan_core::{Event, FileError, Observer, Recipe, Store};
 use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
@@ -192,6 +192,21 @@ pub fn config(run: &Path) -> PathBuf {
 /// The checkpoints of a run's folder.
 pub fn checkpoints(run: &Path) -> PathBuf {
     run.join("checkpoints")
+}
+
+/// Whether a run has done all its iterations and was not cut off afterwards.
+pub fn is_done(run: &Path, steps: u64) -> bool {
+    let newest = Store::list(&checkpoints(run)).map(|all| all.last().map(|(t, _)| *t));
+    let marked = std::fs::metadata(run.join(".lock")).map(|about| about.len());
+    matches!((newest, marked), (Ok(Some(t)), Ok(0)) if t >= steps) && !is_locked(run)
+}
+
+/// Whether another process has a folder.
+pub fn is_locked(run: &Path) -> bool {
+    match File::open(run.join(".lock")) {
+        Ok(lock) => matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)),
+        Err(_) => false,
+    }
 }
 
 /// Refuses a path that is no run's folder.

@@ -18,7 +18,7 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 ];
 
 /// Tells the second start from the first, so that an environment that cannot be set does not loop.
-const SETTLED: &str = "GAN_XTASK_SETTLED";
+pub const SETTLED: &str = "GAN_XTASK_SETTLED";
 
 /// Starts the program again, as the same process, where the environment is not what the libraries need.
 ///
@@ -75,7 +75,14 @@ pub fn threads() -> usize {
 /// 130. A terminal that is closed may say so several times, by its shell and by the system, so a second SIGHUP ends
 /// nothing, and after one the first SIGTERM neither.
 pub fn watch_signals() -> Result<Arc<AtomicBool>> {
-    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let stop = Arc::default();
+    set_by_signals(&stop)?;
+    Ok(stop)
+}
+
+/// The same of a flag that something else may set, too.
+pub fn set_by_signals(stop: &Arc<AtomicBool>) -> Result<()> {
+    let asked = Arc::default();
     for signal in [SIGINT, SIGTERM] {
         let code = i32::from(crate::INTERRUPTED);
         flag::register_conditional_shutdown(signal, code, Arc::clone(&asked))?;
@@ -90,7 +97,7 @@ pub fn watch_signals() -> Result<Arc<AtomicBool>> {
             flag::register(SIGHUP, stop.clone())?;
         }
     }
-    Ok(stop)
+    Ok(())
 }
 
 /// Sets a flag when the standard input ends: whoever started this process holds its other end, and is gone then.

@@ -66,7 +66,7 @@ pub fn results(papers: &[&dyn Recipe], args: &ResultsArgs, threads: Option<u16>)
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
         say!("{name}: {at}");
         let begun = folder::config(&run).exists();
-        let done = begun && child::is_done(&run, folder::settings(&run)?.steps);
+        let done = begun && folder::is_done(&run, folder::settings(&run)?.steps);
         let ended = match done {
             true => Ok(()),
             false => {
@@ -83,7 +83,7 @@ pub fn results(papers: &[&dyn Recipe], args: &ResultsArgs, threads: Option<u16>)
                 return Ok(crate::INTERRUPTED);
             }
             ended => ended.with_context(|| name.to_string())?,
-        }
+        };
         keep(recipe, &run, &project)?;
     }
     let page = project.join("docs/results.md");

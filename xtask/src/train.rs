@@ -28,6 +28,8 @@ use gan_core::{
     Checkpoint, Event, FileError, Observer, Outcome, Port, Recipe, Store, device, fixed_noise,
 };
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Pictures in a grid.
 const GRID: usize = 64;
@@ -37,6 +39,10 @@ const COLUMNS: usize = 8;
 /// Runs `train`; gives the exit code.
 pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     let recipe = settings::paper(papers, &args.paper)?;
+    let stop = Arc::default();
+    if args.attended {
+        process::stop_with_parent(&stop);
+    }
     let (device, why) = process::choose(&args.device)?;
     if let (Some(why), false) = (why, args.quiet) {
         warn!("warning: {why}");
@@ -106,6 +112,10 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
     if let Some(checkpoint) = checkpoint {
         restore(&mut running, checkpoint)?;
     }
+    if stop.load(Ordering::Relaxed) {
+        // Whoever wanted the run has gone, and may have come again: the folder is theirs.
+        return Ok(crate::INTERRUPTED);
+    }
     let going_on = start.run.is_some();
     let folder = match start.run {
         Some((folder, _)) => folder,
@@ -142,7 +152,7 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         folder: &folder,
         held_out: held_out.as_ref(),
         quiet: args.quiet,
-        attended: args.attended,
+        stop,
     };
     run.train(&mut running, args.until, notes)
 }
@@ -194,8 +204,8 @@ struct Run<'a> {
     /// The pictures that a generator of pictures is shown.
     held_out: Option<&'a HeldOut>,
     quiet: bool,
-    /// Whether it is a comparison's, and stops with it.
-    attended: bool,
+    /// Set by whoever wants it to end.
+    stop: Arc<AtomicBool>,
 }
 
 impl Run<'_> {
@@ -251,10 +261,7 @@ impl Run<'_> {
         if !self.quiet {
             observers.push(&mut terminal);
         }
-        let stop = process::watch_signals()?;
-        if self.attended {
-            process::stop_with_parent(&stop);
-        }
+        process::set_by_signals(&self.stop)?;
         let watch = Watch {
             until,
             notes,
@@ -263,7 +270,7 @@ impl Run<'_> {
         };
         let mut reached = Reached(from);
         observers.push(&mut reached);
-        let ran = match running.run(watch, &stop, &mut observers) {
+        let ran = match running.run(watch, &self.stop, &mut observers) {
             Err(error) if process::is_out_of_memory(&error) => {
                 let said = self.out_of_memory(reached.0, store.kept()?.pop());
                 if self.folder.require_own().is_ok() {

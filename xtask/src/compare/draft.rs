@@ -204,8 +204,11 @@ pub fn drafts(
     // The largest size that all of them can have.
     for size in sizes.iter().copied().filter(|_| sizes.len() > 1) {
         let other = |draft: &Draft| draft.picture[1..] != [size, size];
+        if drafts.iter().any(|now| other(now) && !now.may_resize) {
+            continue;
+        }
         let pairs = variants.iter().zip(&drafts).enumerate();
-        let anew = pairs.filter(|(_, (_, now))| other(now) && now.may_resize);
+        let anew = pairs.filter(|(_, (_, now))| other(now));
         let anew: Vec<(usize, Result<Draft>)> = anew
             .map(|(i, (variant, _))| (i, draft(variant, &[format!("size={size}")])))
             .collect();

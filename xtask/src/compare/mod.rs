@@ -5,6 +5,7 @@
 //! on with the same lengths. Each run is a process of its own ([`runs`]) in a folder that is named after all that
 //! determines it, so that a run which was done before is taken as it is.
 
+mod bar;
 pub mod calibrate;
 mod draft;
 mod page;
@@ -13,32 +14,28 @@ mod results;
 mod runs;
 mod variant;
 
-use crate::child::Stopped;
+use crate::child::{self, Stopped};
 use crate::cli::CompareArgs;
 use crate::observers::thousands;
 use crate::shell::quoted;
 use crate::{folder, process, report};
 use anyhow::{Context as _, Result, bail};
+use bar::Bar;
 use calibrate::Calibrated;
 use candle_core::Device;
 use draft::Draft;
 use gan_core::Recipe;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use page::Page;
 use plan::{Asked, Budget, Plan};
-use runs::{Run, Runs, State};
+use runs::{Processes, Run, Runs, State};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// Where comparisons are, unless a folder is named.
 const FOLDER: &str = "runs/compare";
 /// The share of a run's time that its calibration takes, and the most seconds.
 const CALIBRATION: (f64, f64) = (0.04, 10.);
-/// How often the bar is drawn anew.
-const DRAWN: Duration = Duration::from_millis(500);
 
 /// Runs `compare`; gives the exit code.
 pub fn compare(papers: &[&dyn Recipe], args: &CompareArgs, threads: Option<u16>) -> Result<u8> {
@@ -56,22 +53,33 @@ pub fn compare(papers: &[&dyn Recipe], args: &CompareArgs, threads: Option<u16>)
     if args.dry_run {
         return dry(papers, args, &asked, &out, &device);
     }
-    let known = Plan::read(&out, &asked)?;
-    let going_on = known.is_some();
-    let plan = match known {
-        Some(plan) => plan,
-        None => {
-            let (drafts, notes) = draft::drafts(papers, args, &device)?;
-            let _held = runs::hold(&out)?;
-            let plan = planned(&drafts, asked, notes, &pool, threads, &device)?;
-            plan.write(&out)?;
-            plan
-        }
+    // What cannot be compared is refused before a folder is made.
+    let drafted = match Plan::read(&out, &asked)? {
+        Some(_) => None,
+        None => Some(draft::drafts(papers, args, &device)?),
     };
     let _held = runs::hold(&out)?;
     let stop = process::watch_signals()?;
-    let threads = shared(threads, args.parallel);
-    let all = Runs::new(&plan, &pool, threads, &args.device, &stop);
+    let processes = Processes {
+        threads: shared(threads, args.parallel),
+        stop: &stop,
+    };
+    // Another process may have written one before the folder was this one's.
+    let known = Plan::read(&out, &asked)?;
+    let going_on = known.is_some();
+    let plan = match (known, drafted) {
+        (Some(plan), _) => plan,
+        (None, Some((drafts, notes))) => {
+            let plan = match planned(&drafts, asked, notes, &pool, &processes, &device) {
+                Err(error) if error.is::<Stopped>() => return Ok(stopped(args)),
+                planned => planned?,
+            };
+            plan.write(&out)?;
+            plan
+        }
+        (None, None) => bail!("{}: was removed meanwhile", Plan::path(&out).display()),
+    };
+    let all = Runs::new(&plan, &pool, &args.device, processes);
     if !args.json {
         begin(&plan, &all.now(), &out, going_on, args.parallel);
     }
@@ -80,22 +88,23 @@ pub fn compare(papers: &[&dyn Recipe], args: &CompareArgs, threads: Option<u16>)
     let trained = all.train(usize::from(args.parallel), |runs| {
         bar.draw(runs);
         page.draw(runs, false);
-        Ok(())
     });
     bar.end();
     let runs = all.now();
     page.draw(&runs, true);
     match trained {
-        Err(error) if error.is::<Stopped>() => {
-            say!(
-                "stopped; the same command goes on where it was\n  go on  {}",
-                command(args)
-            );
-            return Ok(crate::INTERRUPTED);
-        }
-        trained => trained?,
+        Err(error) if error.is::<Stopped>() => Ok(stopped(args)),
+        trained => trained.and_then(|()| end(&plan, &runs, args, &out)),
     }
-    end(&plan, &runs, args, &out)
+}
+
+/// Says how to go on; gives the exit code.
+fn stopped(args: &CompareArgs) -> u8 {
+    say!(
+        "stopped; the same command goes on where it was\n  go on  {}",
+        command(args)
+    );
+    crate::INTERRUPTED
 }
 
 /// What would be done, without calibrating.
@@ -149,10 +158,14 @@ fn planned(
     asked: Asked,
     notes: Vec<String>,
     pool: &Path,
-    threads: Option<u16>,
+    processes: &Processes<'_>,
     device: &Device,
 ) -> Result<Plan> {
-    let machine = process::describe(device);
+    // Where several run at once each has fewer threads.
+    let machine = match processes.threads {
+        Some(threads) => format!("{}, {threads} a run", process::describe(device)),
+        None => process::describe(device),
+    };
     let seed = asked.seeds.first().copied().unwrap_or(1);
     let mut variants = Vec::new();
     for draft in drafts {
@@ -160,16 +173,11 @@ fn planned(
             Budget::Steps(_) => None,
             Budget::Minutes(m) => {
                 let (share, most) = CALIBRATION;
-                Some(calibrated(
-                    draft,
-                    (60. * m * share).min(most),
-                    pool,
-                    threads,
-                    &machine,
-                )?)
+                let seconds = (60. * m * share).min(most);
+                Some(calibrated(draft, seconds, pool, processes, &machine)?)
             }
             // Pictures are counted, not timed.
-            Budget::Images(_) => Some(calibrated(draft, 0., pool, threads, &machine)?),
+            Budget::Images(_) => Some(calibrated(draft, 0., pool, processes, &machine)?),
         };
         variants.push(draft.planned(asked.budget, seed, cost)?);
     }
@@ -181,7 +189,7 @@ fn calibrated(
     draft: &Draft,
     seconds: f64,
     pool: &Path,
-    threads: Option<u16>,
+    processes: &Processes<'_>,
     machine: &str,
 ) -> Result<Calibrated> {
     let name = format!("{}-{}.json", draft.paper(), draft.cost_key(machine));
@@ -194,28 +202,10 @@ fn calibrated(
         return Ok(cost.cost);
     }
     warn!("calibration of {}", draft.name());
-    let mut command = Command::new(std::env::current_exe()?);
-    if let Some(threads) = threads {
-        command.args(["--threads", &threads.to_string()]);
-    }
-    let made = command
-        .args(draft.calibration(seconds))
-        .stdin(Stdio::null())
-        .output()
-        .context("this program could not be started")?;
-    if !made.status.success() {
-        let said = String::from_utf8_lossy(&made.stderr);
-        let error = said
-            .lines()
-            .rev()
-            .find_map(|line| line.strip_prefix("error: "));
-        bail!(
-            "{}: {}",
-            draft.name(),
-            error.unwrap_or("its calibration failed")
-        )
-    }
-    let cost = serde_json::from_slice(&made.stdout)
+    let words = draft.calibration(seconds);
+    let printed = child::run(&words, processes.threads, processes.stop)
+        .with_context(|| draft.name().to_string())?;
+    let cost = serde_json::from_str(&printed)
         .with_context(|| format!("the calibration of {}", draft.name()))?;
     let timed = Timed {
         for_seconds: seconds,
@@ -380,95 +370,4 @@ fn command(args: &CompareArgs) -> String {
         words.push(format!("--device {}", args.device));
     }
     words.join(" ")
-}
-
-/// Shows how far the runs are.
-struct Bar<'a> {
-    plan: &'a Plan,
-    bar: ProgressBar,
-    drawn: Instant,
-    said: Vec<bool>,
-    quiet: bool,
-}
-
-impl<'a> Bar<'a> {
-    fn new(plan: &'a Plan, quiet: bool) -> Self {
-        let target = match quiet {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        let style = ProgressStyle::with_template("{bar:30} {human_pos}/{human_len}  {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self {
-            plan,
-            bar,
-            drawn: Instant::now(),
-            said: Vec::new(),
-            quiet,
-        }
-    }
-
-    fn draw(&mut self, runs: &[Run]) {
-        self.said.resize(runs.len(), false);
-        for (i, run) in runs.iter().enumerate() {
-            let over = matches!(run.state, State::Done | State::Failed(_));
-            if let Some(said) = self.said.get_mut(i)
-                && over
-                && !std::mem::replace(said, true)
-                && !self.quiet
-            {
-                let line = self.line(i, run, runs.len());
-                self.bar.suspend(|| say!("{line}"));
-            }
-        }
-        if self.drawn.elapsed() < DRAWN {
-            return;
-        }
-        self.drawn = Instant::now();
-        let steps = |run: &Run| {
-            let variant = self.plan.variants.get(run.variant);
-            variant.map_or(0, |variant| variant.settings.steps)
-        };
-        let done = |run: &Run| match run.state {
-            State::Waiting => 0,
-            State::Training => runs::progress(&run.folder).min(steps(run)),
-            _ => steps(run),
-        };
-        self.bar.set_length(runs.iter().map(steps).sum());
-        self.bar.set_position(runs.iter().map(done).sum());
-        let under_way = runs.iter().filter_map(|run| {
-            let what = match run.state {
-                State::Training => "training",
-                State::Measuring => "measuring",
-                _ => return None,
-            };
-            let variant = self.plan.variants.get(run.variant)?;
-            Some(format!("{what} {}, seed {}", variant.name, run.seed))
-        });
-        self.bar
-            .set_message(under_way.collect::<Vec<_>>().join("; "));
-    }
-
-    fn line(&self, i: usize, run: &Run, count: usize) -> String {
-        let variant = self.plan.variants.get(run.variant);
-        let name = variant.map_or("", |variant| variant.name.as_str());
-        let cost = crate::observers::times::read(&run.folder.join("times.csv"));
-        let cost = cost.last().map_or(String::new(), |cost| {
-            format!(
-                ": {:.0} s, {:.0} CPU-seconds, {} MiB",
-                cost.seconds, cost.cpu_seconds, cost.peak_mib
-            )
-        });
-        let what = match (&run.state, run.reused) {
-            (State::Failed(_), _) => " failed",
-            (_, true) => ", done before",
-            _ => "",
-        };
-        format!("[{}/{count}] {name}, seed {}{what}{cost}", i + 1, run.seed)
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-    }
 }

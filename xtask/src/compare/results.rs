@@ -3,9 +3,9 @@
 use super::plan::Plan;
 use super::runs::{Run, State, measured};
 use crate::measured::{self, Asked};
-use crate::observers::thousands;
+use crate::report::model::{Of, spread};
+use crate::report::read::measures;
 use serde::Serialize;
-use serde_json::Value;
 
 /// A measure, of all variants.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,25 +28,13 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// The mean; none without values.
-    pub fn mean(&self) -> Option<f64> {
-        let n = self.values.len();
-        (n > 0).then(|| self.values.iter().map(|(_, value)| value).sum::<f64>() / n as f64)
-    }
-
-    /// The standard deviation (n − 1); none below two values.
-    pub fn deviation(&self) -> Option<f64> {
-        let (mean, n) = (self.mean()?, self.values.len());
-        let squares = self.values.iter().map(|(_, value)| (value - mean).powi(2));
-        (n > 1).then(|| (squares.sum::<f64>() / (n - 1) as f64).sqrt())
-    }
-
     /// `0.123 ± 0.004`, or what stands for no value.
     pub fn text(&self) -> String {
-        match (self.mean(), self.deviation()) {
-            (Some(mean), Some(deviation)) => format!("{mean:.4} ± {deviation:.4}"),
-            (Some(mean), None) => format!("{mean:.4}"),
-            _ => "–".into(),
+        let values: Vec<f64> = self.values.iter().map(|(_, value)| *value).collect();
+        match spread(&values) {
+            Some((mean, Some(deviation))) => format!("{mean:.4} ± {deviation:.4}"),
+            Some((mean, None)) => format!("{mean:.4}"),
+            None => "–".into(),
         }
     }
 }
@@ -66,46 +54,32 @@ pub fn lines(plan: &Plan, runs: &[Run], device: &str) -> Vec<Line> {
         else {
             continue;
         };
-        let rows = values.get("rows").and_then(Value::as_array);
-        for row in rows.into_iter().flatten() {
-            let of = row.get("of").and_then(Value::as_str).unwrap_or_default();
-            let last = thousands(steps);
-            // Of several columns each has its own lines.
-            let column = match of.strip_prefix(last.as_str()) {
-                Some(column) => Some(column.trim()),
-                None if of == "start" || of.starts_with("start ") => continue,
-                None => None,
-            };
-            let measures = row.get("measures").and_then(Value::as_array);
-            for measure in measures.into_iter().flatten() {
-                let text = |key: &str| measure.get(key).and_then(Value::as_str);
-                let (Some(name), Some(value)) =
-                    (text("name"), measure.get("value").and_then(Value::as_f64))
-                else {
-                    continue;
-                };
-                let name = match column.filter(|column| !column.is_empty()) {
-                    Some(column) => format!("{column}: {name}"),
-                    None => name.to_string(),
-                };
-                let at = lines.iter().position(|line| line.name == name);
-                let at = at.unwrap_or_else(|| {
-                    lines.push(Line {
-                        name,
-                        protocol: text("protocol").unwrap_or_default().into(),
-                        yardsticks: Vec::new(),
-                        cells: vec![Cell::default(); plan.variants.len()],
-                    });
-                    lines.len() - 1
+        for one in measures(&values) {
+            // Beside the last moment's values those of what they stand beside count.
+            if matches!(one.of, Of::Moment(t) if t != steps) {
+                continue;
+            }
+            let at = lines.iter().position(|line| line.name == one.name);
+            let at = at.unwrap_or_else(|| {
+                lines.push(Line {
+                    name: one.name,
+                    protocol: one.protocol,
+                    yardsticks: Vec::new(),
+                    cells: vec![Cell::default(); plan.variants.len()],
                 });
-                let Some(line) = lines.get_mut(at) else {
-                    continue;
-                };
-                match (column, line.cells.get_mut(run.variant)) {
-                    (Some(_), Some(cell)) => cell.values.push((run.seed, value)),
-                    _ if line.yardsticks.iter().any(|(known, _)| known == of) => {}
-                    _ => line.yardsticks.push((of.into(), value)),
+                lines.len() - 1
+            });
+            let Some(line) = lines.get_mut(at) else {
+                continue;
+            };
+            match (one.of, line.cells.get_mut(run.variant)) {
+                (Of::Moment(_), Some(cell)) => cell.values.push((run.seed, one.value)),
+                (Of::Yardstick(of), _)
+                    if !line.yardsticks.iter().any(|(known, _)| *known == of) =>
+                {
+                    line.yardsticks.push((of, one.value));
                 }
+                _ => {}
             }
         }
     }

@@ -50,30 +50,32 @@ pub struct Run {
     pub reused: bool,
 }
 
+/// What the processes of a comparison share.
+#[derive(Clone, Copy)]
+pub struct Processes<'a> {
+    /// The kernels' threads of each.
+    pub threads: Option<u16>,
+    /// Ends them.
+    pub stop: &'a AtomicBool,
+}
+
 /// All runs, and what they share.
 pub struct Runs<'a> {
     plan: &'a Plan,
-    threads: Option<u16>,
     device: String,
-    stop: &'a AtomicBool,
+    processes: Processes<'a>,
     all: Mutex<Vec<Run>>,
 }
 
 impl<'a> Runs<'a> {
     /// The runs of a plan, whose folders are in `pool`: each seed's of all variants, then the next seed's.
-    pub fn new(
-        plan: &'a Plan,
-        pool: &Path,
-        threads: Option<u16>,
-        device: &str,
-        stop: &'a AtomicBool,
-    ) -> Self {
+    pub fn new(plan: &'a Plan, pool: &Path, device: &str, processes: Processes<'a>) -> Self {
         let seeds = plan.asked.seeds.iter();
         let all = seeds.flat_map(|&seed| {
             let variants = plan.variants.iter().enumerate();
             variants.map(move |(variant, planned)| {
                 let folder = pool.join(planned.folder(seed));
-                let done = child::is_done(&folder, planned.settings.steps);
+                let done = folder::is_done(&folder, planned.settings.steps);
                 Run {
                     variant,
                     seed,
@@ -85,9 +87,8 @@ impl<'a> Runs<'a> {
         });
         Self {
             plan,
-            threads,
             device: device.into(),
-            stop,
+            processes,
             all: Mutex::new(all.collect()),
         }
     }
@@ -105,17 +106,17 @@ impl<'a> Runs<'a> {
         }
     }
 
-    /// Trains and measures all of them, `parallel` at once; `look` is called every now and then, and when a run is
-    /// another than before.
+    /// Trains and measures all of them, `parallel` at once; `look` is called every now and then, and at the end. A run
+    /// that fails is no error: its state says so.
     ///
     /// # Errors
-    /// [`Stopped`]; those of `look`. A run that fails is no error: its state says so.
-    pub fn train(&self, parallel: usize, mut look: impl FnMut(&[Run]) -> Result<()>) -> Result<()> {
+    /// [`Stopped`], where runs are left.
+    pub fn train(&self, parallel: usize, mut look: impl FnMut(&[Run])) -> Result<()> {
         let count = self.now().len();
         let queue: Mutex<VecDeque<usize>> = Mutex::new((0..count).collect());
         let next = || {
             let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            match self.stop.load(Ordering::Relaxed) {
+            match self.processes.stop.load(Ordering::Relaxed) {
                 true => None,
                 false => queue.pop_front(),
             }
@@ -137,20 +138,14 @@ impl<'a> Runs<'a> {
             let workers: Vec<_> = (0..parallel.clamp(1, count.max(1)))
                 .map(|_| scope.spawn(work))
                 .collect();
-            let mut looked = Ok(());
             while !workers.iter().all(|worker| worker.is_finished()) {
-                if looked.is_ok() {
-                    looked = look(&self.now());
-                    if looked.is_err() {
-                        self.stop.store(true, Ordering::Relaxed);
-                    }
-                }
+                look(&self.now());
                 std::thread::sleep(LOOK);
             }
-            looked?;
-            look(&self.now())
-        })?;
-        match self.stop.load(Ordering::Relaxed) {
+        });
+        let runs = self.now();
+        look(&runs);
+        match runs.iter().any(|run| run.state == State::Waiting) {
             true => bail!(Stopped),
             false => Ok(()),
         }
@@ -160,16 +155,17 @@ impl<'a> Runs<'a> {
         let Some(planned) = self.plan.variants.get(run.variant) else {
             bail!("there is no such variant")
         };
-        if !child::is_done(&run.folder, planned.settings.steps) {
+        let Processes { threads, stop } = self.processes;
+        if !folder::is_done(&run.folder, planned.settings.steps) {
             self.set(i, State::Training);
             self.wait_until_free(&run.folder)?;
-            child::attended(&train_words(planned, run), self.threads, self.stop)?;
+            child::attended(&train_words(planned, run), threads, stop)?;
         }
         self.set(i, State::Measuring);
         let words = measured::words(self.plan.asked.n, &run.folder, &self.device);
         let asked = Asked::of(&measured::args(&words)?);
         if measured(&run.folder, planned.settings.steps, &asked).is_none() {
-            child::run(&words, self.threads, self.stop)?;
+            child::run(&words, threads, stop)?;
             if measured(&run.folder, planned.settings.steps, &asked).is_none() {
                 bail!("{}: its values were not saved", run.folder.display())
             }
@@ -180,8 +176,8 @@ impl<'a> Runs<'a> {
     /// A process that was killed with a comparison before may need a moment to end.
     fn wait_until_free(&self, folder: &Path) -> Result<()> {
         let begin = Instant::now();
-        while child::is_locked(folder) && begin.elapsed() < HELD {
-            if self.stop.load(Ordering::Relaxed) {
+        while folder::is_locked(folder) && begin.elapsed() < HELD {
+            if self.processes.stop.load(Ordering::Relaxed) {
                 bail!(Stopped)
             }
             std::thread::sleep(LOOK);

@@ -15,6 +15,8 @@ pub mod times;
 pub use terminal::progress_bar;
 
 use gan_core::FileError;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Thousands apart: 14,063.
@@ -64,6 +66,13 @@ pub fn minimised(scalar: &str) -> Option<&str> {
 pub fn is_since(path: &Path, other: &Path) -> bool {
     let written = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified());
     matches!((written(path), written(other)), (Ok(a), Ok(b)) if a >= b)
+}
+
+/// Writes at the end of a file, making it where it is missing.
+fn append(path: &Path, text: &str) -> candle_core::Result<()> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(writing(path))
 }
 
 /// Wraps an I/O error of a file that is being written.

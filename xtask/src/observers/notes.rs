@@ -1,10 +1,8 @@
 //! `notes.txt`: what was said while a run went on, one line each, after the iteration and a tab.
 
-use super::{cut, writing};
+use super::{append, cut};
 use candle_core::Result;
 use gan_core::{Event, Observer};
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Writes the notes of a run.
@@ -53,12 +51,7 @@ impl Observer for Notes {
         if *t == self.from && self.kept.iter().any(|kept| said(kept) == said(&line)) {
             return Ok(());
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path);
-        file.and_then(|mut file| file.write_all(line.as_bytes()))
-            .map_err(writing(&self.path))?;
+        append(&self.path, &line)?;
         self.kept.push(line);
         Ok(())
     }

@@ -1,13 +1,11 @@
 //! `times.csv`: what a run has cost when its scalars were logged. It stands apart from the scalars, which are the same
 //! for the same run, while times are not.
 
-use super::{cut, writing};
+use super::{append, cut};
 use crate::process::peak_rss_mib;
 use candle_core::Result;
 use cpu_time::ProcessTime;
 use gan_core::{Event, Observer};
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,12 +110,7 @@ impl Times {
             self.before.cpu_seconds + self.cpu.elapsed().as_secs_f64(),
             self.before.peak_mib.max(peak_rss_mib().unwrap_or(0)),
         );
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path);
-        file.and_then(|mut file| file.write_all(line.as_bytes()))
-            .map_err(writing(&self.path))?;
+        append(&self.path, &line)?;
         (self.headed, self.last) = (true, Some(t));
         Ok(())
     }

@@ -80,8 +80,7 @@ fn settle(path: &Path, run: &mut Run) {
     let State::Training { done } = run.state else {
         return;
     };
-    let lock = std::fs::File::open(path.join(".lock"));
-    if lock.is_ok_and(|lock| lock.try_lock_shared().is_ok()) {
+    if !folder::is_locked(path) {
         run.state = State::Stopped { done };
         run.notes.push((
             0,

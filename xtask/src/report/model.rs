@@ -187,6 +187,15 @@ pub enum Better {
     Higher,
 }
 
+/// Mean and standard deviation (n − 1) of values; none of no value, no deviation of one.
+pub fn spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
+    let n = values.len();
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let deviation = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
+    (n > 0).then_some((mean, deviation))
+}
+
 impl State {
     /// Iterations done of a run of so many.
     pub fn done(&self, steps: u64) -> Option<u64> {

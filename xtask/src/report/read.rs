@@ -221,7 +221,7 @@ fn shots(samples: &Path) -> Vec<Shot> {
 }
 
 /// The values of `metrics.json`.
-fn measures(values: &Value) -> Vec<Measured> {
+pub fn measures(values: &Value) -> Vec<Measured> {
     let mut all = Vec::new();
     let rows = values.get("rows").and_then(Value::as_array);
     for row in rows.into_iter().flatten() {

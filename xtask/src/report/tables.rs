@@ -1,6 +1,6 @@
 //! The tables of a report: settings, values of measures, what runs have cost.
 
-use super::model::{Better, Measured, Of, Report, Run, State};
+use super::model::{Better, Measured, Of, Report, Run, State, spread};
 use super::thin::evenly;
 use super::words::{scrolled, status, whole};
 use maud::{Markup, html};
@@ -68,13 +68,10 @@ impl Line<'_> {
     }
 }
 
-/// Mean and standard deviation (n − 1) of values.
+/// Mean and standard deviation of a cell's values.
 fn moments(cell: &[&Measured]) -> Option<(f64, Option<f64>)> {
-    let n = cell.len();
-    let mean = cell.iter().map(|measured| measured.value).sum::<f64>() / n as f64;
-    let squares = cell.iter().map(|measured| (measured.value - mean).powi(2));
-    let deviation = (n > 1).then(|| (squares.sum::<f64>() / (n - 1) as f64).sqrt());
-    (n > 0).then_some((mean, deviation))
+    let values: Vec<f64> = cell.iter().map(|measured| measured.value).collect();
+    spread(&values)
 }
 
 /// The last moment at which a run was measured.
