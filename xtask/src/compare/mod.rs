@@ -257,9 +257,10 @@ fn begin(plan: &Plan, runs: &[Run], out: &Path, going_on: bool, parallel: u16) {
         );
     }
     plan.notes.iter().for_each(|note| say!("  note    {note}"));
-    match runs.iter().filter(|run| run.reused).count() {
-        0 => {}
-        n => say!("  note    {n} of {} runs are done already", runs.len()),
+    let left = runs.iter().filter(|run| !run.reused).count();
+    if left < runs.len() {
+        let done = runs.len() - left;
+        say!("  note    {done} of {} runs are done already", runs.len());
     }
     let commit = process::commit();
     let other = runs.iter().filter(|run| run.reused).filter_map(|run| {
@@ -276,7 +277,9 @@ fn begin(plan: &Plan, runs: &[Run], out: &Path, going_on: bool, parallel: u16) {
         );
     }
     match (parallel, asked.budget) {
-        (1, Budget::Minutes(minutes)) => say!("  time    {}", expected(minutes, runs.len())),
+        (1, Budget::Minutes(minutes)) if left > 0 => {
+            say!("  time    {}", expected(minutes, left));
+        }
         (1, _) => {}
         _ => say!("  note    {parallel} runs at once: their times are not comparable"),
     }

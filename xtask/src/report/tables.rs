@@ -289,7 +289,11 @@ fn value(cell: &[&Measured], best: bool, n: usize) -> Markup {
     };
     let mut text = number(mean);
     if let Some(deviation) = deviation {
-        text.push_str(&format!(" ± {deviation:.0$}", decimals(mean)));
+        let deviation = match mean == 0. {
+            true => number(deviation),
+            false => format!("{deviation:.0$}", decimals(mean)),
+        };
+        text.push_str(&format!(" ± {deviation}"));
     }
     html! {
         @if best { strong { (text) } span.best { "best" } } @else { (text) }
