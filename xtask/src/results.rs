@@ -59,7 +59,7 @@ pub fn results(papers: &[&dyn Recipe], args: &ResultsArgs, threads: Option<u16>)
         None => workspace()?,
     };
     let stop = process::watch_signals()?;
-    for recipe in wanted {
+    for recipe in &wanted {
         let name = recipe.info().name;
         let run = args.runs.join(name);
         let at = run.display().to_string();
@@ -84,7 +84,10 @@ pub fn results(papers: &[&dyn Recipe], args: &ResultsArgs, threads: Option<u16>)
             }
             ended => ended.with_context(|| name.to_string())?,
         };
-        keep(recipe, &run, &project)?;
+    }
+    // Written when all runs are there: before, they would be of a project that is not as it was committed.
+    for recipe in wanted {
+        keep(recipe, &args.runs.join(recipe.info().name), &project)?;
     }
     let page = project.join("docs/results.md");
     let text = page_of(papers, &project)?;
