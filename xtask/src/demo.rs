@@ -47,7 +47,8 @@ pub fn held_out(
     let Some(port) = sampler.takes().port.filter(|_| args.input.is_none()) else {
         return Ok(false);
     };
-    let start = fresh(recipe, &TrainArgs::of(&args.run), device)?;
+    let words = ["train", &args.run, "--quiet"].map(String::from);
+    let start = fresh(recipe, &TrainArgs::of(&words)?, device)?;
     let held_out = HeldOut::open(&start.job, &start.data)?;
     let out = match &args.out {
         Some(out) => out.clone(),

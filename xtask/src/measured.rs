@@ -1,11 +1,10 @@
 //! The values of a run as they were measured: as JSON, and kept in the run's folder.
 
 use crate::Usage;
-use crate::cli::{Cli, Command, EvalArgs};
+use crate::cli::EvalArgs;
 use crate::judging::Row;
 use crate::settings::Settings;
 use anyhow::{Result, bail};
-use clap::Parser;
 use gan_eval::Better;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -56,18 +55,6 @@ pub fn words(n: Option<u32>, folder: &Path, device: &str) -> Vec<String> {
         words.extend(["-n".into(), n.to_string()]);
     }
     words
-}
-
-/// What a command line asks for, whose first word is `eval`.
-///
-/// # Errors
-/// Words that `eval` does not take.
-pub fn args(words: &[String]) -> Result<EvalArgs> {
-    let program = ["cargo xtask".to_string()];
-    match Cli::try_parse_from(program.iter().chain(words)).map(|cli| cli.command) {
-        Ok(Command::Eval(args)) => Ok(args),
-        _ => bail!("{} is not eval", words.join(" ")),
-    }
 }
 
 /// The values of a run.

@@ -1,6 +1,8 @@
 //! The command line: names, help and types of all options.
 
+use crate::Usage;
 use crate::output::Format;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -79,6 +81,48 @@ pub enum Command {
 fn alpha(word: &str) -> Result<f64, String> {
     let alpha = word.parse().ok().filter(|a| (0. ..=1.).contains(a));
     alpha.ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+/// The command that these words are, without the program's name.
+///
+/// # Errors
+/// Words that are none: wrong usage.
+fn parsed(words: &[String]) -> Result<Command> {
+    let program = ["cargo xtask".to_string()];
+    match Cli::try_parse_from(program.iter().chain(words)) {
+        Ok(cli) => Ok(cli.command),
+        Err(error) => {
+            let text = error.to_string();
+            let line = crate::first_line(&text);
+            bail!(Usage(line.trim_start_matches("error: ").to_string()))
+        }
+    }
+}
+
+impl TrainArgs {
+    /// The options that these words are, of which the first is `train`.
+    ///
+    /// # Errors
+    /// Words that `train` does not take.
+    pub fn of(words: &[String]) -> Result<Self> {
+        match parsed(words)? {
+            Command::Train(args) => Ok(args),
+            _ => bail!("{} is not train", words.join(" ")),
+        }
+    }
+}
+
+impl EvalArgs {
+    /// The options that these words are, of which the first is `eval`.
+    ///
+    /// # Errors
+    /// Words that `eval` does not take.
+    pub fn of(words: &[String]) -> Result<Self> {
+        match parsed(words)? {
+            Command::Eval(args) => Ok(args),
+            _ => bail!("{} is not eval", words.join(" ")),
+        }
+    }
 }
 
 /// Options of `sample`.

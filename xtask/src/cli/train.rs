@@ -93,39 +93,6 @@ pub struct TrainArgs {
     pub attended: bool,
 }
 
-impl TrainArgs {
-    /// Those of `train PAPER` without any option.
-    pub fn of(paper: &str) -> Self {
-        Self {
-            paper: paper.into(),
-            preset: None,
-            data: None,
-            vgg: None,
-            enlarge: false,
-            skip_small: false,
-            memory: None,
-            steps: None,
-            epochs: None,
-            until: None,
-            stretch: false,
-            constant: false,
-            seed: None,
-            out: None,
-            resume: None,
-            config: None,
-            set: Vec::new(),
-            device: "auto".into(),
-            log_every: None,
-            sample_every: None,
-            save_every: None,
-            keep: None,
-            dry_run: false,
-            quiet: true,
-            attended: false,
-        }
-    }
-}
-
 /// A number of checkpoints; 0 for all of them.
 fn keep(word: &str) -> Result<u32, String> {
     match (word, word.parse()) {

@@ -3,35 +3,16 @@
 use super::calibrate::Calibrated;
 use super::plan::{Budget, ITERATIONS, Planned, fingerprint, hashed};
 use super::variant::Variant;
-use crate::cli::{Cli, Command, CompareArgs, TrainArgs};
+use crate::cli::{CompareArgs, EvalArgs, TrainArgs};
 use crate::samedata::absolute;
 use crate::settings::{self, Settings, keys};
 use crate::start::{Cadence, Start, fresh};
 use crate::{Usage, eval, measured};
 use anyhow::{Context as _, Result, bail};
 use candle_core::Device;
-use clap::Parser;
 use gan_core::Recipe;
 use serde_json::json;
 use std::path::Path;
-
-/// The options of `train` that these words are.
-///
-/// # Errors
-/// Words that `train` does not take.
-pub fn train_args(words: &[String]) -> Result<TrainArgs> {
-    let program = ["cargo xtask".to_string()];
-    let parsed = Cli::try_parse_from(program.iter().chain(words));
-    match parsed.map(|cli| cli.command) {
-        Ok(Command::Train(args)) => Ok(args),
-        Ok(_) => bail!("{} is not train", words.join(" ")),
-        Err(error) => {
-            let text = error.to_string();
-            let line = crate::first_line(&text);
-            bail!(Usage(line.trim_start_matches("error: ").to_string()))
-        }
-    }
-}
 
 /// A variant before its length is known.
 pub struct Draft {
@@ -74,14 +55,14 @@ impl Draft {
         for set in variant.set.iter().chain(more) {
             words.extend(["--set".into(), set.clone()]);
         }
-        let start: Start = fresh(recipe, &train_args(&words)?, device)?;
+        let start: Start = fresh(recipe, &TrainArgs::of(&words)?, device)?;
         let job = &start.job;
         let built = job.build(&start.data.info());
         let built = built.map_err(|e| crate::start::usage(&variant.paper, &e))?;
         let sampler = built.sampler(0);
         // What cannot be measured is said before anything is trained.
         let measuring = measured::words(args.n, Path::new("."), &args.device);
-        eval::judge(&*sampler, job, &start.data, &measured::args(&measuring)?)?;
+        eval::judge(&*sampler, job, &start.data, &EvalArgs::of(&measuring)?)?;
         let task = match sampler.takes().port {
             None => "makes pictures of noise".to_string(),
             Some(port) if port.scale > 1 => format!("enlarges pictures {} times", port.scale),

@@ -2,6 +2,7 @@
 
 use super::plan::Plan;
 use super::runs::{Run, State, measured};
+use crate::cli::EvalArgs;
 use crate::measured::{self, Asked};
 use crate::report::model::{Of, spread};
 use crate::report::read::measures;
@@ -47,7 +48,7 @@ pub fn lines(plan: &Plan, runs: &[Run], device: &str) -> Vec<Line> {
             continue;
         };
         let steps = planned.settings.steps;
-        let args = measured::args(&measured::words(plan.asked.n, &run.folder, device));
+        let args = EvalArgs::of(&measured::words(plan.asked.n, &run.folder, device));
         let Some(values) = args
             .ok()
             .and_then(|args| measured(&run.folder, steps, &Asked::of(&args)))

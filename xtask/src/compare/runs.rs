@@ -2,6 +2,7 @@
 
 use super::plan::{Plan, Planned};
 use crate::child::{self, Stopped};
+use crate::cli::EvalArgs;
 use crate::folder;
 use crate::measured::{self, Asked};
 use crate::observers::csv;
@@ -163,7 +164,7 @@ impl<'a> Runs<'a> {
         }
         self.set(i, State::Measuring);
         let words = measured::words(self.plan.asked.n, &run.folder, &self.device);
-        let asked = Asked::of(&measured::args(&words)?);
+        let asked = Asked::of(&EvalArgs::of(&words)?);
         if measured(&run.folder, planned.settings.steps, &asked).is_none() {
             child::run(&words, threads, stop)?;
             if measured(&run.folder, planned.settings.steps, &asked).is_none() {
