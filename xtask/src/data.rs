@@ -2,7 +2,7 @@
 
 use crate::cli::{DataArgs, DataCommand};
 use crate::output::{self, Format, Target, counted};
-use crate::{Usage, dataset};
+use crate::{Usage, dataset, hub};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::FileError;
@@ -27,8 +27,19 @@ pub fn data(args: &DataArgs) -> Result<()> {
                 say!("{:8} {}", set.name, set.about);
                 say!("{:8} {}", "", dataset::locate(set.name)?.display());
             }
+            say!("fetched by cargo xtask-hub data get NAME, as hf:ORG/NAME is:");
+            for set in hub::data::DATA {
+                say!("{:13} {} ({})", set.name, set.about, set.address);
+            }
+            let kept = hub::kept()?;
+            if !kept.is_empty() {
+                say!("here of these:");
+            }
+            kept.iter()
+                .for_each(|(address, place)| say!("{address}\n         {}", place.display()));
             Ok(())
         }
+        DataCommand::Get { data, refresh } => hub::get_data(data, *refresh),
         DataCommand::Inspect { data, out } => inspect(data, out.as_deref()),
     }
 }

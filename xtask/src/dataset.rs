@@ -1,7 +1,7 @@
 //! Data sets by name, folder or zip file.
 
 use crate::settings::nearest;
-use crate::{Usage, made};
+use crate::{Usage, hub, made};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::data::images::{Labels, Survey, sides};
@@ -99,10 +99,10 @@ pub fn assets() -> Result<PathBuf> {
     }
 }
 
-/// The folder or file of a data set: an embedded one's, or the path itself.
+/// The folder or file of a data set: an embedded one's, the path itself, or what was fetched from elsewhere.
 ///
 /// # Errors
-/// A name that is neither, with the nearest known one.
+/// A name that is none, with the nearest known one; those of fetching.
 pub fn locate(name: &str) -> Result<PathBuf> {
     if let Some(set) = embedded(name) {
         let path = assets()?.join(set.path);
@@ -119,8 +119,16 @@ pub fn locate(name: &str) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
+    if hub::is_elsewhere(name) {
+        return hub::located(name);
+    }
     if path.components().count() == 1 {
-        let known: Vec<_> = EMBEDDED.iter().map(|set| set.name).collect();
+        let elsewhere = hub::data::DATA.iter().map(|set| set.name);
+        let known: Vec<_> = EMBEDDED
+            .iter()
+            .map(|set| set.name)
+            .chain(elsewhere)
+            .collect();
         bail!(Usage(format!(
             "--data {name}: no such data set and no such folder or file; {}",
             nearest(name, &known)

@@ -40,6 +40,7 @@ pub mod folder;
 pub mod gpu;
 mod health;
 mod heldout;
+mod hub;
 mod inputs;
 mod interpolation;
 pub mod job;
@@ -133,7 +134,8 @@ pub fn run(papers: &[&dyn Recipe], args: Vec<OsString>) -> ExitCode {
     })
 }
 
-fn command(papers: &[&dyn Recipe], cli: Cli) -> anyhow::Result<u8> {
+fn command(papers: &[&dyn Recipe], mut cli: Cli) -> anyhow::Result<u8> {
+    hub::settle(&mut cli.command, cli.offline)?;
     match cli.command {
         Command::Train(args) => train::train(papers, &args),
         Command::Sample(args) => sample::sample(papers, &args).map(|()| 0),

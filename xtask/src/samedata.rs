@@ -2,6 +2,7 @@
 //! files differ.
 
 use crate::dataset::{self, Looked};
+use crate::hub;
 use crate::observers::thousands;
 use crate::settings::Settings;
 use anyhow::{Result, bail};
@@ -34,7 +35,7 @@ pub fn place(settings: &Settings, given: Option<&str>) -> String {
 /// Those of looking; data that are gone, with the advice to say where they are now.
 pub fn look(place: &str, split: Split, learns: Learns, progress: &Progress) -> Result<Looked> {
     let is_embedded = dataset::EMBEDDED.iter().any(|set| set.name == place);
-    if !is_embedded && !Path::new(place).exists() {
+    if !is_embedded && !Path::new(place).exists() && !hub::is_elsewhere(place) {
         bail!(FileError::new(
             Path::new(place),
             "the data of this run are not there any more",

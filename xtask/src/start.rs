@@ -7,7 +7,7 @@ use crate::job::Job;
 use crate::observers::progress_bar;
 use crate::samedata::absolute;
 use crate::settings::{self, Change, FORMAT, Settings};
-use crate::{Usage, features, memory};
+use crate::{Usage, features, hub, memory};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::{Data, DataInfo, Small, Split};
@@ -151,6 +151,7 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         (None, Some(base)) => base.data.clone(),
         (None, None) => recipe.info().data.into(),
     };
+    let name = hub::pinned(name)?;
     let preset = args.preset.map_or(Preset::Demo, Preset::from);
     // What it learns from has to be known before its data can be looked at and its preset be made for them.
     let likely = match base {

@@ -3,7 +3,7 @@
 use crate::cli::{WeightsArgs, WeightsCommand};
 use crate::nearest::Nearest;
 use crate::observers::thousands;
-use crate::{Usage, first_line, output};
+use crate::{Usage, first_line, hub, output};
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
 use gan_core::containers::Held;
@@ -16,6 +16,19 @@ const ENDING: &str = "safetensors";
 /// Runs `weights`.
 pub fn weights(papers: &[&dyn Recipe], args: &WeightsArgs) -> Result<()> {
     match &args.command {
+        WeightsCommand::Ls => {
+            for published in hub::weights::WEIGHTS {
+                say!("{:21} {}", published.name, published.about);
+                say!(
+                    "{:21} {}; licence: {}",
+                    "",
+                    published.url,
+                    published.licence
+                );
+            }
+            Ok(())
+        }
+        WeightsCommand::Get { name } => hub::get_weights(name),
         WeightsCommand::Inspect { file, key } => inspect(papers, file, key.as_deref()),
         WeightsCommand::Convert {
             file,

@@ -45,6 +45,8 @@ pub mod device;
 pub mod draws;
 mod error;
 pub mod grad;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod image;
 pub mod init;
 pub mod iter;

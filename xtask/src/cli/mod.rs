@@ -35,6 +35,9 @@ pub struct Cli {
     /// Threads of the CPU kernels [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Asks no server: data sets and weights from elsewhere are those that are here
+    #[arg(long, global = true)]
+    pub offline: bool,
 }
 
 /// The commands.
@@ -59,9 +62,9 @@ pub enum Command {
     List,
     /// Shows a paper, its settings and what they mean
     Info(InfoArgs),
-    /// Looks at data sets
+    /// Looks at data sets, and fetches them
     Data(DataArgs),
-    /// Looks at weights files and checkpoints
+    /// Looks at weights files and checkpoints, and fetches published ones
     Weights(WeightsArgs),
     /// Trains the small network that reads digits
     Classifier(ClassifierArgs),
@@ -272,6 +275,11 @@ pub struct InfoArgs {
 
 /// Options of `data`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask data ls\n  \
+    cargo xtask data inspect photos/ --out sheet.png\n  \
+    cargo xtask-hub data get cifar-10\n  \
+    cargo xtask-hub data get hf:ORG/NAME@REVISION/FOLDER")]
 pub struct DataArgs {
     /// What to look at.
     #[command(subcommand)]
@@ -281,8 +289,23 @@ pub struct DataArgs {
 /// The commands of `data`.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Lists the embedded data sets
+    /// Lists the data sets that have a name, and those from elsewhere that are here
     Ls,
+    /// Fetches a data set from elsewhere, and says where it is
+    #[command(after_help = "Examples:\n  \
+        cargo xtask-hub data get cifar-10\n  \
+        cargo xtask-hub data get hf:ORG/NAME\n  \
+        cargo xtask-hub data get hf:ORG/NAME@REVISION/FOLDER_OR_FILE.zip\n\n\
+    Parquet files are unpacked into a zip file of pictures. What was cut is gone on with; what is here is not asked for \
+    again. HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_HUB_DOWNLOAD_TIMEOUT mean what they mean \
+    to the hub's own tools.")]
+    Get {
+        /// A name (`data ls`), or hf:ORG/NAME[@REVISION][/FOLDER_OR_FILE]
+        data: String,
+        /// Asks whether a branch has got on since
+        #[arg(long)]
+        refresh: bool,
+    },
     /// Shows counts, sizes and classes of a data set, and writes a contact sheet
     Inspect {
         /// A data set's name, a folder or a zip file
@@ -298,7 +321,8 @@ pub enum DataCommand {
 #[command(after_help = "Examples:\n  \
     cargo xtask weights inspect netG.pth\n  \
     cargo xtask weights inspect checkpoint.pth --key params\n  \
-    cargo xtask weights convert netG.pth g.safetensors")]
+    cargo xtask weights convert netG.pth g.safetensors\n  \
+    cargo xtask-hub weights get esrgan")]
 pub struct WeightsArgs {
     /// What to look at.
     #[command(subcommand)]
@@ -308,6 +332,18 @@ pub struct WeightsArgs {
 /// The commands of `weights`.
 #[derive(Debug, Subcommand)]
 pub enum WeightsCommand {
+    /// Lists the published weights that have a name, with their licences
+    Ls,
+    /// Fetches published weights, and says where they are and what they are known by
+    #[command(after_help = "Examples:\n  \
+        cargo xtask-hub weights get esrgan\n  \
+        cargo xtask-hub weights get hf:ORG/NAME/FILE\n\n\
+    Wherever a command takes a file of weights it takes a name or an address, too. GAN_WEIGHTS_URL names another place \
+    that has the files.")]
+    Get {
+        /// A name (`weights ls`), or hf:ORG/NAME[@REVISION]/FILE
+        name: String,
+    },
     /// Says what a file is: container, networks, types of numbers, which papers it fits, and its tensors
     #[command(after_help = "Examples:\n  \
         cargo xtask weights inspect runs/vanilla/0001/weights/g.safetensors\n  \

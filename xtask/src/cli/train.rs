@@ -22,7 +22,7 @@ pub struct TrainArgs {
     /// Choice of settings [default: demo]
     #[arg(long, value_enum)]
     pub preset: Option<PresetArg>,
-    /// A data set's name (`data ls`), a folder or a zip file [default: the paper's, which `info PAPER` names]
+    /// A data set's name (`data ls`), a folder or a zip file, or hf:ORG/NAME [default: the paper's, which `info PAPER` names]
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
     /// Weights of VGG19 with torchvision's keys, for a loss that looks at its features

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `train/`, `test/` or else `val/`, in any case | the two splits; each is read by the next two rows |
 //! | only folders, each with pictures, where labels are learned | one class a folder, numbered in the natural order of their names |
+//! | the same, their names numbers, and `classes.txt` | the names of these classes, a line each, that of folder `0` first |
 //! | anything else | pictures without labels, however nested, in the order of their names |
 //! | `trainA/`, `trainB/`, `testA/`, `testB/` | the sides of a data set in two domains: [`sides`] |
 //! | `low/`, `high/`, also in parts, with the same names in both | for papers that enlarge, pictures and smaller ones: [`low`]; for those that learn labels two classes; for others those in `high/` |
@@ -36,6 +37,9 @@ use survey::{Item, Partners};
 
 /// Labels are held as bytes.
 const CLASSES: usize = 256;
+
+/// The file that names the classes of a set whose folders are their numbers: a name a line, that of class 0 first.
+pub(crate) const CLASS_NAMES: &str = "classes.txt";
 
 /// What folders without a name that says what they are mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,16 @@ fn opened(
     labels: Labels,
     progress: &Progress,
 ) -> Result<Survey, FileError> {
-    let mut notes = left_out(&files, entries);
+    let named = class_names(path, &files, entries)?;
+    let others: Vec<Entry> = match &named {
+        Some(_) => entries
+            .iter()
+            .filter(|entry| entry.name != CLASS_NAMES)
+            .cloned()
+            .collect(),
+        None => entries.to_vec(),
+    };
+    let mut notes = left_out(&files, &others);
     let pictures = pictures(path, entries)?;
     parts::refuse_near(path, &pictures)?;
     if let Some(first) = parts::first_side(&pictures) {
@@ -122,7 +135,7 @@ fn opened(
             }
         }
     }
-    let (classes, items) = labelled(path, &files, &folders, labels, &mut notes)?;
+    let (classes, items) = labelled(path, &files, &folders, labels, named, &mut notes)?;
     let survey = Survey::new(path, files, vec![items], Partners::None, classes, progress)?;
     Ok(match split {
         Split::Train => survey.saying([left, notes].concat()),
@@ -263,6 +276,7 @@ fn labelled(
     files: &Files,
     shares: &[(String, Listed<'_>)],
     labels: Labels,
+    named: Option<Vec<String>>,
     notes: &mut Vec<String>,
 ) -> Result<(Vec<String>, Vec<Item>), FileError> {
     let Some((within, listed)) = shares.first() else {
@@ -286,9 +300,13 @@ fn labelled(
         let number = |folder: &str| folders.iter().position(|other| *other == folder);
         return Ok((Vec::new(), items(listed, number)));
     }
-    let mut names: Vec<String> = folders.iter().map(|folder| composed(folder)).collect();
-    names.sort_by(|a, b| natural(a, b));
-    names.dedup();
+    let numbered = named.is_some();
+    let names = named.unwrap_or_else(|| {
+        let mut names: Vec<String> = folders.iter().map(|folder| composed(folder)).collect();
+        names.sort_by(|a, b| natural(a, b));
+        names.dedup();
+        names
+    });
     if names.len() > CLASSES {
         let problem = format!(
             "holds {} folders, expected at most {CLASSES} classes",
@@ -298,11 +316,50 @@ fn labelled(
         return Err(FileError::new(path, problem, remedy));
     }
     let number = |folder: &str| {
+        if numbered {
+            return folder.parse().ok();
+        }
         let folder = composed(folder);
         names.iter().position(|name| *name == folder)
     };
     let items = items(listed, number);
     Ok((names, items))
+}
+
+/// The names that [`CLASS_NAMES`] gives to the classes, where there is such a file and the folders of all pictures are
+/// numbers.
+fn class_names(
+    path: &Path,
+    files: &Files,
+    entries: &[Entry],
+) -> Result<Option<Vec<String>>, FileError> {
+    let Some(entry) = entries.iter().find(|entry| entry.name == CLASS_NAMES) else {
+        return Ok(None);
+    };
+    let folder = |entry: &Entry| {
+        let (folder, _) = entry.name.rsplit_once('/')?;
+        folder.rsplit('/').next()?.parse::<usize>().ok()
+    };
+    let pictures = entries.iter().filter(|entry| is_picture(&entry.name));
+    let numbers: Option<BTreeSet<usize>> = pictures.map(folder).collect();
+    let Some(last) = numbers.and_then(|numbers| numbers.last().copied()) else {
+        return Ok(None);
+    };
+    let text = files.read(entry)?;
+    let text = String::from_utf8_lossy(&text);
+    let names: Vec<String> = text.lines().map(|line| composed(line.trim())).collect();
+    if last >= names.len() {
+        let problem = format!(
+            "names {} classes, there are pictures in {last}/",
+            names.len()
+        );
+        return Err(FileError::new(
+            &path.join(CLASS_NAMES),
+            problem,
+            "write a line for each class, that of 0 first",
+        ));
+    }
+    Ok(Some(names))
 }
 
 fn items(listed: &Listed<'_>, number: impl Fn(&str) -> Option<usize>) -> Vec<Item> {

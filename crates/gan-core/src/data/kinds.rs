@@ -18,7 +18,7 @@ pub(super) fn ending(name: &str) -> Option<String> {
 }
 
 /// Whether a file counts as a picture: by its ending alone.
-pub(super) fn is_picture(name: &str) -> bool {
+pub(crate) fn is_picture(name: &str) -> bool {
     ending(name).is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
@@ -34,6 +34,12 @@ pub(super) fn format(first: &[u8]) -> Option<ImageFormat> {
     ];
     let format = image::guess_format(first).ok()?;
     read.contains(&format).then_some(format)
+}
+
+/// The usual ending of a picture's name, by its first bytes.
+#[cfg(feature = "hub")]
+pub(crate) fn picture_ending(first: &[u8]) -> Option<&'static str> {
+    format(first)?.extensions_str().first().copied()
 }
 
 /// A format's name.

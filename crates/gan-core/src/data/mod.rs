@@ -14,6 +14,11 @@ mod reading;
 mod resize;
 mod view;
 
+#[cfg(feature = "hub")]
+pub(crate) use images::CLASS_NAMES;
+#[cfg(feature = "hub")]
+pub(crate) use kinds::{is_picture, picture_ending};
+
 pub use feed::{Block, Request, Running, batch};
 pub use held::Held;
 pub use reading::{DEFAULT_MEMORY, Progress, Reading, Small, bring};
