@@ -1,6 +1,7 @@
 //! A run as a value: what it is made of, resolved and checked, and what came of it. No command line, no
 //! folder and no printing, so that any command can make one and run it.
 
+use crate::begins::Begins;
 use crate::changes::Changing;
 use crate::process;
 use crate::settings::Settings;
@@ -29,6 +30,8 @@ pub struct Job<'a> {
     pub device: Device,
     /// The weights of the feature network that its loss looks through, where it does.
     pub features: Option<Arc<Weights>>,
+    /// What its networks start from that do not start as usual.
+    pub init: Begins,
 }
 
 /// How a job is watched while it runs.
@@ -83,6 +86,7 @@ impl<'a> Job<'a> {
             settings,
             device: device.clone(),
             features: None,
+            init: Begins::default(),
         })
     }
 

@@ -19,6 +19,7 @@ macro_rules! warn {
     }};
 }
 
+mod begins;
 pub mod bench;
 mod cache;
 mod changes;

@@ -1,5 +1,6 @@
 //! `train --resume`: what goes on must be the same run.
 
+use crate::begins::Begins;
 use crate::cli::TrainArgs;
 use crate::folder::{self, RunFolder};
 use crate::job::Job;
@@ -88,8 +89,14 @@ pub fn resumed<'a>(
         bail!(all_done(&path, from, learns.scheduled))
     }
     notes.extend(changed);
+    // From its first checkpoint on a run needs them no more.
+    let init = match &checkpoint {
+        Some(_) => Begins::default(),
+        None => Begins::read(&[], Some(&settings.init))?.1,
+    };
     let mut job = Job::new(recipe, settings, device)?;
     job.features = features;
+    job.init = init;
     Ok(Start {
         job,
         info,

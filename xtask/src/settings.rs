@@ -6,6 +6,7 @@ use gan_core::data::Small;
 use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe, brief, cut};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -25,6 +26,9 @@ pub struct Settings {
     /// The weights of VGG19, for a loss that looks at its features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vgg: Option<Vgg>,
+    /// The networks that start from saved weights, and which these are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub init: BTreeMap<String, Init>,
     /// Seed of weights, noise and order.
     pub seed: u64,
     /// What becomes of pictures that are too small.
@@ -61,6 +65,16 @@ pub struct Vgg {
     /// Their file.
     pub file: String,
     /// SHA-256 of the weights that are used, whatever the file's container.
+    pub sha256: String,
+}
+
+/// The weights that a network starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Init {
+    /// Their file.
+    pub file: String,
+    /// SHA-256 of the weights, whatever the file's container.
     pub sha256: String,
 }
 
@@ -172,6 +186,7 @@ impl Settings {
             preset: String::new(),
             data: recipe.info().data.into(),
             vgg: None,
+            init: BTreeMap::new(),
             small: Small::default(),
             seed: 1,
             steps,
@@ -266,6 +281,7 @@ impl Settings {
             "preset",
             "data",
             "vgg",
+            "init",
             "small",
             "seed",
             "steps",

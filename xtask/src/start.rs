@@ -1,5 +1,6 @@
 //! What a run starts with: its settings, from a preset or a file and the command line, and its data.
 
+use crate::begins::Begins;
 use crate::cli::TrainArgs;
 use crate::dataset::{self, How};
 use crate::folder::RunFolder;
@@ -173,6 +174,7 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
     memory::require(recipe, &config, &info, device)?;
     let own = base.and_then(|base| base.vgg.as_ref());
     let (vgg, features) = features::read(&args.paper, &learns, args.vgg.as_deref(), own)?.unzip();
+    let (named, init) = Begins::read(&args.init, base.map(|base| &base.init))?;
     let small = small(args).or(base.map(|b| b.small)).unwrap_or_default();
     let (data, notes) = read(recipe, looked, &learns, small, args)?;
     let steps = match (steps(args, &learns, &data), base) {
@@ -194,6 +196,7 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
         preset: base.map_or(preset.name().into(), |b| b.preset.clone()),
         data: name,
         vgg,
+        init: named,
         small,
         seed: args.seed.or(base.map(|b| b.seed)).unwrap_or(1),
         steps,
@@ -217,6 +220,7 @@ pub fn fresh<'a>(recipe: &'a dyn Recipe, args: &TrainArgs, device: &Device) -> R
     };
     let mut job = Job::new(recipe, settings, device)?;
     job.features = features;
+    job.init = init;
     Ok(Start {
         job,
         info,

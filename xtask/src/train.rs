@@ -70,12 +70,14 @@ pub fn train(papers: &[&dyn Recipe], args: &TrainArgs) -> Result<u8> {
         Err(error) if device::is_out_of_memory(&error.to_string()) => bail!(error),
         started => started.map_err(|e| usage(&args.paper, &e))?,
     };
+    let begun = job.init.begin(&mut *running.algorithm)?;
     // Looked at before the start, so that a run does not end with an error where it would show them.
     let held_out = match running.algorithm.sampler(from).takes().port {
         Some(_) => Some(HeldOut::or_training(job, &start.data)?),
         None => None,
     };
     let mut notes = recipe.notes(&job.settings.config)?;
+    notes.extend(begun);
     notes.extend(start.notes);
     notes.extend(held_out.iter().flat_map(|held_out| held_out.notes.clone()));
     if let (Some((folder, Some(checkpoint))), true) = (&start.run, from >= job.settings.steps) {

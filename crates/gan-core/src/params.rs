@@ -6,7 +6,7 @@ use crate::opening::{Opening, Vars};
 use crate::rng::Key;
 use crate::state::{StateReader, StateWriter, Stateful};
 use crate::tally::Tally;
-use crate::weights::{Weights, is_buffer};
+use crate::weights::{Weights, is_buffer, is_counter};
 use crate::whole::write_whole;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::SimpleBackend;
@@ -15,6 +15,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
+
+/// What the average of a network is called.
+fn average_of(net: &str) -> String {
+    format!("average of {net}")
+}
 
 type InitRule = dyn Fn(&str, &Shape, Init) -> Init + Send + Sync;
 
@@ -60,7 +65,7 @@ impl Params {
     /// Empty parameters for an average of others, whose shapes are known to be right.
     fn average_of(other: &Params) -> Self {
         Self {
-            name: format!("average of {}", other.name).into(),
+            name: average_of(&other.name).into(),
             shapes: None,
             vars: Arc::default(),
             ..other.clone()
@@ -125,6 +130,50 @@ impl Params {
             var.set(&var.detach().clamp(-c, c)?)?;
         }
         Ok(())
+    }
+
+    /// Whether these are the average of the network of this name.
+    pub fn are_average_of(&self, net: &str) -> bool {
+        &*self.name == average_of(net).as_str()
+    }
+
+    /// Takes the numbers of saved weights, buffers included, in place of those that it has: the same keys and shapes, in
+    /// 32 bits. Counters of batches are nothing to it.
+    ///
+    /// # Errors
+    /// Other keys or shapes; the error names the file and the first of them, and nothing is changed.
+    pub fn begin_from(&self, weights: &Weights) -> Result<()> {
+        let vars = self.all();
+        let differs = |problem: String| weights.named(candle_core::Error::Msg(problem));
+        let mut tensors = Vec::new();
+        for (key, var) in &vars {
+            let tensor = match weights.get(key) {
+                Some(tensor) if tensor.dims() == var.dims() => tensor,
+                Some(tensor) => {
+                    return Err(differs(format!(
+                        "{key} is {:?}, expected {:?} for {} with these settings",
+                        tensor.dims(),
+                        var.dims(),
+                        self.name
+                    )));
+                }
+                None => {
+                    let problem = format!(
+                        "{key} is missing, which {} has with these settings",
+                        self.name
+                    );
+                    return Err(differs(problem));
+                }
+            };
+            tensors.push(tensor.to_dtype(DType::F32)?.to_device(&self.device)?);
+        }
+        let is_surplus = |key: &&str| !is_counter(key) && !vars.iter().any(|(own, _)| own == key);
+        if let Some(key) = weights.keys().find(is_surplus) {
+            let problem = format!("{key} is more than {} has with these settings", self.name);
+            return Err(differs(problem));
+        }
+        let mut pairs = vars.iter().zip(&tensors);
+        pairs.try_for_each(|((_, var), tensor)| var.set(tensor))
     }
 
     /// A view whose tensors are the variables: a loss through it has gradients for them.

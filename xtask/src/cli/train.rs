@@ -13,6 +13,7 @@ use std::path::PathBuf;
     cargo xtask train vanilla --config runs/quick/config.toml --seed 2\n  \
     cargo xtask train dcgan --data photos/ --set size=64 --skip-small\n  \
     cargo xtask train cyclegan --resume --steps 5400 --stretch\n  \
+    cargo xtask train esrgan --data photos/ --init g=x4.pth    learns on from published weights\n  \
     cargo xtask train vanilla --resume --set lr=1e-4           another learning rate from here on\n  \
     cargo xtask train dcgan --resume --data moved/photos       its data are elsewhere now\n\n\
     Ctrl-C finishes the iteration, saves, and says how to go on; a second one ends at once.")]
@@ -28,6 +29,9 @@ pub struct TrainArgs {
     /// Weights of VGG19 with torchvision's keys, for a loss that looks at its features
     #[arg(long, value_name = "FILE")]
     pub vgg: Option<PathBuf>,
+    /// Starts a network of a new run from saved weights: g=FILE, d=FILE, … (`info PAPER` names its networks); repeatable
+    #[arg(long, value_name = "NET=FILE", conflicts_with = "resume")]
+    pub init: Vec<String>,
     /// Enlarges pictures that are smaller than the run needs; without this or --skip-small they stop the start
     #[arg(long, conflicts_with = "skip_small")]
     pub enlarge: bool,

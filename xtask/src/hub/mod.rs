@@ -37,6 +37,11 @@ pub fn settle(command: &mut Command, offline: bool) -> Result<()> {
     let files: Vec<&mut PathBuf> = match command {
         Command::Train(args) => {
             QUIET.store(args.quiet, Ordering::Relaxed);
+            for init in &mut args.init {
+                if let Some((net, file)) = init.split_once('=') {
+                    *init = format!("{net}={}", resolved(Path::new(file))?.display());
+                }
+            }
             args.vgg.iter_mut().collect()
         }
         Command::Compare(args) => args.vgg.iter_mut().collect(),

@@ -90,6 +90,7 @@ pub fn known(name: &str) -> Option<&'static Published> {
 
 impl Published {
     /// The first digits of the SHA-256 that the file's own name states.
+    #[cfg(any(feature = "hub", test))]
     pub fn digits(&self) -> Option<&'static str> {
         let (stem, _) = self.url.rsplit_once('.')?;
         let (_, digits) = stem.rsplit_once('-')?;
