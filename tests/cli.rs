@@ -3,6 +3,44 @@
 use crate::program::{all, fails, ok};
 use xtask::registry::PAPERS;
 
+/// What is elsewhere is known by name, and a program that does not fetch says which one does.
+#[cfg(not(feature = "hub"))]
+#[test]
+fn what_is_elsewhere_is_fetched_by_another_program() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["train", "dcgan", "--data", "hf:org/name"][..],
+        &["train", "dcgan", "--data", "cifar-10"],
+        &["data", "get", "cifar-10"],
+        &["data", "inspect", "mnist-full"],
+        &["weights", "get", "esrgan"],
+        &["weights", "inspect", "hf:org/name/g.pth"],
+        &[
+            "sample",
+            "esrgan",
+            "--weights",
+            "esrgan",
+            "--input",
+            "x.png",
+        ],
+        &["train", "esrgan", "--init", "g=esrgan"],
+        &["train", "srgan", "--vgg", "vgg19"],
+    ] {
+        let line = fails(dir.path(), args, 2);
+        assert!(
+            line.contains("write cargo xtask-hub in place of cargo xtask"),
+            "{args:?}: {line}"
+        );
+    }
+    let text = ok("", dir.path(), &["data", "ls"]);
+    assert!(
+        text.contains("cifar-10") && text.contains("hf:uoft-cs/cifar10"),
+        "{text}"
+    );
+    let text = ok("", dir.path(), &["weights", "ls"]);
+    assert!(text.contains("licence: Apache-2.0"), "{text}");
+}
+
 #[test]
 fn help_names_every_command_and_shows_examples() {
     let dir = tempfile::tempdir().unwrap();

@@ -62,7 +62,11 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         candle: locked("candle-core")?,
-        features: cuda.iter().map(|_| "cuda").collect(),
+        features: cuda
+            .iter()
+            .map(|_| "cuda")
+            .chain(cfg!(feature = "hub").then_some("hub"))
+            .collect(),
         simd: format!("{:?}", gan_kernels::simd::best()).to_lowercase(),
         threads: process::threads(),
         cuda,

@@ -194,6 +194,10 @@ pub fn is_out_of_memory(error: &anyhow::Error) -> bool {
 pub fn report_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        #[cfg(feature = "hub")]
+        if std::thread::current().name() == Some(gan_core::hub::READER) {
+            return;
+        }
         let what = info.payload_as_str().unwrap_or("no message");
         let what = what.lines().next().unwrap_or_default();
         let place = info

@@ -12,7 +12,7 @@ mod unpack;
 
 pub use address::{Address, Kind, PREFIX};
 pub use transfer::{Progress, Step, Sum};
-pub use unpack::{Split, unpack};
+pub use unpack::{READER, Split, unpack};
 
 use crate::FileError;
 use cache::Folder;

@@ -47,7 +47,7 @@ pub fn unpack(
     let mut own = None;
     let written = crate::whole::write_whole(to, |file| {
         let zip = ZipWriter::new(BufWriter::new(File::options().write(true).open(file)?));
-        match unpacked(files, zip, rows) {
+        match apart(to, || unpacked(files, zip, rows)) {
             Ok(notes) => {
                 own = Some(Ok(notes));
                 Ok(())
@@ -64,6 +64,25 @@ pub fn unpack(
         Some(Ok(notes)) => written.map(|()| notes),
         None => written.map(|()| Vec::new()),
     }
+}
+
+/// The name of the thread that reads tables: the library that does gives up on some damaged ones by a panic, which is an
+/// error here and nothing to be reported.
+pub const READER: &str = "table reader";
+
+/// Reads tables in a thread of their own.
+fn apart<T: Send>(to: &Path, read: impl FnOnce() -> Result<T, Failed> + Send) -> Result<T, Failed> {
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name(READER.into());
+        match reader.spawn_scoped(scope, read)?.join() {
+            Ok(made) => made,
+            Err(_) => {
+                let problem =
+                    "cannot be made: a parquet file is damaged (the library that reads it gave up)";
+                Err(FileError::new(to, problem, MEND).into())
+            }
+        }
+    })
 }
 
 enum Failed {
