@@ -63,6 +63,16 @@ $ train cgan --data few
 2 error: cgan learns from pictures with labels, which this data set does not have; choose another with --data
 $ train pix2pix --data few
 1 error: HERE/few/0.png: is 16 wide and 16 high, whose halves, A on the left and B on the right, are of no usual shape; put pairs into trainA/ and trainB/ by the same names, or squares side by side
+$ train dcgan --data hf:org/name
+2 error: hf:org/name is fetched from elsewhere, which this program is built without: write cargo xtask-hub in place of cargo xtask (it builds some 170 crates more, once)
+$ data get cifar-10
+2 error: cifar-10 is fetched from elsewhere, which this program is built without: write cargo xtask-hub in place of cargo xtask (it builds some 170 crates more, once)
+$ weights get esrgan
+2 error: esrgan is fetched from elsewhere, which this program is built without: write cargo xtask-hub in place of cargo xtask (it builds some 170 crates more, once)
+$ train vanilla --init g
+2 error: --init g: expected NET=FILE, as in g=x4.pth
+$ train vanilla --init g=absent.pth
+1 error: absent.pth: cannot be read (No such file or directory (os error 2)); check the name
 $ train cyclegan --data mnist
 2 error: cyclegan learns from two sets of pictures, A and B, which this data set does not have; choose another with --data
 $ train dcgan --data few --set size=32
@@ -268,7 +278,7 @@ $ eval r -n 1
 $ info unknown
 2 error: no paper is called "unknown"; known: vanilla dcgan wgan wgan-gp cgan pix2pix cyclegan discogan dualgan progan srgan esrgan
 $ data inspect absent
-2 error: --data absent: no such data set and no such folder or file; known: mnist emoji outline textured photos
+2 error: --data absent: no such data set and no such folder or file; known: mnist emoji outline textured photos mnist-full fashion-mnist cifar-10
 $ data inspect text.txt
 1 error: text.txt: is neither a folder nor a zip file that can be read (invalid Zip archive: Could not find EOCD); name a folder of pictures or a zip file of one
 $ data inspect none

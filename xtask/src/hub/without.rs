@@ -7,7 +7,7 @@ use std::path::PathBuf;
 fn elsewhere<T>(name: &str) -> Result<T> {
     bail!(Usage(format!(
         "{name} is fetched from elsewhere, which this program is built without: write cargo xtask-hub in place of cargo \
-         xtask (it builds some 200 crates more, once)"
+         xtask (it builds some 170 crates more, once)"
     )))
 }
 
