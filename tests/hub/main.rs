@@ -101,6 +101,23 @@ fn a_run_learns_from_what_was_fetched_and_goes_on_with_the_same() {
         config.contains(&format!("data = \"cifar-10@{COMMIT}\"")),
         "{config}"
     );
+    // As of the sets that come with the project, pictures are brought to the size that a run needs.
+    let larger = [
+        "train",
+        "dcgan",
+        "--data",
+        "cifar-10",
+        "--preset",
+        "smoke",
+        "--set",
+        "size=64",
+        "--dry-run",
+    ];
+    let (text, _) = user.ok(&larger);
+    assert!(
+        text.contains("pictures of 32x32 are brought to 64x64"),
+        "{text}"
+    );
     // The branch gets on; the run does not.
     user.server.moves_to(&COMMIT.replace('1', "e"));
     user.server.put(

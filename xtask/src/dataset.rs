@@ -144,7 +144,7 @@ pub fn locate(name: &str) -> Result<PathBuf> {
 /// How pictures are read, besides how a run sees them.
 #[derive(Clone, Copy, Debug)]
 pub struct How {
-    /// What becomes of pictures that are too small; embedded ones are enlarged.
+    /// What becomes of pictures that are too small; those of sets that have a name are enlarged.
     pub small: Small,
     /// Bytes of decoded pictures that may be held in memory.
     pub memory: u64,
@@ -163,7 +163,7 @@ impl Default for How {
 pub enum Looked {
     /// People's own files.
     Files(Survey),
-    /// Files of an embedded set.
+    /// Files of an embedded set, or of another that has a name.
     Embedded(Survey),
     /// A set that is held already.
     Made(Data),
@@ -260,9 +260,11 @@ pub fn look(
     let wanted = wanted.map(|learns| learns.sides);
     let path = locate(name)?;
     let kind = embedded(name).map(|set| set.kind);
-    let files = |survey| match kind {
-        Some(_) => Looked::Embedded(survey),
-        None => Looked::Files(survey),
+    // Whoever names a set that has a name knows how large its pictures are.
+    let is_known = kind.is_some() || hub::data::known(name).is_some();
+    let files = |survey| match is_known {
+        true => Looked::Embedded(survey),
+        false => Looked::Files(survey),
     };
     let one_side = || sides::side(&path, split, Side::B, progress);
     Ok(match (kind, wanted) {
