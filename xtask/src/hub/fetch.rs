@@ -87,7 +87,7 @@ pub fn get_data(name: &str, fresh: bool) -> Result<()> {
     say!("{}", kept.address);
     say!("  {}", kept.place.display());
     kept.notes.iter().for_each(|note| say!("  note: {note}"));
-    if !fresh && !name.contains('@') {
+    if !fresh && !name.contains('@') && kept.address.contains('@') {
         say!("  at the commit that is here; --refresh asks for a newer one");
     }
     Ok(())

@@ -107,7 +107,7 @@ impl Hub {
     /// A file of a repository, from the cache or else from the hub.
     ///
     /// # Errors
-    /// A file that is neither; those of [`Transfer::fetch`].
+    /// A file that is neither; those of fetching.
     pub fn file(&self, address: &Address, progress: &Progress<'_>) -> Result<PathBuf, FileError> {
         let path = address.path.as_deref().unwrap_or_default();
         let by_hand = self.by_hand(address);
@@ -170,7 +170,7 @@ impl Hub {
     /// A file from the web under the name `name`, from the cache or else from there; beside it, what is known of it.
     ///
     /// # Errors
-    /// A file that is neither; those of [`Transfer::fetch`].
+    /// A file that is neither; those of fetching.
     pub fn url(
         &self,
         name: &str,
