@@ -228,6 +228,7 @@ impl Hub {
         let repository = self
             .own
             .join("by-hand")
+            .join(address.kind.plural())
             .join(&address.owner)
             .join(&address.name);
         match &address.path {

@@ -100,6 +100,9 @@ impl Hub {
         let [record, zip, lock] =
             ["json", "zip", "lock"].map(|ending| self.record(folder, address, commit, ending));
         let lock = cache::lock(&lock, || progress(Step::Waiting))?;
+        if let Some(kept) = self.kept(folder, address, commit) {
+            return Ok(kept); // another process has made it meanwhile
+        }
         let (place, notes) = match chosen {
             Chosen::Zip(file) => (self.file(&of.file(&file), progress)?, Vec::new()),
             Chosen::Pictures(files) => {
