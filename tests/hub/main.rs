@@ -12,6 +12,7 @@ use gan_core::data::images::{self, Labels};
 use server::{COMMIT, Fault};
 use std::path::Path;
 use user::{User, noise, place, published, put, put_cifar, read, said};
+
 #[test]
 fn data_sets_come_out_as_they_were_published() {
     let user = User::new();
@@ -31,10 +32,7 @@ fn data_sets_come_out_as_they_were_published() {
     for (name, channels, side, ends) in sets {
         let (text, errors) = user.ok(&["data", "get", name]);
         assert!(errors.contains("fetching hf:"), "{errors}");
-        assert!(
-            text.starts_with(&format!("hf:")) && text.contains(COMMIT),
-            "{text}"
-        );
+        assert!(text.starts_with("hf:") && text.contains(COMMIT), "{text}");
         for (split, from, n) in [(Split::Train, 0, 12), (Split::Test, 12, 4)] {
             let (set, notes) = read(&place(&text), split);
             let info = set.info();
