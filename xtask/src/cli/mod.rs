@@ -300,7 +300,7 @@ pub enum DataCommand {
     again. HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and HF_HUB_DOWNLOAD_TIMEOUT mean what they mean \
     to the hub's own tools.")]
     Get {
-        /// A name (`data ls`), or hf:ORG/NAME[@REVISION][/FOLDER_OR_FILE]
+        /// A name (`data ls`), or hf:ORG/NAME, hf:ORG/NAME@REVISION, hf:ORG/NAME/FOLDER_OR_FILE
         data: String,
         /// Asks whether a branch has got on since
         #[arg(long)]
@@ -341,7 +341,7 @@ pub enum WeightsCommand {
     Wherever a command takes a file of weights it takes a name or an address, too. GAN_WEIGHTS_URL names another place \
     that has the files.")]
     Get {
-        /// A name (`weights ls`), or hf:ORG/NAME[@REVISION]/FILE
+        /// A name (`weights ls`), or hf:ORG/NAME/FILE, hf:ORG/NAME@REVISION/FILE
         name: String,
     },
     /// Says what a file is: container, networks, types of numbers, which papers it fits, and its tensors
