@@ -31,6 +31,7 @@ use super::kinds::{READ, ending, is_picture};
 use super::{Progress, Split};
 use crate::FileError;
 use parts::{Parts, composed, counted, folder_of, natural, some_of};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use survey::{Item, Partners};
@@ -78,13 +79,12 @@ fn opened(
     progress: &Progress,
 ) -> Result<Survey, FileError> {
     let named = class_names(path, &files, entries)?;
-    let others: Vec<Entry> = match &named {
-        Some(_) => entries
-            .iter()
-            .filter(|entry| entry.name != CLASS_NAMES)
-            .cloned()
-            .collect(),
-        None => entries.to_vec(),
+    let others: Cow<'_, [Entry]> = match &named {
+        Some(_) => {
+            let others = entries.iter().filter(|entry| entry.name != CLASS_NAMES);
+            others.cloned().collect()
+        }
+        None => entries.into(),
     };
     let mut notes = left_out(&files, &others);
     let pictures = pictures(path, entries)?;

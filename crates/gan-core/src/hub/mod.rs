@@ -29,6 +29,7 @@ use transfer::{Remote, Transfer};
 const ENDPOINT: &str = "https://huggingface.co";
 /// Seconds that a silent server is waited for, unless `HF_HUB_DOWNLOAD_TIMEOUT` says otherwise.
 const WAITS: u64 = 10;
+/// The folder of this project among the user's caches.
 const OWN: &str = "gan-zoo";
 
 /// The hub as the environment describes it, and what is here of it.
@@ -280,16 +281,15 @@ impl Hub {
         ask: impl FnOnce() -> Result<T, FileError>,
     ) -> Result<T, FileError> {
         let by_hand = self.by_hand(address);
-        let what = match (address.kind, &address.path) {
-            (_, Some(_)) => "the file",
-            _ => "its files",
+        let (what, it) = match address.path {
+            Some(_) => ("the file", "it"),
+            None => ("its files", "them"),
         };
         let by_hand = format!(
-            "fetch {what} elsewhere, from {}/{}{}, and put {} at {}",
+            "fetch {what} elsewhere, from {}/{}{}, and put {it} at {}",
             self.endpoint,
             address.kind.before(),
             address.repository(),
-            if what == "the file" { "it" } else { "them" },
             by_hand.display()
         );
         match self.offline {

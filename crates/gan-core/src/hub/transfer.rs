@@ -209,7 +209,13 @@ impl Transfer {
             });
         }
         drop(file);
-        match sums.finish(sum, here) {
+        let is_whole = match size {
+            Some(size) if here > size => {
+                Err(format!("has more than the {size} bytes that it is to have"))
+            }
+            _ => sums.finish(sum, here),
+        };
+        match is_whole {
             Ok(fetched) => Ok(fetched),
             Err(problem) => {
                 std::fs::remove_file(part).map_err(writing)?;
