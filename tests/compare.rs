@@ -1,6 +1,6 @@
 //! `compare`: variants side by side, stopped, killed, with mistakes in them.
 
-use crate::program::{bytes, command, fails, names, ok, run};
+use crate::program::{bytes, command, fails, made_on, names, ok, run};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -113,6 +113,12 @@ fn variants_are_trained_alike_and_measured_side_by_side() {
         bytes(&runs.join(&names(&runs)[0]).join("times.csv")),
         before
     );
+    assert!(!said.contains("not comparable"), "{said}");
+    // Times of a run that was made on another machine stand in the same report: that is said.
+    made_on(&runs.join(&names(&runs)[1]), "cpu (abacus), 3 threads");
+    let said = ok("", dir.path(), &quick("c"));
+    let note = "but on cpu (abacus), 3 threads: their times are not comparable";
+    assert!(said.contains(note), "{said}");
 }
 
 #[test]
@@ -356,7 +362,7 @@ fn several_runs_at_once_share_the_threads() {
     let runs = dir.path().join("c/runs");
     for run in names(&runs).iter().filter(|run| *run != "calibrations") {
         let config = String::from_utf8(bytes(&runs.join(run).join("config.toml"))).unwrap();
-        assert!(config.contains("cpu, 1 threads"), "{config}");
+        assert!(config.contains(", 1 thread\""), "{config}");
         let times = String::from_utf8(bytes(&runs.join(run).join("times.csv"))).unwrap();
         let shown = times.lines().last().unwrap().split(',').nth(1).unwrap();
         assert!(

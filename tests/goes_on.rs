@@ -1,7 +1,7 @@
 //! Runs that go on: by the commands that are printed, with data that were moved, at another learning rate, after they
 //! were stopped or killed.
 
-use crate::program::{all, bytes, checkpoint, command, error_line, fails, ok, port, run};
+use crate::program::{all, bytes, checkpoint, command, error_line, fails, made_on, ok, port, run};
 use gan_core::{Checkpoint, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -221,6 +221,34 @@ fn data_that_were_moved_or_changed() {
     // From then on it knows the place.
     let longer = ["train", "dcgan", "--out", "r", "--resume", "--steps", "9"];
     ok("", dir, &longer);
+}
+
+#[test]
+fn what_goes_on_where_sums_are_rounded_otherwise_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let train = "train vanilla --preset smoke --steps 9 --out r".split(' ');
+    let train: Vec<&str> = train.collect();
+    let resume = [&train[..], &["--resume", "--dry-run"]].concat();
+    ok("", dir, &[&train[..], &["--until", "3"]].concat());
+    // Threads change no bits, and what an earlier version was on is not known.
+    let own = fs::read_to_string(dir.join("r/config.toml")).unwrap();
+    let own = own
+        .lines()
+        .find_map(|line| line.strip_prefix("device = \""));
+    let own = own.unwrap().split_once(", ").unwrap().0.to_string();
+    for device in [&format!("{own}, 99 threads"), "cpu, 99 threads"] {
+        made_on(&dir.join("r"), device);
+        assert!(!ok("", dir, &resume).contains("one place"), "{device}");
+    }
+    for device in ["cpu (abacus), 2 threads", "cuda:0, NAME"] {
+        made_on(&dir.join("r"), device);
+        let said = format!("it was made on {device} up to here and goes on on {own}, ");
+        says(&ok("", dir, &resume), &[&said]);
+    }
+    ok("", dir, &resume[..resume.len() - 1]);
+    let notes = fs::read_to_string(dir.join("r/notes.txt")).unwrap();
+    says(&notes, &["3\tit was made on cuda:0, NAME up to here"]);
 }
 
 #[test]

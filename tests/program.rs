@@ -135,6 +135,17 @@ pub fn checkpoint(run: &Path, t: u64) -> PathBuf {
     run.join(format!("checkpoints/step-{t:08}.safetensors"))
 }
 
+/// Makes a run's file say that it was made on another device.
+pub fn made_on(run: &Path, device: &str) {
+    let path = run.join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = |line: &str| match line.starts_with("device = ") {
+        true => format!("device = {device:?}\n"),
+        false => format!("{line}\n"),
+    };
+    std::fs::write(path, text.lines().map(line).collect::<String>()).unwrap();
+}
+
 pub fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

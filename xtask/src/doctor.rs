@@ -67,7 +67,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<()> {
             .map(|_| "cuda")
             .chain(cfg!(feature = "hub").then_some("hub"))
             .collect(),
-        simd: format!("{:?}", gan_kernels::simd::best()).to_lowercase(),
+        simd: process::simd(),
         threads: process::threads(),
         cuda,
         next: next(),

@@ -158,12 +158,27 @@ pub fn choose(name: &str) -> Result<(Device, Option<String>)> {
     }
 }
 
-/// A device in words.
+/// A device in words: what computes there, and a processor's threads.
 pub fn describe(device: &Device) -> String {
+    match (device, threads()) {
+        (Device::Cpu, 1) => format!("{}, 1 thread", arithmetic(device)),
+        (Device::Cpu, threads) => format!("{}, {threads} threads", arithmetic(device)),
+        _ => arithmetic(device),
+    }
+}
+
+/// What the bits of a run depend on besides the run: a processor's vector instructions (its threads change nothing), or
+/// a GPU.
+pub fn arithmetic(device: &Device) -> String {
     match device {
-        Device::Cpu => format!("cpu, {} threads", threads()),
+        Device::Cpu => format!("cpu ({})", simd()),
         other => device::describe(other),
     }
+}
+
+/// The widest vector instructions that the kernels use here.
+pub fn simd() -> String {
+    format!("{:?}", gan_kernels::simd::best()).to_lowercase()
 }
 
 /// The workspace's commit, when git is there to tell.

@@ -8,7 +8,7 @@ use crate::observers::{self, progress_bar, thousands};
 use crate::samedata;
 use crate::settings::{self, Change, Settings};
 use crate::start::{self, Start};
-use crate::{Usage, features, memory};
+use crate::{Usage, features, memory, process};
 use anyhow::{Result, bail};
 use candle_core::Device;
 use gan_core::data::Split;
@@ -60,6 +60,15 @@ pub fn resumed<'a>(
     let mut notes = Vec::new();
     if let Some(checkpoint) = &checkpoint {
         notes.extend(check(recipe, checkpoint, &settings)?);
+        let before = settings.made_with.as_ref();
+        notes.extend(before.filter(|made| made.differs(device)).map(|made| {
+            format!(
+                "it was made on {} up to here and goes on on {}, whose sums are rounded otherwise: its bits are not those of \
+                 a run made in one place",
+                made.device,
+                process::describe(device)
+            )
+        }));
     }
     let header = checkpoint.as_ref().map(|checkpoint| &checkpoint.header);
     let from = header.map_or(0, |header| header.iteration);

@@ -17,6 +17,7 @@ mod variant;
 use crate::child::{self, Stopped};
 use crate::cli::CompareArgs;
 use crate::observers::thousands;
+use crate::settings::MadeWith;
 use crate::shell::quoted;
 use crate::{folder, process, report};
 use anyhow::{Context as _, Result, bail};
@@ -263,13 +264,24 @@ fn begin(plan: &Plan, runs: &[Run], out: &Path, going_on: bool, parallel: u16) {
         say!("  note    {done} of {} runs are done already", runs.len());
     }
     let commit = process::commit();
-    let other = runs.iter().filter(|run| run.reused).filter_map(|run| {
-        let made = folder::settings(&run.folder).ok()?.made_with?;
-        (made.commit != commit).then_some(made.commit)
-    });
-    let other: BTreeSet<String> = other.collect();
+    let reused = runs.iter().filter(|run| run.reused);
+    let made = reused.filter_map(|run| folder::settings(&run.folder).ok()?.made_with);
+    let made: Vec<MadeWith> = made.collect();
+    let elsewhere = made.iter().filter(|made| made.device != plan.machine);
+    let elsewhere: BTreeSet<&str> = elsewhere.map(|made| made.device.as_str()).collect();
+    // Of several at once times are not comparable anyway.
+    if parallel == 1 && !elsewhere.is_empty() {
+        let elsewhere: Vec<&str> = elsewhere.into_iter().collect();
+        say!(
+            "  note    some of them were not made on {}, but on {}: their times are not comparable with the others'",
+            plan.machine,
+            elsewhere.join("; ")
+        );
+    }
+    let other = made.iter().filter(|made| made.commit != commit);
+    let other: BTreeSet<&str> = other.map(|made| made.commit.as_str()).collect();
     if !other.is_empty() {
-        let other: Vec<String> = other.into_iter().collect();
+        let other: Vec<&str> = other.into_iter().collect();
         say!(
             "  note    some of them were made at another commit than now ({}; now {commit}): remove their folders to train \
              them again",
