@@ -91,11 +91,9 @@ impl Paper for Config {
                 size: 32,
                 jitter: 0,
                 flip: false,
-                blocks: 3,
+                blocks: 1,
                 width_g: 24,
-                width_d: 32,
                 n_layers: 2,
-                lambda_cycle: 5.,
                 lr: 4e-4,
                 ..paper
             },
@@ -118,7 +116,7 @@ impl Paper for Config {
         match preset {
             // 200 epochs (appendix 7.1).
             Preset::Paper | Preset::Bench => 200 * data.epoch() as u64,
-            Preset::Demo => 2_700,
+            Preset::Demo => 6_000,
             Preset::Smoke => 200,
         }
     }
