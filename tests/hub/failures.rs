@@ -83,6 +83,15 @@ fn what_is_not_what_it_is_to_be_is_refused_and_removed() {
     assert!(line.contains("expected ff704c30"), "{line}");
     let file = noise(20_000, 3);
     user.server.put("horse2zebra.pth", &file);
+    // Where no sum is known, the length is.
+    user.server.fails(Fault::Longer);
+    let line = user.fails(&["weights", "get", "horse2zebra"]);
+    assert!(
+        line.contains("has more than the 20000 bytes that it is to have"),
+        "{line}"
+    );
+    assert_eq!(user.parts(), Vec::<String>::new());
+    user.server.fails(None);
     let (text, _) = user.ok(&["weights", "get", "horse2zebra"]);
     let sum = hex(&Sha256::digest(&file));
     assert!(
