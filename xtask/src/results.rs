@@ -294,8 +294,15 @@ fn section(text: &mut String, kept: &Kept) -> Result<()> {
     let mut said = String::new();
     for (name, protocol) in &heads {
         if *protocol != said {
-            let kind = name.split(' ').find(|word| !["a2b", "b2a"].contains(word));
-            writeln!(text, "- {}: {protocol}.", kind.unwrap_or_default())?;
+            // One protocol serves all sizes.
+            let words = name
+                .split(' ')
+                .filter(|word| !word.starts_with(|c: char| c.is_ascii_digit()));
+            writeln!(
+                text,
+                "- {}: {protocol}.",
+                words.collect::<Vec<_>>().join(" ")
+            )?;
             said.clone_from(protocol);
         }
     }
