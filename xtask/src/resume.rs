@@ -6,7 +6,7 @@ use crate::folder::{self, RunFolder};
 use crate::job::Job;
 use crate::observers::{self, progress_bar, thousands};
 use crate::samedata;
-use crate::settings::{self, Change, Settings};
+use crate::settings::{self, Change, MadeWith, Settings};
 use crate::start::{self, Start};
 use crate::{Usage, features, memory, process};
 use anyhow::{Result, bail};
@@ -60,15 +60,7 @@ pub fn resumed<'a>(
     let mut notes = Vec::new();
     if let Some(checkpoint) = &checkpoint {
         notes.extend(check(recipe, checkpoint, &settings)?);
-        let before = settings.made_with.as_ref();
-        notes.extend(before.filter(|made| made.differs(device)).map(|made| {
-            format!(
-                "it was made on {} up to here and goes on on {}, whose sums are rounded otherwise: its bits are not those of \
-                 a run made in one place",
-                made.device,
-                process::describe(device)
-            )
-        }));
+        notes.extend(elsewhere(settings.made_with.as_ref(), device));
     }
     let header = checkpoint.as_ref().map(|checkpoint| &checkpoint.header);
     let from = header.map_or(0, |header| header.iteration);
@@ -113,6 +105,24 @@ pub fn resumed<'a>(
         notes,
         run: Some((folder, checkpoint)),
     })
+}
+
+/// What to say of a run that goes on where it has other bits than where it was made. What was written by versions that
+/// did not name a processor's instructions is not known.
+fn elsewhere(made_with: Option<&MadeWith>, device: &Device) -> Option<String> {
+    let before = &made_with?.device;
+    let arithmetic = match before.split_once(", ") {
+        Some((cpu, _)) if cpu.starts_with("cpu") => cpu,
+        _ => before,
+    };
+    if arithmetic == "cpu" || arithmetic == process::arithmetic(device) {
+        return None;
+    }
+    Some(format!(
+        "it was made on {before} up to here and goes on on {}, whose sums are rounded otherwise: its bits are not those of \
+         a run made in one place",
+        process::describe(device)
+    ))
 }
 
 /// What to say of a run that has nothing left to do.

@@ -1,8 +1,7 @@
 //! How a run's settings come about: preset, config file, `--set`; and how they are written down.
 
-use crate::{Usage, process};
+use crate::Usage;
 use anyhow::{Context, Result, bail};
-use candle_core::Device;
 use gan_core::data::Small;
 use gan_core::{DataInfo, FileError, Header, Length, Preset, Recipe, brief, cut};
 use serde::{Deserialize, Serialize};
@@ -123,18 +122,6 @@ pub struct MadeWith {
     pub commit: String,
     /// Device and threads.
     pub device: String,
-}
-
-impl MadeWith {
-    /// Whether the same run would have other bits on a device than where this was written. What was written by versions
-    /// that did not name a processor's instructions is not known.
-    pub fn differs(&self, device: &Device) -> bool {
-        let before = match self.device.split_once(", ") {
-            Some((cpu, _)) if cpu.starts_with("cpu") => cpu,
-            _ => &self.device,
-        };
-        before != "cpu" && before != process::arithmetic(device)
-    }
 }
 
 impl Settings {
