@@ -224,7 +224,7 @@ fn data_that_were_moved_or_changed() {
 }
 
 #[test]
-fn what_goes_on_where_sums_are_rounded_otherwise_says_so() {
+fn what_goes_on_where_sums_can_be_rounded_otherwise_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let train = "train vanilla --preset smoke --steps 9 --out r".split(' ');

@@ -167,7 +167,7 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
-/// What the bits of a run depend on besides the run: a processor's vector instructions (its threads change nothing), or
+/// What the bits of a run can depend on besides the run: a processor's vector instructions (its threads change nothing), or
 /// a GPU.
 pub fn arithmetic(device: &Device) -> String {
     match device {

@@ -205,7 +205,7 @@ fn page_of(papers: &[&dyn Recipe], project: &Path) -> Result<String> {
     let mut text = String::from(
         "# Results\n\nEach paper's demo, trained, measured and written down by `cargo xtask --threads 1 results`; values in \
          `results/PAPER.json`. The picture is the last grid of the run's own noise or inputs. Values are of the protocol \
-         that stands below them, on which they depend.\n",
+         that stands below them, on which they depend; CPU-seconds are of the processor, and of what else it does.\n",
     );
     for recipe in papers {
         let path = project.join(format!("docs/results/{}.json", recipe.info().name));

@@ -107,7 +107,7 @@ pub fn resumed<'a>(
     })
 }
 
-/// What to say of a run that goes on where it has other bits than where it was made. What was written by versions that
+/// What to say of a run that goes on where it can have other bits than where it was made. What was written by versions that
 /// did not name a processor's instructions is not known.
 fn elsewhere(made_with: Option<&MadeWith>, device: &Device) -> Option<String> {
     let before = &made_with?.device;
@@ -119,8 +119,8 @@ fn elsewhere(made_with: Option<&MadeWith>, device: &Device) -> Option<String> {
         return None;
     }
     Some(format!(
-        "it was made on {before} up to here and goes on on {}, whose sums are rounded otherwise: its bits are not those of \
-         a run made in one place",
+        "it was made on {before} up to here and goes on on {}, whose sums can be rounded otherwise: its bits need not be \
+         those of a run made in one place",
         process::describe(device)
     ))
 }
