@@ -89,6 +89,14 @@ impl Server {
         self.state.lock().unwrap().fault = fault.into();
     }
 
+    /// Seconds that it is to be waited for: a busy machine takes its time, too.
+    pub fn patience(&self) -> &'static str {
+        match self.state.lock().unwrap().fault {
+            Some(Fault::Silent | Fault::Stalls) => "1",
+            _ => "20",
+        }
+    }
+
     pub fn moves_to(&self, commit: &str) {
         self.state.lock().unwrap().commit = commit.into();
     }

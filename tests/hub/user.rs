@@ -51,7 +51,7 @@ impl User {
             .env("HOME", self.home.path())
             .env("HF_ENDPOINT", &self.server.url)
             .env("GAN_WEIGHTS_URL", &self.server.url)
-            .env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
+            .env("HF_HUB_DOWNLOAD_TIMEOUT", self.server.patience());
         command
     }
 
