@@ -80,7 +80,7 @@ pub struct CalibrateArgs {
 /// Options of `results`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask --threads 1 results           all demos: some half an hour\n  \
+    cargo xtask --threads 1 results           all demos: 40 minutes (AVX-512), 2 hours (AVX2)\n  \
     cargo xtask --threads 1 results srgan     one of them; the others stay as they are\n\n\
     Runs that are done are taken as they are; what was stopped goes on.")]
 pub struct ResultsArgs {
